@@ -1,0 +1,1 @@
+//! The driver trait, the frame pool and the frames of Simoom.

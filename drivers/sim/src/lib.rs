@@ -1,0 +1,1 @@
+//! A seeded wire in virtual time, for tests.

@@ -1,0 +1,1 @@
+//! A virtio-net driver with its own split rings.

@@ -1,0 +1,1 @@
+//! The application: HTTP over files in memory.
