@@ -1,0 +1,177 @@
+//! A queue of frames that costs no memory of its own: the links are in the pool.
+//!
+//! Received data that the application has not taken, segments that came out of order, the tail of
+//! a large receive: all are this. Each frame has a `tag`, for instance its sequence number, by
+//! which it can be put into its place.
+
+use crate::pool::NONE;
+use crate::{Frame, FramePool};
+
+/// A first-in, first-out queue of frames of one pool.
+pub struct FrameQueue<'p> {
+    pool: &'p FramePool<'p>,
+    first: u32,
+    last: u32,
+    frames: u32,
+    byte_len: u32,
+}
+
+impl<'p> FrameQueue<'p> {
+    /// An empty queue.
+    #[inline]
+    pub fn new(pool: &'p FramePool<'p>) -> Self {
+        Self {
+            pool,
+            first: NONE,
+            last: NONE,
+            frames: 0,
+            byte_len: 0,
+        }
+    }
+
+    /// Whether there is no frame.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
+    /// How many frames there are.
+    pub fn frames(&self) -> usize {
+        self.frames as usize
+    }
+
+    /// Bytes in all windows together.
+    #[inline]
+    pub fn byte_len(&self) -> usize {
+        self.byte_len as usize
+    }
+
+    /// Puts a frame at the end.
+    ///
+    /// # Panics
+    /// When the frame is of another pool: a mix-up of ours.
+    pub fn push_back(&mut self, frame: Frame<'p>, tag: u32) {
+        let idx = self.store(frame, tag, NONE);
+        if self.last == NONE {
+            self.first = idx;
+        } else {
+            self.pool.meta(self.last).next.set(idx);
+        }
+        self.last = idx;
+    }
+
+    /// Puts a frame behind all those at the front whose tag is `before` it. As long as tags only
+    /// grow, that is the end, and costs no search.
+    ///
+    /// # Panics
+    /// As [`push_back`](Self::push_back).
+    pub fn insert(&mut self, frame: Frame<'p>, tag: u32, before: impl Fn(u32) -> bool) {
+        if self.last == NONE || before(self.pool.meta(self.last).tag.get()) {
+            return self.push_back(frame, tag);
+        }
+        let (mut previous, mut next) = (NONE, self.first);
+        while next != NONE && before(self.pool.meta(next).tag.get()) {
+            previous = next;
+            next = self.pool.meta(next).next.get();
+        }
+        let idx = self.store(frame, tag, next);
+        if previous == NONE {
+            self.first = idx;
+        } else {
+            self.pool.meta(previous).next.set(idx);
+        }
+    }
+
+    /// Takes the first frame out.
+    pub fn pop_front(&mut self) -> Option<Frame<'p>> {
+        if self.first == NONE {
+            return None;
+        }
+        let idx = self.first;
+        let meta = self.pool.meta(idx);
+        self.first = meta.next.get();
+        if self.first == NONE {
+            self.last = NONE;
+        }
+        let (start, len) = (meta.start.get(), meta.len.get());
+        self.frames -= 1;
+        self.byte_len -= u32::from(len);
+        Some(Frame {
+            pool: self.pool,
+            idx,
+            start,
+            len,
+        })
+    }
+
+    /// The tag and the length in bytes of the first frame.
+    pub fn front(&self) -> Option<(u32, usize)> {
+        if self.first == NONE {
+            return None;
+        }
+        let meta = self.pool.meta(self.first);
+        Some((meta.tag.get(), usize::from(meta.len.get())))
+    }
+
+    /// Puts a frame at the front again, for a reader that has taken only a part of it.
+    ///
+    /// # Panics
+    /// As [`push_back`](Self::push_back).
+    pub fn push_front(&mut self, frame: Frame<'p>, tag: u32) {
+        let idx = self.store(frame, tag, self.first);
+        self.first = idx;
+        if self.last == NONE {
+            self.last = idx;
+        }
+    }
+
+    /// Tags and lengths in bytes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
+        let mut next = self.first;
+        core::iter::from_fn(move || {
+            if next == NONE {
+                return None;
+            }
+            let meta = self.pool.meta(next);
+            next = meta.next.get();
+            Some((meta.tag.get(), usize::from(meta.len.get())))
+        })
+    }
+
+    /// Sends all frames home.
+    pub fn clear(&mut self) {
+        while self.pop_front().is_some() {}
+    }
+
+    /// Moves a frame's ownership and window into the pool's table.
+    fn store(&mut self, frame: Frame<'p>, tag: u32, next: u32) -> u32 {
+        assert!(
+            core::ptr::eq(frame.pool, self.pool),
+            "a queue holds frames of one pool"
+        );
+        let (pool, idx, start, len) = frame.into_raw();
+        let meta = pool.meta(idx);
+        meta.next.set(next);
+        meta.tag.set(tag);
+        meta.start.set(start);
+        meta.len.set(len);
+        self.frames += 1;
+        self.byte_len += u32::from(len);
+        idx
+    }
+}
+
+impl Drop for FrameQueue<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl core::fmt::Debug for FrameQueue<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

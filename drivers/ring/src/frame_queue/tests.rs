@@ -1,0 +1,66 @@
+use super::*;
+use crate::{FrameMemory, FrameMeta};
+use std::vec;
+use std::vec::Vec;
+
+fn frame_with<'p>(pool: &'p FramePool<'p>, bytes: &[u8]) -> Frame<'p> {
+    let mut frame = pool.alloc(16).unwrap();
+    frame.append(bytes).unwrap();
+    frame
+}
+
+/// All orders of arrival of five frames: they leave in the order of their tags.
+#[test]
+fn frames_are_inserted_by_tag() {
+    let mut bytes = vec![FrameMemory::ZERO; 5];
+    let mut metas: Vec<_> = (0..5).map(|_| FrameMeta::new()).collect();
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    for permutation in 0..5_u32.pow(5) {
+        let order: Vec<u32> = (0..5).map(|i| permutation / 5_u32.pow(i) % 5).collect();
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        let mut queue = FrameQueue::new(&pool);
+        for &tag in &order {
+            let text = [b'0' + tag as u8; 3];
+            queue.insert(frame_with(&pool, &text), tag, |other| other <= tag);
+        }
+        assert_eq!(queue.byte_len(), 15);
+        assert!(queue.iter().map(|(tag, _)| tag).eq(sorted.iter().copied()));
+        for tag in sorted {
+            assert_eq!(queue.front(), Some((tag, 3)));
+            assert_eq!(queue.pop_front().unwrap().bytes(), [b'0' + tag as u8; 3]);
+        }
+        assert!(queue.is_empty() && queue.pop_front().is_none() && queue.byte_len() == 0);
+    }
+    assert!(pool.all_home());
+}
+
+#[test]
+fn a_frame_taken_in_part_goes_to_the_front_again() {
+    let mut bytes = vec![FrameMemory::ZERO; 2];
+    let mut metas: Vec<_> = (0..2).map(|_| FrameMeta::new()).collect();
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let mut queue = FrameQueue::new(&pool);
+    queue.push_back(frame_with(&pool, b"GET /"), 0);
+    queue.push_back(frame_with(&pool, b" HTTP"), 5);
+    let mut frame = queue.pop_front().unwrap();
+    frame.pull(4);
+    queue.push_front(frame, 4);
+    assert_eq!(queue.byte_len(), 6);
+    assert!(queue.iter().eq([(4, 1), (5, 5)]));
+    queue.clear();
+    let frame = frame_with(&pool, b"alone");
+    queue.push_front(frame, 9);
+    queue.push_back(frame_with(&pool, b"!"), 14);
+    assert!(queue.iter().eq([(9, 5), (14, 1)]));
+}
+
+#[test]
+#[should_panic(expected = "frames of one pool")]
+fn pools_are_not_mixed() {
+    let (mut bytes, mut other_bytes) = (vec![FrameMemory::ZERO; 1], vec![FrameMemory::ZERO; 1]);
+    let (mut metas, mut other_metas) = ([FrameMeta::new()], [FrameMeta::new()]);
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let other = FramePool::new(&mut other_bytes, &mut other_metas);
+    FrameQueue::new(&other).push_back(pool.alloc(0).unwrap(), 0);
+}
