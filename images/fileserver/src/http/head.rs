@@ -1,0 +1,114 @@
+//! Writes the head of an answer into memory that the caller gives, without formatting machinery.
+
+/// A cursor over the memory. What does not fit is noticed once, at the end.
+pub(super) struct HeadWriter<'o> {
+    out: &'o mut [u8],
+    len: usize,
+    is_full: bool,
+}
+
+impl<'o> HeadWriter<'o> {
+    pub(super) fn new(out: &'o mut [u8]) -> Self {
+        Self {
+            out,
+            len: 0,
+            is_full: false,
+        }
+    }
+
+    /// Adds bytes.
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        let room = self
+            .out
+            .get_mut(self.len..)
+            .and_then(|rest| rest.get_mut(..bytes.len()));
+        match room {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.is_full = true,
+        }
+    }
+
+    /// Adds a number in decimal digits.
+    pub(super) fn decimal(&mut self, value: u64) {
+        let mut digits = [0; 20];
+        self.put(radix::<10>(value, &mut digits));
+    }
+
+    /// Adds a number in lower-case hexadecimal digits.
+    pub(super) fn hexadecimal(&mut self, value: u64) {
+        let mut digits = [0; 20];
+        self.put(radix::<16>(value, &mut digits));
+    }
+
+    /// Bytes that still fit.
+    pub(super) fn room_len(&self) -> usize {
+        self.out.len() - self.len
+    }
+
+    /// Bytes written, or `None` when they did not fit.
+    pub(super) fn finish(self) -> Option<usize> {
+        (!self.is_full).then_some(self.len)
+    }
+
+    /// The bytes written so far.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.out.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// The digits of `value`. Twenty are enough for any `u64` in base 10 and 16.
+fn radix<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = DIGITS.get((value % BASE) as usize).copied().unwrap_or(b'0');
+        value /= BASE;
+        start = at;
+        if value == 0 {
+            break;
+        }
+    }
+    digits.get(start..).unwrap_or(&[])
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::String;
+
+    #[test]
+    fn numbers_as_the_formatter_writes_them() {
+        let mut values = std::vec![0, 9, 10, 15, 16, 99, 100, u64::MAX, u64::MAX - 1];
+        values.extend((0..64).map(|bit| 1u64 << bit));
+        for value in values {
+            let mut digits = [0; 20];
+            assert_eq!(
+                radix::<10>(value, &mut digits),
+                format!("{value}").as_bytes()
+            );
+            assert_eq!(
+                radix::<16>(value, &mut digits),
+                format!("{value:x}").as_bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn too_much_is_noticed_and_nothing_is_overrun() {
+        let mut out = [b'-'; 8];
+        let mut head = HeadWriter::new(&mut out);
+        head.put(b"12345");
+        head.put(b"6789");
+        head.put(b"678");
+        assert_eq!(head.room_len(), 0);
+        assert_eq!(head.as_bytes(), b"12345678");
+        assert_eq!(head.finish(), None);
+        assert_eq!(String::from_utf8_lossy(&out), "12345678");
+    }
+}
