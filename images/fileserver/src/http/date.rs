@@ -168,7 +168,9 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 fn two_digits(value: i64) -> [u8; 2] {
-    [b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]
+    // Below 100, as all callers have it.
+    let value = value as u8;
+    [b'0' + value / 10 % 10, b'0' + value % 10]
 }
 
 /// A few digits and nothing else.

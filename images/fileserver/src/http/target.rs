@@ -40,6 +40,8 @@ pub(super) struct RawTarget<'t> {
     /// Starts with a slash.
     path: &'t [u8],
     query: Option<&'t [u8]>,
+    /// No escape, no empty component, none that starts with a dot.
+    is_normal: bool,
 }
 
 impl<'t> RawTarget<'t> {
@@ -50,26 +52,41 @@ impl<'t> RawTarget<'t> {
         } else {
             after_authority(target)?
         };
-        let (path, query) = match path.iter().position(|byte| *byte == b'?') {
-            Some(mark) => (path.get(..mark).unwrap_or(&[]), path.get(mark + 1..)),
-            None => (path, None),
-        };
-        // An authority may be followed by nothing or by a query: RFC 9112 3.2.2.
-        let path = if path.is_empty() { b"/" } else { path };
-        if target.contains(&b'#') {
+        // One pass for all that is looked for; letters and more are above all of it.
+        let (mut last, mut path_len, mut is_normal) = (0, path.len(), true);
+        for (at, &byte) in path.iter().enumerate() {
+            if byte <= b'?' {
+                match byte {
+                    b'?' => {
+                        path_len = at;
+                        break;
+                    }
+                    b'#' => return Err(Status::BadRequest),
+                    b'%' => is_normal = false,
+                    b'/' | b'.' if last == b'/' => is_normal = false,
+                    _ => {}
+                }
+            }
+            last = byte;
+        }
+        let (path, after) = path.split_at_checked(path_len).ok_or(Status::BadRequest)?;
+        let query = after.strip_prefix(b"?");
+        if query.is_some_and(|query| query.contains(&b'#')) {
             return Err(Status::BadRequest);
         }
-        Ok(Self { path, query })
+        // An authority may be followed by nothing or by a query: RFC 9112 3.2.2.
+        let path = if path.is_empty() { b"/" } else { path };
+        Ok(Self {
+            path,
+            query,
+            is_normal,
+        })
     }
 
     /// The path, when it is normal as it stands.
     pub(super) fn as_normal(self) -> Option<Target<'t>> {
-        let mut last = 0;
-        for &byte in self.path {
-            if byte == b'%' || (last == b'/' && matches!(byte, b'/' | b'.')) {
-                return None;
-            }
-            last = byte;
+        if !self.is_normal {
+            return None;
         }
         let path = self.path.strip_prefix(b"/")?;
         let (path, has_slash) = match path.strip_suffix(b"/") {
@@ -130,10 +147,21 @@ fn after_authority(target: &[u8]) -> Result<&[u8], Status> {
 
 /// Whether all bytes may stand in a Host field: RFC 3986 3.2.2 with a port, no user.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
+    let may_stand = |byte: &u8| HOST_BYTES.get(usize::from(*byte)) == Some(&true);
+    value.iter().all(may_stand)
 }
+
+/// unreserved, sub-delims but the comma (a list of hosts is none), and `:[]%`.
+const HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"-._~!$&'()*+;=:[]%\
+        0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let Some((byte, after)) = rest.split_first() {
+        table[*byte as usize] = true;
+        rest = after;
+    }
+    table
+};
 
 fn percent_decode(path: &[u8], out: &mut PathBuf) -> Result<(), Status> {
     let mut rest = path;
