@@ -1,1 +1,66 @@
-//! A virtio-net driver with its own split rings.
+//! A virtio-net driver (virtio 1.2 5.1) with its own split rings.
+//!
+//! ```text
+//!   pci::find, mmio::find ──► Found ──► VirtioNet (Port) ──► VirtioQueue (Queue): Rx, Tx
+//!                                          │ control             │ split: the two virtqueues
+//!                                          └ features, link      └ doorbell: one store a kick
+//! ```
+//!
+//! In the order in which a packet meets them: [`rx`](Rx), [`split`], [`tx`](Tx). The transports
+//! (PCI and MMIO registers) and the [`Hal`](virtio_drivers::Hal) trait are those of virtio-drivers;
+//! the rings are ours, because a burst must cost one publish and one kick, packets are gathered
+//! from several pieces, no kick may be lost, and what the device writes is not to be believed.
+//!
+//! # In an image
+//!
+//! ```ignore
+//! let found = virtio_net::pci::find::<PlatformHal, _>(machine.pci_access(), 0, msi)?;
+//! let mut memory = virtio_net::Memory::new();
+//! let mut port = VirtioNet::<PlatformHal>::new(found, &mut memory, Options::default())?;
+//! let mut queue = port.queue(0, &pool).ok_or(..)?;
+//! loop {
+//!     let (rx, tx) = queue.rings();
+//!     ..
+//!     if queue.arm() == Armed::Sleep { sleep }
+//! }
+//! ```
+//!
+//! # Trust
+//!
+//! The device may write anything to the shared areas at any time: each used entry is checked
+//! against our own tables, and the first lie stops the queue, which is then reset together with the
+//! device, and counted ([`Counters`]). The device can write to whatever frames it was lent for as
+//! long as it has them; nothing short of an IOMMU keeps it from more.
+
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+mod control;
+mod counters;
+mod dma;
+mod error;
+mod features;
+pub mod mmio;
+mod net_hdr;
+pub mod pci;
+mod port;
+mod registers;
+mod rekick;
+mod rx;
+pub mod split;
+mod tx;
+
+pub use counters::{Counters, RxCounters, TxCounters};
+pub use error::Error;
+pub use features::Features;
+pub use port::{Found, Memory, Options, VirtioNet, VirtioQueue};
+pub use registers::Interrupt;
+pub use rx::Rx;
+pub use split::{Shadow, SplitQueue, Violation};
+pub use tx::Tx;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What has happened on a queue pair, counted.
+
+use crate::Violation;
+
+/// The receive half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RxCounters {
+    /// Frames taken out of the ring and handed on.
+    pub frames: u64,
+    /// Frames dropped for being shorter than their headers.
+    pub dropped_short: u64,
+    /// Frames dropped for a `virtio_net_hdr` that makes no sense.
+    pub dropped_header: u64,
+    /// Times that the pool had no frame for the ring, which then ran with fewer.
+    pub pool_empty: u64,
+    /// Kicks that the device asked for.
+    pub kicks: u64,
+    /// Kicks after a long silence.
+    pub rekicks: u64,
+}
+
+/// The transmit half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxCounters {
+    /// Packets put on the ring.
+    pub packets: u64,
+    /// Packets that the device has finished with.
+    pub finished: u64,
+    /// Packets dropped for asking for an offload that [`Caps`](simoom_ring::Caps) does not have, or
+    /// for lack of headroom: mistakes of the caller.
+    pub dropped_request: u64,
+    /// Kicks that the device asked for.
+    pub kicks: u64,
+    /// Kicks after a long silence.
+    pub rekicks: u64,
+}
+
+/// Both halves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The receive half.
+    pub rx: RxCounters,
+    /// The transmit half.
+    pub tx: TxCounters,
+    /// Times that the device was reset, because it had broken a ring or asked for it.
+    pub resets: u64,
+    /// What broke a ring last.
+    pub last_violation: Option<Violation>,
+}

@@ -1,0 +1,192 @@
+//! The receive ring: empty frames lent to the device, full ones taken back.
+//!
+//! ```text
+//!   frame as lent:     │ device writes: virtio_net_hdr, Ethernet …                     │
+//!   RxPacket.frame:    │ headroom (10 or 12) │ Ethernet … (len)      │ tailroom        │
+//! ```
+//!
+//! One frame is one chain of one descriptor. [`Rx::sync`] fills every free descriptor with a frame
+//! from the pool; an empty pool leaves the ring with fewer, until a later sync finds more.
+
+use simoom_ring::{FrameIdx, FramePool, FrameQueue, RxPacket, RxRing};
+use virtio_drivers::{BufferDirection, Hal};
+
+use crate::control::{ETHERNET_LEN, RingAddrs};
+use crate::counters::RxCounters;
+use crate::dma::{DmaPages, device_addr};
+use crate::net_hdr::NetHdr;
+use crate::registers::{Doorbell, LineAck};
+use crate::rekick::Rekick;
+use crate::split::{Piece, SplitQueue};
+
+/// The receive half of a queue pair.
+pub struct Rx<'m, 'p, H: Hal> {
+    pub(crate) queue: SplitQueue<'m>,
+    pub(crate) pages: DmaPages<H>,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) line_ack: LineAck,
+    pub(crate) pool: &'p FramePool<'p>,
+    /// Frames in the ring at most.
+    pub(crate) frames_max: u16,
+    pub(crate) hdr_len: usize,
+    /// `GUEST_CSUM` was agreed on.
+    pub(crate) has_csum: bool,
+    pub(crate) is_armed: bool,
+    pub(crate) rekick: Rekick,
+    pub(crate) counters: RxCounters,
+}
+
+impl<'p, H: Hal> RxRing<'p> for Rx<'_, 'p, H> {
+    #[inline]
+    fn sync(&mut self) -> usize {
+        if self.is_armed {
+            self.is_armed = false;
+            // Before the look at used.idx: what comes after it raises the line again.
+            self.line_ack.acknowledge();
+            self.queue.park();
+        } else {
+            self.queue.keep_parked();
+        }
+        self.refill();
+        match self.queue.learn() {
+            Ok(0) => {
+                if self.rekick.is_due_at_poll() {
+                    self.kick_again();
+                }
+                0
+            }
+            Ok(ready_cnt) => {
+                self.rekick.moved();
+                usize::from(ready_cnt)
+            }
+            // The queue pair resets the device.
+            Err(_) => 0,
+        }
+    }
+
+    #[inline]
+    fn recv(&mut self) -> Option<RxPacket<'p>> {
+        for _ in 0..self.queue.ready_cnt() {
+            let mut frame_idx = None;
+            let written_len = self.queue.reap(|idx| frame_idx = Some(idx)).ok()??;
+            if let Some(packet) = self.accept(frame_idx?, written_len) {
+                self.counters.frames += 1;
+                return Some(packet);
+            }
+        }
+        None
+    }
+}
+
+impl<'p, H: Hal> Rx<'_, 'p, H> {
+    /// Where the device finds the ring.
+    pub(crate) fn addrs(&self) -> RingAddrs {
+        ring_addrs(&self.queue, &self.pages)
+    }
+
+    /// Makes a packet of a frame that the device has written `written_len` bytes to.
+    #[inline]
+    fn accept(&mut self, idx: FrameIdx, written_len: u32) -> Option<RxPacket<'p>> {
+        let written_len = written_len as usize;
+        // The queue has checked the length against what was offered, the whole frame, and the frame
+        // is what `refill` lent: this fails for no device.
+        let mut frame = self.pool.take_back(idx, 0, written_len)?;
+        if written_len < self.hdr_len + ETHERNET_LEN {
+            self.counters.dropped_short += 1;
+            return None;
+        }
+        let frame_len = written_len - self.hdr_len;
+        let csum = NetHdr::parse(frame.bytes())
+            .and_then(|header| header.rx_checksum(frame_len, self.has_csum));
+        let Some(csum) = csum else {
+            self.counters.dropped_header += 1;
+            return None;
+        };
+        frame.pull(self.hdr_len);
+        Some(RxPacket {
+            frame,
+            rest: FrameQueue::new(self.pool),
+            csum,
+            gso_size: 0,
+        })
+    }
+
+    /// Lends the device a frame for every free place, and kicks it if it wants to know.
+    #[inline]
+    pub(crate) fn refill(&mut self) {
+        let missing_cnt = self.missing_cnt();
+        if missing_cnt == 0 {
+            return;
+        }
+        let frame_size = self.pool.frame_size();
+        for _ in 0..missing_cnt {
+            let Some(frame) = self.pool.alloc(0) else {
+                self.counters.pool_empty += 1;
+                break;
+            };
+            let direction = BufferDirection::DeviceToDriver;
+            let piece = Piece {
+                addr: device_addr::<H>(frame.as_ptr(), frame_size, direction),
+                // A frame's size is a u16.
+                len: frame_size as u32,
+                is_writable: true,
+                frame: Some(frame.idx()),
+            };
+            if self.queue.add(&[piece]).is_err() {
+                break;
+            }
+            frame.lend();
+        }
+        if self.queue.publish() {
+            self.doorbell.kick();
+            self.counters.kicks += 1;
+        }
+    }
+
+    /// Frames that the ring could take.
+    #[inline]
+    pub(crate) fn missing_cnt(&self) -> u16 {
+        let lent_cnt = self.queue.size() - self.queue.free_cnt();
+        // A broken queue has no free descriptors, and so takes none.
+        self.frames_max.saturating_sub(lent_cnt)
+    }
+
+    /// Asks for an interrupt; whether there is work already.
+    pub(crate) fn arm(&mut self) -> bool {
+        self.is_armed = true;
+        let can_refill = self.missing_cnt() > 0 && self.pool.free_cnt() > 0;
+        if self.queue.arm() || can_refill {
+            return true;
+        }
+        if self.rekick.is_due_at_arm() {
+            self.kick_again();
+        }
+        false
+    }
+
+    #[cold]
+    fn kick_again(&mut self) {
+        self.doorbell.kick();
+        self.counters.rekicks += 1;
+    }
+
+    /// Takes all frames home and makes the ring as new. The device has stopped.
+    pub(crate) fn reset(&mut self) {
+        let pool = self.pool;
+        self.queue.reset(|idx| {
+            pool.give_back(idx);
+        });
+        self.rekick.moved();
+    }
+}
+
+/// Where the device finds the ring that lies in `pages`.
+pub(crate) fn ring_addrs<H: Hal>(queue: &SplitQueue<'_>, pages: &DmaPages<H>) -> RingAddrs {
+    let areas = queue.areas();
+    RingAddrs {
+        size: queue.size(),
+        desc: pages.addr(),
+        avail: pages.addr() + areas.avail_at as u64,
+        used: pages.addr() + areas.used_at as u64,
+    }
+}

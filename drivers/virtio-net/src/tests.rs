@@ -1,0 +1,2 @@
+pub(crate) mod fake_ring;
+pub(crate) mod host;

@@ -1,0 +1,213 @@
+//! The transmit ring: one chain a packet, every piece by reference.
+//!
+//! ```text
+//!   descriptor 1: virtio_net_hdr + head frame ─► descriptor 2: fragment ─► …
+//!                 └ pushed into its headroom      content or shared frame
+//! ```
+//!
+//! Content is `&'static` and immutable: nothing tracks it. The head and the frames among the
+//! fragments are lent, and go home when the chain is finished, in any order.
+
+use simoom_ring::{Fragment, FramePool, GsoKind, TxOffload, TxPacket, TxRing};
+use virtio_drivers::{BufferDirection, Hal};
+
+use crate::Features;
+use crate::control::RingAddrs;
+use crate::counters::TxCounters;
+use crate::dma::{DmaPages, device_addr};
+use crate::net_hdr::NetHdr;
+use crate::port::PIECES_MAX;
+use crate::registers::Doorbell;
+use crate::rekick::Rekick;
+use crate::rx::ring_addrs;
+use crate::split::{Piece, SplitQueue};
+
+/// The transmit half of a queue pair.
+pub struct Tx<'m, 'p, H: Hal> {
+    pub(crate) queue: SplitQueue<'m>,
+    pub(crate) pages: DmaPages<H>,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) pool: &'p FramePool<'p>,
+    pub(crate) hdr_len: usize,
+    pub(crate) features: Features,
+    pub(crate) is_armed: bool,
+    pub(crate) rekick: Rekick,
+    pub(crate) counters: TxCounters,
+}
+
+impl<'p, H: Hal> TxRing<'p> for Tx<'_, 'p, H> {
+    #[inline]
+    fn space(&self) -> usize {
+        usize::from(self.queue.free_cnt()) / PIECES_MAX
+    }
+
+    #[inline]
+    fn send(&mut self, packet: TxPacket<'p>) -> Result<(), TxPacket<'p>> {
+        if packet.pieces() > usize::from(self.queue.free_cnt()) {
+            return Err(packet);
+        }
+        if !self.can_do(&packet) {
+            self.counters.dropped_request += 1;
+            return Ok(());
+        }
+        self.send_pieces(packet);
+        Ok(())
+    }
+
+    #[inline]
+    fn sync(&mut self) {
+        if self.is_armed {
+            self.is_armed = false;
+            self.queue.park();
+        } else {
+            self.queue.keep_parked();
+        }
+        if self.queue.publish() {
+            self.doorbell.kick();
+            self.counters.kicks += 1;
+        }
+        match self.queue.learn() {
+            Ok(0) if self.queue.outstanding_cnt() == 0 => {}
+            Ok(0) => {
+                if self.rekick.is_due_at_poll() {
+                    self.kick_again();
+                }
+            }
+            Ok(ready_cnt) => self.reap(ready_cnt),
+            // The queue pair resets the device.
+            Err(_) => {}
+        }
+    }
+}
+
+impl<'p, H: Hal> Tx<'_, 'p, H> {
+    /// Where the device finds the ring.
+    pub(crate) fn addrs(&self) -> RingAddrs {
+        ring_addrs(&self.queue, &self.pages)
+    }
+
+    /// Whether the packet asks for nothing but what [`Caps`](simoom_ring::Caps) promise.
+    #[inline]
+    fn can_do(&self, packet: &TxPacket<'p>) -> bool {
+        let TxOffload { csum, gso } = packet.offload();
+        let has_csum = csum.is_none() || self.features.contains(Features::CSUM);
+        let has_gso = match gso.map(|gso| gso.kind) {
+            None => true,
+            // Segmentation needs the checksum (virtio 1.2 5.1.6.2.1).
+            Some(_) if csum.is_none() => false,
+            Some(GsoKind::TcpV4) => self.features.contains(Features::HOST_TSO4),
+            Some(GsoKind::TcpV6) => self.features.contains(Features::HOST_TSO6),
+            Some(GsoKind::Udp) => self.features.contains(Features::HOST_USO),
+        };
+        has_csum && has_gso && packet.head().headroom() >= self.hdr_len
+    }
+
+    /// Puts a packet on the ring for which there is room.
+    ///
+    /// # Panics
+    /// When a frame is of another pool than the ring's: a mix-up of ours.
+    #[inline]
+    fn send_pieces(&mut self, packet: TxPacket<'p>) {
+        let (mut head, fragments, fragments_cnt, offload) = packet.into_parts();
+        assert!(
+            core::ptr::eq(head.pool(), self.pool),
+            "a ring carries frames of one pool"
+        );
+        if let Ok(header) = head.push(self.hdr_len) {
+            NetHdr::for_tx(offload).emit(header);
+        }
+        let mut pieces = [Piece::NONE; PIECES_MAX];
+        let direction = BufferDirection::DriverToDevice;
+        pieces[0] = Piece {
+            addr: device_addr::<H>(head.as_ptr(), head.len(), direction),
+            // A frame's length is a u16.
+            len: head.len() as u32,
+            is_writable: false,
+            frame: Some(head.lend()),
+        };
+        let mut pieces_cnt = 1;
+        for fragment in fragments.into_iter().take(fragments_cnt) {
+            if let Some(piece) = self.lend_fragment(fragment) {
+                pieces[pieces_cnt] = piece;
+                pieces_cnt += 1;
+            }
+        }
+        let added = self.queue.add(&pieces[..pieces_cnt]);
+        assert!(added.is_ok(), "send has seen that there is room");
+        self.counters.packets += 1;
+    }
+
+    /// One fragment as a piece; `None` for an empty one, which devices take for an error.
+    #[inline]
+    fn lend_fragment(&self, fragment: Fragment<'p>) -> Option<Piece> {
+        let (base, byte_len, frame) = match fragment {
+            Fragment::Content([]) => return None,
+            Fragment::Content(bytes) => (core::ptr::NonNull::from(bytes).cast(), bytes.len(), None),
+            Fragment::Frame(frame) if frame.is_empty() => return None,
+            Fragment::Frame(frame) => {
+                assert!(
+                    core::ptr::eq(frame.pool(), self.pool),
+                    "a ring carries frames of one pool"
+                );
+                (frame.as_ptr(), frame.len(), Some(frame.lend()))
+            }
+        };
+        Some(Piece {
+            addr: device_addr::<H>(base, byte_len, BufferDirection::DriverToDevice),
+            // What a packet carries is far below 4 GiB; a longer slice would be cut.
+            len: u32::try_from(byte_len).unwrap_or(u32::MAX),
+            is_writable: false,
+            frame,
+        })
+    }
+
+    /// Takes the frames of `ready_cnt` finished packets home.
+    #[inline]
+    fn reap(&mut self, ready_cnt: u16) {
+        self.rekick.moved();
+        let pool = self.pool;
+        for _ in 0..ready_cnt {
+            let reaped = self.queue.reap(|idx| {
+                pool.give_back(idx);
+            });
+            match reaped {
+                Ok(Some(_)) => self.counters.finished += 1,
+                // The queue pair resets the device.
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+
+    /// Asks for an interrupt if `is_wanted` and something is on the ring; whether there is work
+    /// already.
+    pub(crate) fn arm(&mut self, is_wanted: bool) -> bool {
+        if self.queue.outstanding_cnt() == 0 {
+            return false;
+        }
+        let half = self.queue.size() / 2;
+        let mut is_ready = false;
+        if is_wanted || self.queue.free_cnt() < half {
+            self.is_armed = true;
+            is_ready = self.queue.arm();
+        }
+        if !is_ready && self.rekick.is_due_at_arm() {
+            self.kick_again();
+        }
+        is_ready
+    }
+
+    #[cold]
+    fn kick_again(&mut self) {
+        self.doorbell.kick();
+        self.counters.rekicks += 1;
+    }
+
+    /// Takes all frames home and makes the ring as new. The device has stopped.
+    pub(crate) fn reset(&mut self) {
+        let pool = self.pool;
+        self.queue.reset(|idx| {
+            pool.give_back(idx);
+        });
+        self.rekick.moved();
+    }
+}
