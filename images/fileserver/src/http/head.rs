@@ -53,11 +53,6 @@ impl<'o> HeadWriter<'o> {
     pub(super) fn finish(self) -> Option<usize> {
         (!self.is_full).then_some(self.len)
     }
-
-    /// The bytes written so far.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.out.get(..self.len).unwrap_or(&[])
-    }
 }
 
 /// The digits of `value`. Twenty are enough for any `u64` in base 10 and 16.
@@ -107,7 +102,6 @@ mod tests {
         head.put(b"6789");
         head.put(b"678");
         assert_eq!(head.room_len(), 0);
-        assert_eq!(head.as_bytes(), b"12345678");
         assert_eq!(head.finish(), None);
         assert_eq!(String::from_utf8_lossy(&out), "12345678");
     }

@@ -13,16 +13,17 @@
 //! make this server misread a head gets a closed connection and no second answer.
 
 mod date;
-mod etag;
 mod gather;
 mod head;
 mod reply;
 mod request;
 mod status;
 mod target;
+mod validators;
 
 pub use gather::Gather;
 pub use status::Status;
+pub use validators::Validators;
 
 use core::mem::MaybeUninit;
 
@@ -350,10 +351,10 @@ impl Server {
             Some(Found::Folder(_)) => return self.redirect(reply, target, head),
             Some(Found::File(_)) | None => return self.page(reply, Status::NotFound, head),
         };
-        if is_unmodified(request, &file) {
-            return self.not_modified(reply, &file, head);
+        if is_unmodified(request, file) {
+            return self.not_modified(reply, file, head);
         }
-        self.file(reply, &file, head)
+        self.file(reply, file, head)
     }
 }
 
@@ -366,7 +367,7 @@ fn is_unmodified(request: &Request<'_, '_>, file: &Representation) -> bool {
             .headers
             .iter()
             .filter(|header| is_field(header.name));
-        return fields.any(|header| etag::is_named(header.value, file));
+        return fields.any(|header| file.validators.is_named(header.value));
     }
     let since = request.if_modified_since.and_then(date::parse);
     since.is_some_and(|since| file.mtime <= since)

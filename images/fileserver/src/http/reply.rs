@@ -6,7 +6,7 @@ use crate::site::Representation;
 use super::head::HeadWriter;
 use super::status::Status;
 use super::target::Target;
-use super::{Answer, Server, date, etag};
+use super::{Answer, Server};
 
 /// What the request says about the form of its answer.
 pub(super) struct Reply {
@@ -109,10 +109,7 @@ fn put_page_fields(head: &mut HeadWriter<'_>, status: Status) {
 
 fn put_validators(head: &mut HeadWriter<'_>, file: &Representation) {
     head.put(b"Last-Modified: ");
-    head.put(&date::imf_fixdate(file.mtime));
-    head.put(b"\r\nETag: ");
-    etag::put(head, file);
-    head.put(b"\r\n");
+    head.put(file.validators.as_bytes());
 }
 
 /// Ends the head, and says what follows it.

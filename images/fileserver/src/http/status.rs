@@ -23,7 +23,9 @@ macro_rules! statuses {
             /// The status line, with its line end. Always version 1.1: RFC 9110 6.2.
             pub(super) const fn line(self) -> &'static [u8] {
                 match self {
-                    $(Self::$name => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes(),)*
+                    $(Self::$name => concat!(
+                        "HTTP/1.1 ", $code, " ", $reason, "\r\n"
+                    ).as_bytes(),)*
                 }
             }
 
@@ -44,7 +46,7 @@ macro_rules! statuses {
 
 statuses! {
     200 Ok "OK" "";
-    301 MovedPermanently "Moved Permanently" "The page is at the same address with a slash at its end.";
+    301 MovedPermanently "Moved Permanently" "The page has a slash at its end.";
     304 NotModified "Not Modified" "";
     400 BadRequest "Bad Request" "The request is not valid HTTP.";
     403 Forbidden "Forbidden" "This folder has no page of its own.";
@@ -54,10 +56,10 @@ statuses! {
     411 LengthRequired "Length Required" "A request body must say its length.";
     413 ContentTooLarge "Content Too Large" "The request body is too large.";
     414 UriTooLong "URI Too Long" "The address is too long.";
-    417 ExpectationFailed "Expectation Failed" "The request expects what this server does not do.";
-    431 HeaderFieldsTooLarge "Request Header Fields Too Large" "The request header is too large.";
+    417 ExpectationFailed "Expectation Failed" "The request expects too much.";
+    431 HeaderFieldsTooLarge "Request Header Fields Too Large" "The header is too large.";
     500 InternalServerError "Internal Server Error" "The answer could not be written.";
-    501 NotImplemented "Not Implemented" "The request uses a coding that this server does not know.";
+    501 NotImplemented "Not Implemented" "The request uses a coding unknown here.";
     503 ServiceUnavailable "Service Unavailable" "The server is busy, please try again.";
     505 VersionNotSupported "HTTP Version Not Supported" "This server speaks HTTP/1.0 and HTTP/1.1.";
 }

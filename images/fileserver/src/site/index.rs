@@ -1,5 +1,7 @@
 //! From an archive to a site: counted in one pass, filled in a second.
 
+use crate::http::Validators;
+
 use super::error::{Fault, SiteError};
 use super::links;
 use super::media::MediaType;
@@ -154,6 +156,7 @@ impl Builder {
                 body: member.body,
                 mtime: member.mtime,
                 media: MediaType::of_path(path),
+                validators: Validators::new(member.mtime, member.body.len()).ok_or(Fault::Size)?,
             }),
             Kind::HardLink => {
                 let target = Self::hard_link_target(&self.table, member.link)?;

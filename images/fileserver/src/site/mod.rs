@@ -4,7 +4,7 @@
 //!   archive  ┌──────┬───────────┬──────┬──────┬─────┐     read only, never copied
 //!            │header│ body, pad │header│ body │ ... │
 //!            └──▲───┴──▲────────┴──▲───┴──▲───┴─────┘
-//!   entries  ┌──┼──────┼─┬─ ─ ─┬───┼──────┼─┬─ ─ ─┐        64 bytes each, a hash table
+//!   entries  ┌──┼──────┼─┬─ ─ ─┬───┼──────┼─┬─ ─ ─┐        128 bytes each, a hash table
 //!            │ path  body│     │  path  body│     │        with open addressing
 //!            └───────────┴─ ─ ─┴────────────┴─ ─ ─┘
 //! ```
@@ -37,10 +37,12 @@ pub use index::{Archive, Census};
 pub use media::MediaType;
 pub use path::PATH_MAX;
 
+use crate::http::Validators;
 use table::{Content, Node, Table};
 
-/// Memory for one place of the table: 64 bytes, one cache line.
+/// Memory for one place of the table: 128 bytes, what a lookup reads first in the front half.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 pub struct Entry(Node);
 
 impl Entry {
@@ -57,15 +59,17 @@ pub struct Representation {
     pub mtime: i64,
     /// From the extension of the name.
     pub media: MediaType,
+    /// What a client keeps to ask whether its copy is still good.
+    pub validators: Validators,
 }
 
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Found<'s> {
     /// A file.
-    File(Representation),
+    File(&'s Representation),
     /// A folder, with its `index.html` when it has one.
-    Folder(Option<Representation>),
+    Folder(Option<&'s Representation>),
 }
 
 /// An indexed archive. Read only from here on: cores may share it.
@@ -84,7 +88,7 @@ impl Site {
     /// The empty path is the root.
     #[inline]
     #[must_use]
-    pub fn find(&self, path: &[u8]) -> Option<Found> {
+    pub fn find(&self, path: &[u8]) -> Option<Found<'_>> {
         match self.table.find(path) {
             Some(node) if !matches!(node.content, Content::Alias(_)) => self.found(node),
             _ if self.has_alias => self.find_through_alias(path),
@@ -93,15 +97,17 @@ impl Site {
     }
 
     #[inline]
-    fn found(&self, node: &Node) -> Option<Found> {
-        match node.content {
+    fn found<'s>(&'s self, node: &'s Node) -> Option<Found<'s>> {
+        match &node.content {
             Content::File(file) => Some(Found::File(file)),
             Content::Folder(index_idx) => {
                 let index = index_idx.and_then(|slot_idx| self.table.node(slot_idx));
-                Some(Found::Folder(index.and_then(|index| match index.content {
-                    Content::File(file) => Some(file),
-                    _ => None,
-                })))
+                Some(Found::Folder(index.and_then(
+                    |index| match &index.content {
+                        Content::File(file) => Some(file),
+                        _ => None,
+                    },
+                )))
             }
             Content::Vacant | Content::Link(_) | Content::Alias(_) => None,
         }
@@ -109,14 +115,14 @@ impl Site {
 
     /// A path through a link to a folder.
     #[inline(never)]
-    fn find_through_alias(&self, path: &[u8]) -> Option<Found> {
+    fn find_through_alias(&self, path: &[u8]) -> Option<Found<'_>> {
         let slot_idx = links::resolve(&self.table, path).ok()?;
         self.found(self.table.node(slot_idx)?)
     }
 
     /// Every file, in no order, links included.
-    pub fn files(&self) -> impl Iterator<Item = Representation> {
-        self.table.nodes().filter_map(|node| match node.content {
+    pub fn files(&self) -> impl Iterator<Item = &Representation> {
+        self.table.nodes().filter_map(|node| match &node.content {
             Content::File(file) => Some(file),
             _ => None,
         })

@@ -174,8 +174,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_one_cache_line() {
-        assert_eq!(size_of::<Entry>(), 64);
+    fn an_entry_is_two_cache_lines() {
+        assert_eq!(size_of::<Entry>(), 128);
     }
 
     #[test]
