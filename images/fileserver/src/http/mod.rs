@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9110, 9112) as a function from bytes to bytes.
 //!
 //! ```text
-//!   bytes ── request::parse ── target ── Site::find ── reply ──► head, written where the caller says
+//!   bytes ── request::parse ── target ── Site::find ── reply ──► head, in the caller's memory
 //!   (of a frame, in place)                                  └──► body, a slice of the site
 //! ```
 //!

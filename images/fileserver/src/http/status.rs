@@ -61,5 +61,5 @@ statuses! {
     500 InternalServerError "Internal Server Error" "The answer could not be written.";
     501 NotImplemented "Not Implemented" "The request uses a coding unknown here.";
     503 ServiceUnavailable "Service Unavailable" "The server is busy, please try again.";
-    505 VersionNotSupported "HTTP Version Not Supported" "This server speaks HTTP/1.0 and HTTP/1.1.";
+    505 VersionNotSupported "HTTP Version Not Supported" "This server speaks HTTP/1.0 and 1.1.";
 }
