@@ -1,11 +1,11 @@
 //! A seeded wire in virtual time, for tests.
 //!
 //! ```text
-//!   stack ── SimQueue ─┐ flatten, checksum, cut                    fill own frames ┌─ SimQueue ── stack
-//!            (SimPort) │                                                           │ (SimPort)
-//!                      └─► Path: queue, loss, corruption, delay, copies ──► slots ─┘
-//!                          Path ◄──────── one for each direction ───────────
-//!   test ─── tap ──────────────────── frames by hand ───────────────────────────── tap
+//!   stack ─ SimQueue ─┐ flatten, checksum, cut                fill own frames ┌─ SimQueue ─ stack
+//!           (SimPort) │                                                       │ (SimPort)
+//!                     └► Path: queue, loss, corruption, delay, copies ► slots ┘
+//!                        Path ◄────── one for each direction ────────
+//!   test ── tap ────────────────── frames by hand ──────────────────────────── tap ── test
 //! ```
 //!
 //! A [`Wire`] connects [`SimPort`]s, which a stack uses like any device, and taps, at which a test

@@ -454,6 +454,7 @@ fn a_queue_that_is_dropped_with_all_under_way_sends_all_home() {
     drop(here);
     assert!(pool.all_home());
     settle(&wire);
+    assert_eq!(wire.now_us(), 6, "nobody waits for the device any more");
     assert_eq!(
         wire.captured(far).len(),
         1,
