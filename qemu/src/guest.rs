@@ -1,0 +1,333 @@
+//! A running QEMU: its console, its log, its end.
+//!
+//! ```text
+//!   QEMU stdout (first UART) ──► thread: lines ─┐
+//!   QEMU stderr              ──► thread: lines ─┼──► one queue ──► next, wait_for
+//!   socket (second UART)     ──► thread: defmt ─┘
+//! ```
+//!
+//! The child never outlives us: its guard ends it on every way out, and where `setpriv` is installed
+//! the kernel ends it even when we are killed.
+
+use crate::console::{self, Line};
+use crate::deflog::LogTable;
+use crate::install;
+use crate::kernel::Kernel;
+use crate::machine::Launch;
+use crate::stop;
+use crate::symbols::Symbols;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader, Read};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Longest line that is kept, bytes: a guest that never ends its line must not fill our memory.
+const LINE_LEN_MAX: u64 = 4096;
+
+/// Something that the guest said, or QEMU about it.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A line of the console, and when it came.
+    Console(Instant, String),
+    /// A line of the decoded log.
+    Log(String),
+    /// A line of QEMU's own.
+    Qemu(String),
+    /// The guest is gone.
+    End,
+}
+
+/// A running guest. Dropping it ends QEMU.
+pub(crate) struct Guest {
+    /// When QEMU was started.
+    pub(crate) started: Instant,
+    /// Everything it said so far, backtraces symbolised, for whoever asks why.
+    pub(crate) transcript: Vec<String>,
+    child: Arc<Mutex<Child>>,
+    events: Receiver<Event>,
+    threads: Vec<JoinHandle<()>>,
+    log_name: String,
+    symbols: Symbols,
+    _guard: stop::Guard,
+}
+
+impl Guest {
+    /// Starts QEMU as `launch` says; `kernel` is what the log and the backtraces are read with.
+    ///
+    /// # Errors
+    /// QEMU cannot be run. What it does not like about its arguments it says as [`Event::Qemu`].
+    pub(crate) fn start(launch: &Launch, kernel: &Kernel) -> Result<Guest> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log_name = format!("simoom-log-{}-{number}", std::process::id());
+        let table = LogTable::open(&kernel.elf)?;
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&log_name)?)
+            .context("cannot make a socket for the log")?;
+        let mut command = command(launch, &log_name);
+        let started = Instant::now();
+        let mut child = command.spawn().context("cannot run QEMU")?;
+        let (sender, events) = channel();
+        let stdout = child.stdout.take().context("QEMU has no output")?;
+        let stderr = child.stderr.take().context("QEMU has no error output")?;
+        let threads = vec![
+            spawn_console(stdout, sender.clone()),
+            spawn_errors(stderr, sender.clone()),
+            spawn_log(listener, table, sender),
+        ];
+        let child = Arc::new(Mutex::new(child));
+        let ours = Arc::clone(&child);
+        let guard = stop::guard(move || end(&ours));
+        Ok(Guest {
+            started,
+            transcript: Vec::new(),
+            child,
+            events,
+            threads,
+            log_name,
+            symbols: Symbols::new(kernel.elf.clone()),
+            _guard: guard,
+        })
+    }
+
+    /// QEMU's id, for its figures in `/proc`.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .id()
+    }
+
+    /// The next thing said, or `None` at the deadline. Backtrace lines have their names already.
+    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<Event> {
+        let received = match deadline {
+            Some(at) => self
+                .events
+                .recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => self
+                .events
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(event) => Some(self.note(event)),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Event::End),
+        }
+    }
+
+    /// Gives a backtrace line its names, and keeps what was said.
+    fn note(&mut self, event: Event) -> Event {
+        match event {
+            Event::Console(at, line) => {
+                let line = self.symbols.annotate(&line);
+                self.transcript.push(line.clone());
+                return Event::Console(at, line);
+            }
+            Event::Log(ref line) => self.transcript.push(format!("log: {line}")),
+            Event::Qemu(ref line) => self.transcript.push(format!("qemu: {line}")),
+            Event::End => {}
+        }
+        event
+    }
+
+    /// Waits for a console line that `wanted` takes; says when it came.
+    ///
+    /// # Errors
+    /// The guest reports an error or panics, QEMU ends, or `limit` passes; `what` is named.
+    pub(crate) fn wait_for<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut wanted: impl FnMut(&Line, &str) -> Option<T>,
+    ) -> Result<(T, Instant)> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.next(Some(deadline)) {
+                None => bail!("no {what} within {} s", limit.as_secs()),
+                Some(Event::End) => return Err(self.why_ended()),
+                Some(Event::Log(_) | Event::Qemu(_)) => {}
+                Some(Event::Console(at, text)) => {
+                    let line = console::parse(&text);
+                    if let Some(found) = wanted(&line, &text) {
+                        return Ok((found, at));
+                    }
+                    if let Line::Error(text) = line {
+                        bail!("the image says: {text}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Throws away what was said until now.
+    pub(crate) fn drain(&mut self) {
+        while self
+            .next(Some(Instant::now()))
+            .is_some_and(|event| !matches!(event, Event::End))
+        {}
+    }
+
+    /// Waits for QEMU's end and returns its exit code, `None` for a signal.
+    ///
+    /// # Errors
+    /// It still runs after `limit`.
+    pub(crate) fn wait_end(&mut self, limit: Duration) -> Result<Option<i32>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.next(Some(deadline)) {
+                None => bail!("QEMU still runs after {} s", limit.as_secs()),
+                Some(Event::End) => return Ok(self.reap()),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Ends QEMU now.
+    pub(crate) fn stop(mut self) -> Vec<String> {
+        end(&self.child);
+        self.reap();
+        std::mem::take(&mut self.transcript)
+    }
+
+    /// The reason of an end that nobody asked for, from the last words of guest and QEMU.
+    pub(crate) fn why_ended(&mut self) -> anyhow::Error {
+        let code = self.reap();
+        let said = |start: &str| {
+            let mut lines = self.transcript.iter().rev();
+            lines.find_map(|line| line.strip_prefix(start).map(str::to_owned))
+        };
+        if let Some(text) = said("simoom: error: ") {
+            return anyhow::anyhow!("the image says: {text}");
+        }
+        if let Some(text) = said("panic: ") {
+            return anyhow::anyhow!("the image panicked: {text}");
+        }
+        if let Some(text) = said("qemu: ") {
+            return anyhow::anyhow!("QEMU says: {text}");
+        }
+        match code {
+            Some(code) => anyhow::anyhow!("QEMU ended with code {code}"),
+            None => anyhow::anyhow!("QEMU was ended by a signal"),
+        }
+    }
+
+    /// Waits for the child and the threads, and collects what they still had to say.
+    fn reap(&mut self) -> Option<i32> {
+        let status = self
+            .child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wait();
+        // A QEMU that never came to its log leaves a thread waiting for it: let it in.
+        if let Ok(addr) = SocketAddr::from_abstract_name(&self.log_name) {
+            drop(UnixStream::connect_addr(&addr));
+        }
+        for thread in self.threads.drain(..) {
+            // A reader has no result; one that panicked has aborted us already.
+            let _ = thread.join();
+        }
+        while let Ok(event) = self.events.try_recv() {
+            self.note(event);
+        }
+        status.ok().and_then(|status| status.code())
+    }
+}
+
+/// Kills and reaps; a child that is gone already is no error.
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    // Either fails only when the child has been waited for.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// QEMU, inside what is wrapped around it.
+fn command(launch: &Launch, log_name: &str) -> Command {
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |wrap: &[&str]| words.extend(wrap.iter().map(|word| (*word).to_owned()));
+    if let Some(setpriv) = install::find("setpriv") {
+        add(&[&setpriv.to_string_lossy(), "--pdeathsig", "KILL", "--"]);
+    }
+    if let Some(netns) = &launch.netns {
+        add(&["ip", "netns", "exec", netns]);
+    }
+    add(&[&launch.qemu.program.to_string_lossy()]);
+    words.extend(launch.args(Some(log_name)));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn spawn_console(stdout: impl Read + Send + 'static, sender: Sender<Event>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for_lines(stdout, |line| {
+            // Nobody listens any more: the guest is being dropped.
+            let _ = sender.send(Event::Console(Instant::now(), line));
+        });
+        let _ = sender.send(Event::End);
+    })
+}
+
+fn spawn_errors(stderr: impl Read + Send + 'static, sender: Sender<Event>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for_lines(stderr, |line| {
+            let _ = sender.send(Event::Qemu(line));
+        });
+    })
+}
+
+fn spawn_log(
+    listener: UnixListener,
+    table: Option<LogTable>,
+    sender: Sender<Event>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let Ok((stream, _)) = listener.accept() else {
+            return;
+        };
+        match table {
+            Some(table) => table.decode(stream, |line| {
+                let _ = sender.send(Event::Log(line));
+            }),
+            // No strings to decode with: keep the UART from blocking, no more.
+            None => drop(std::io::copy(&mut &stream, &mut std::io::sink())),
+        }
+    })
+}
+
+/// Calls `each` for every line, without its end and without control characters.
+fn for_lines(source: impl Read, mut each: impl FnMut(String)) {
+    let mut reader = BufReader::new(source);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match (&mut reader)
+            .take(LINE_LEN_MAX)
+            .read_until(b'\n', &mut bytes)
+        {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let text = text.trim_end_matches(['\r', '\n']);
+                each(
+                    text.chars()
+                        .map(|c| if c.is_control() { '.' } else { c })
+                        .collect(),
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

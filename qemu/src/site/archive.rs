@@ -1,0 +1,121 @@
+//! A tar that somebody else made: read to its last byte before a guest sees it.
+
+use super::Packed;
+use anyhow::{Context, Result, bail};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Component, Path};
+use tar::EntryType;
+
+/// Bytes of one tar record.
+const RECORD_LEN: u64 = 512;
+
+/// Compressed archives by their first bytes, with what unpacks them.
+const COMPRESSED: [(&[u8], &str, &str); 5] = [
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"PK\x03\x04", "zip", "unzip"),
+];
+
+/// Opens and checks a tar.
+///
+/// # Errors
+/// Compressed, corrupt, truncated, or with an entry that cannot be served.
+pub(super) fn open(path: &Path) -> Result<Packed> {
+    let shown = path.display();
+    let mut file = File::open(path).with_context(|| format!("{shown}: not readable"))?;
+    let tar_len = file
+        .metadata()
+        .with_context(|| format!("{shown}: not readable"))?
+        .len();
+    if tar_len == 0 {
+        bail!("{shown}: empty");
+    }
+    check_kind(&mut file, path)?;
+    let files_cnt = check_entries(&mut file).with_context(|| format!("{shown}: bad archive"))?;
+    check_end(&mut file, tar_len).with_context(|| format!("{shown}: bad archive"))?;
+    Ok(Packed {
+        tar: file,
+        tar_len,
+        files_cnt,
+    })
+}
+
+fn check_kind(file: &mut File, path: &Path) -> Result<()> {
+    let mut first = [0; RECORD_LEN as usize];
+    let mut len = 0;
+    while len < first.len() {
+        match file
+            .read(&mut first[len..])
+            .with_context(|| path.display().to_string())?
+        {
+            0 => break,
+            got => len += got,
+        }
+    }
+    file.rewind()?;
+    for (magic, kind, tool) in COMPRESSED {
+        if first[..len].starts_with(magic) {
+            bail!(
+                "{}: compressed with {kind}: unpack it with {tool} first",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Reads every entry; returns how many files there are.
+fn check_entries(file: &mut File) -> Result<u64> {
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 18, &*file));
+    let mut names = HashSet::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else {
+            bail!(
+                "{}: the name is not UTF-8",
+                entry.path_bytes().escape_ascii()
+            );
+        };
+        match entry.header().entry_type() {
+            EntryType::Regular | EntryType::Continuous => {}
+            EntryType::Directory | EntryType::XGlobalHeader => continue,
+            EntryType::Symlink | EntryType::Link => {
+                bail!("{name}: a link; pack with `tar --dereference --hard-dereference`")
+            }
+            kind => bail!("{name}: entry type {kind:?} cannot be served"),
+        }
+        let is_inside = Path::new(&name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !is_inside {
+            bail!("{name}: leads out of the archive");
+        }
+        let len = entry.size();
+        if io::copy(&mut entry, &mut io::sink())? != len {
+            bail!("{name}: truncated");
+        }
+        if !names.insert(name.trim_start_matches("./").to_owned()) {
+            bail!("{name}: there twice");
+        }
+    }
+    Ok(names.len() as u64)
+}
+
+/// An archive ends with two empty records; one that was cut off does not.
+fn check_end(file: &mut File, tar_len: u64) -> Result<()> {
+    const END_LEN: usize = 2 * RECORD_LEN as usize;
+    if tar_len % RECORD_LEN != 0 || tar_len < END_LEN as u64 {
+        bail!("truncated: not a whole number of {RECORD_LEN}-byte records");
+    }
+    let mut end = [0; END_LEN];
+    file.seek(SeekFrom::End(-(END_LEN as i64)))?;
+    file.read_exact(&mut end)?;
+    if end.iter().any(|byte| *byte != 0) {
+        bail!("truncated: the two empty records of its end are missing");
+    }
+    Ok(())
+}
