@@ -128,7 +128,12 @@ impl FakeRing {
     }
 
     pub(crate) fn used_event(&self) -> u16 {
-        load(self.avail + 4 + 2 * u64::from(self.size))
+        load(self.avail + self.used_event_at())
+    }
+
+    /// Where used_event is in the driver area: behind the ring.
+    pub(crate) fn used_event_at(&self) -> u64 {
+        4 + 2 * u64::from(self.size)
     }
 
     pub(crate) fn store_no_notify(&self, flag: u16) {

@@ -1,0 +1,254 @@
+//! A network device behind a transport, all in the test's memory.
+
+use core::ptr::NonNull;
+use std::boxed::Box;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
+use virtio_drivers::{Error, PhysAddr, Result};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::fake_ring::{Chain, FakeRing};
+use crate::registers::{Interrupt, Registers};
+use crate::{Features, Found};
+
+/// What the device is, and what has become of it.
+pub(crate) struct FakeDevice {
+    pub(crate) offered: Features,
+    pub(crate) accepted: Features,
+    pub(crate) is_legacy: bool,
+    pub(crate) size_max: [u32; 2],
+    pub(crate) config: Vec<u8>,
+    pub(crate) status: DeviceStatus,
+    pub(crate) refuses_features: bool,
+    pub(crate) ignores_reset: bool,
+    pub(crate) starts: u32,
+    pub(crate) rings: [Option<FakeRing>; 2],
+    /// The register block: the driver stores to it, and acknowledges interrupts in it.
+    registers: &'static mut [u32; 64],
+}
+
+/// A packet as it left the driver.
+pub(crate) struct Sent {
+    pub(crate) header: Vec<u8>,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) pieces: usize,
+}
+
+impl FakeDevice {
+    /// A modern device that offers everything that there is, and more.
+    pub(crate) fn modern() -> Self {
+        let mut config = vec![2, 0, 0, 0, 0, 9, 1, 0, 1, 0];
+        config.extend(1400u16.to_le_bytes());
+        Self {
+            offered: Features::from_bits(u64::MAX),
+            accepted: Features::NONE,
+            is_legacy: false,
+            size_max: [16, 16],
+            config,
+            status: DeviceStatus::empty(),
+            refuses_features: false,
+            ignores_reset: false,
+            starts: 0,
+            rings: [None, None],
+            registers: Box::leak(Box::new([NO_KICK; 64])),
+        }
+    }
+
+    /// A legacy device: 32 feature bits, no generation.
+    pub(crate) fn legacy() -> Self {
+        Self {
+            offered: Features::from_bits(0xffff_ffff),
+            is_legacy: true,
+            ..Self::modern()
+        }
+    }
+
+    pub(crate) fn without(mut self, features: Features) -> Self {
+        self.offered = self.offered.difference(features);
+        self
+    }
+
+    pub(crate) fn hdr_len(&self) -> usize {
+        if self.is_legacy { 10 } else { 12 }
+    }
+
+    pub(crate) fn rx(&mut self) -> &mut FakeRing {
+        self.rings[0].as_mut().expect("started")
+    }
+
+    pub(crate) fn tx(&mut self) -> &mut FakeRing {
+        self.rings[1].as_mut().expect("started")
+    }
+
+    /// Delivers a frame behind a header; false when the driver has left it no buffer.
+    pub(crate) fn deliver(&mut self, flags: u8, csum: (u16, u16), frame: &[u8]) -> bool {
+        let mut bytes = vec![0; self.hdr_len()];
+        bytes[0] = flags;
+        bytes[6..8].copy_from_slice(&csum.0.to_le_bytes());
+        bytes[8..10].copy_from_slice(&csum.1.to_le_bytes());
+        bytes.extend(frame);
+        self.deliver_bytes(&bytes)
+    }
+
+    pub(crate) fn deliver_bytes(&mut self, bytes: &[u8]) -> bool {
+        let Some(chain) = self.rx().pop() else {
+            return false;
+        };
+        chain.write(bytes);
+        self.rx().push(chain.head.into(), bytes.len() as u32);
+        true
+    }
+
+    /// Sends one packet and returns its chain.
+    pub(crate) fn transmit(&mut self) -> Option<Sent> {
+        let chain = self.tx().pop()?;
+        self.tx().push(chain.head.into(), 0);
+        Some(self.sent(&chain))
+    }
+
+    pub(crate) fn sent(&self, chain: &Chain) -> Sent {
+        let mut header = chain.read();
+        let frame = header.split_off(self.hdr_len());
+        Sent {
+            header,
+            frame,
+            pieces: chain.pieces.len(),
+        }
+    }
+
+    /// The queue that was kicked last, since the last time.
+    pub(crate) fn take_kick(&mut self) -> Option<u32> {
+        let register = &raw mut self.registers[0x50 / 4];
+        // SAFETY: our own memory, which the driver writes by a raw pointer.
+        let queue = unsafe { register.read_volatile() };
+        // SAFETY: as above.
+        unsafe { register.write_volatile(NO_KICK) };
+        (queue != NO_KICK).then_some(queue)
+    }
+
+    pub(crate) fn raise_line(&mut self) {
+        self.registers[0x60 / 4] = 1;
+        self.registers[0x64 / 4] = 0;
+    }
+
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.registers[0x64 / 4] == 1
+    }
+}
+
+/// No queue has this number.
+const NO_KICK: u32 = u32::MAX;
+
+/// The transport of a device that the test looks at, too.
+#[derive(Clone)]
+pub(crate) struct FakeTransport(pub(crate) Rc<RefCell<FakeDevice>>);
+
+impl FakeTransport {
+    pub(crate) fn found(device: FakeDevice) -> (Found<Self>, Rc<RefCell<FakeDevice>>) {
+        let base = NonNull::from(&mut *device.registers).cast();
+        let device = Rc::new(RefCell::new(device));
+        // SAFETY: 256 bytes that live for ever.
+        let registers = unsafe { Registers::mmio(base) };
+        let found = Found {
+            transport: Self(device.clone()),
+            registers,
+            interrupt: Interrupt::Line(5),
+        };
+        (found, device)
+    }
+}
+
+impl Transport for FakeTransport {
+    fn device_type(&self) -> DeviceType {
+        DeviceType::Network
+    }
+
+    fn read_device_features(&mut self) -> u64 {
+        self.0.borrow().offered.bits()
+    }
+
+    fn write_driver_features(&mut self, features: u64) {
+        self.0.borrow_mut().accepted = Features::from_bits(features);
+    }
+
+    fn max_queue_size(&mut self, queue: u16) -> u32 {
+        self.0.borrow().size_max[usize::from(queue)]
+    }
+
+    fn notify(&mut self, _: u16) {
+        panic!("the driver has a doorbell of its own");
+    }
+
+    fn get_status(&self) -> DeviceStatus {
+        self.0.borrow().status
+    }
+
+    fn set_status(&mut self, status: DeviceStatus) {
+        let mut device = self.0.borrow_mut();
+        if status.is_empty() {
+            if device.ignores_reset {
+                return;
+            }
+            device.rings = [None, None];
+        }
+        device.status = status;
+        if device.refuses_features {
+            device.status.remove(DeviceStatus::FEATURES_OK);
+        }
+        if status.contains(DeviceStatus::DRIVER_OK) {
+            device.starts += 1;
+        }
+    }
+
+    fn set_guest_page_size(&mut self, size: u32) {
+        assert_eq!(size, 4096);
+    }
+
+    fn requires_legacy_layout(&self) -> bool {
+        self.0.borrow().is_legacy
+    }
+
+    fn queue_set(
+        &mut self,
+        queue: u16,
+        size: u32,
+        desc: PhysAddr,
+        avail: PhysAddr,
+        used: PhysAddr,
+    ) {
+        let mut device = self.0.borrow_mut();
+        assert!(!device.status.contains(DeviceStatus::DRIVER_OK));
+        let size = u16::try_from(size).unwrap();
+        device.rings[usize::from(queue)] = Some(FakeRing::new(desc, avail, used, size));
+    }
+
+    fn queue_unset(&mut self, _: u16) {}
+
+    fn queue_used(&mut self, queue: u16) -> bool {
+        self.0.borrow().rings[usize::from(queue)].is_some()
+    }
+
+    fn ack_interrupt(&mut self) -> InterruptStatus {
+        InterruptStatus::empty()
+    }
+
+    fn read_config_generation(&self) -> u32 {
+        assert!(!self.requires_legacy_layout(), "legacy has none");
+        0
+    }
+
+    fn read_config_space<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T> {
+        let device = self.0.borrow();
+        let bytes = device.config.get(offset..offset + size_of::<T>());
+        let bytes = bytes.ok_or(Error::ConfigSpaceTooSmall)?;
+        Ok(T::read_from_bytes(bytes).unwrap())
+    }
+
+    fn write_config_space<T: IntoBytes + Immutable>(&mut self, _: usize, _: T) -> Result<()> {
+        panic!("the driver writes no configuration");
+    }
+}
