@@ -1,0 +1,51 @@
+//! Bare metal on x86-64: a virtual machine or a PC, entered by PVH or multiboot2.
+//!
+//! ```text
+//!   asm/entry.s   32-bit entry, first page tables, long mode
+//!   entry         checks and orders everything below, then calls the image's main
+//!   boot          what the loader says: memory map, command line, initrd
+//!   paging        who may read, write, execute what; holes below the stacks
+//!   exceptions    a report with registers and a backtrace, then out
+//!   acpi          interrupt controllers, PCI's memory-mapped configuration space
+//!   irq           local APIC, I/O APIC, vectors
+//!   clock         the TSC, calibrated; sleeping until a time or an interrupt
+//!   entropy       RDRAND, or a virtio entropy device
+//!   pci, mmio     where devices are; hal: memory for them
+//!   uart, console the first serial port; logger: defmt on the second
+//!   exit          the ways out
+//! ```
+//!
+//! One processor runs; others stay as the loader left them. Interrupts are enabled only while the
+//! processor sleeps in [`Machine::idle`].
+
+pub mod acpi;
+pub mod boot;
+pub mod clock;
+pub mod console;
+mod cpu;
+mod descriptors;
+pub mod entropy;
+mod entry;
+mod exceptions;
+mod exit;
+pub mod hal;
+mod image;
+pub mod irq;
+#[doc(hidden)]
+pub mod logger;
+mod machine;
+pub mod mmio;
+mod paging;
+pub mod pci;
+mod port;
+pub mod uart;
+
+#[doc(hidden)]
+pub use entry::{BootRecord, enter};
+#[doc(hidden)]
+pub use exceptions::panicked;
+pub use exit::{ExitCode, exit};
+pub use machine::{Facts, Machine, MachineKind};
+
+#[doc(inline)]
+pub use crate::console;
