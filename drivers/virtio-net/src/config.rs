@@ -18,13 +18,13 @@ pub(crate) const REGISTER_READS_MAX: u32 = 1_000_000;
 /// Reads of a multi-byte configuration field that changes while it is read.
 pub(crate) const CONFIG_READS_MAX: u32 = 16;
 
-/// Idle polls with something outstanding before the device is kicked once more. A kick costs about
-/// as much as a hundred polls, so the safety net costs a few per cent of an otherwise idle spin.
-pub(crate) const IDLE_POLLS_MAX: u16 = 4096;
+/// Idle polls with something outstanding before the device is kicked once more: milliseconds, so
+/// that a device that is merely busy is left alone.
+pub(crate) const IDLE_POLLS_MAX: u16 = 50_000;
 
-/// Idle arms with something outstanding before the device is kicked once more: by the second, it
-/// has had a whole sleep to look at its queue.
-pub(crate) const IDLE_ARMS_MAX: u16 = 2;
+/// Sleeps with something outstanding before the device is kicked once more: by the second, it has
+/// had a whole sleep to look at its queue.
+pub(crate) const IDLE_SLEEPS_MAX: u16 = 2;
 
 /// PCI capabilities of one function: 192 bytes of configuration space, at least 4 each.
 pub(crate) const PCI_CAPABILITIES_MAX: usize = 48;

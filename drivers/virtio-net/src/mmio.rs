@@ -18,9 +18,9 @@ pub struct Slot {
     /// Physical address of the register block.
     pub base: u64,
     /// Its length in bytes.
-    pub byte_len: usize,
-    /// The interrupt line, by the platform's number.
-    pub irq: u32,
+    pub size: u64,
+    /// Its interrupt line: a global system interrupt.
+    pub gsi: u32,
 }
 
 /// The `nth` network device (from 0) of those in `slots`. Other devices are not touched.
@@ -36,22 +36,26 @@ pub fn find<H: Hal>(
 ) -> Result<Found<SomeTransport<'static>>, Error> {
     let mut devices = slots
         .into_iter()
-        .filter(|slot| slot.byte_len >= BLOCK_LEN && slot.base.is_multiple_of(4))
-        .map(|slot| {
-            // SAFETY: the platform says that there is a register block, see above.
-            let base = unsafe { H::mmio_phys_to_virt(slot.base, slot.byte_len) };
-            (slot, base)
+        .filter(|slot| slot.base.is_multiple_of(4))
+        .filter_map(|slot| {
+            let byte_len = usize::try_from(slot.size).ok()?;
+            (byte_len >= BLOCK_LEN).then_some((slot, byte_len))
         })
-        .filter(|(_, base)| is_network_device(*base));
-    let (slot, base) = devices.nth(nth).ok_or(Error::NoDevice)?;
+        .map(|(slot, byte_len)| {
+            // SAFETY: the platform says that there is a register block, see above.
+            let base = unsafe { H::mmio_phys_to_virt(slot.base, byte_len) };
+            (slot, byte_len, base)
+        })
+        .filter(|(_, _, base)| is_network_device(*base));
+    let (slot, byte_len, base) = devices.nth(nth).ok_or(Error::NoDevice)?;
     // SAFETY: a register block of that length, which the platform keeps mapped.
-    let transport = unsafe { MmioTransport::new(base.cast(), slot.byte_len) }?;
+    let transport = unsafe { MmioTransport::new(base.cast(), byte_len) }?;
     // SAFETY: as above; BLOCK_LEN covers the registers.
     let registers = unsafe { Registers::mmio(base) };
     Ok(Found {
         transport: transport.into(),
         registers,
-        interrupt: Interrupt::Line(slot.irq),
+        interrupt: Interrupt::Line(slot.gsi),
     })
 }
 

@@ -253,10 +253,13 @@ impl<'m, 'p, H: Hal, T: Transport> Queue<'p> for VirtioQueue<'m, 'p, H, T> {
         // a device that has none to fill has nothing to wake us with.
         let pool = self.rx.pool;
         let is_short = self.rx.missing_cnt() > 0 || pool.free_cnt() < pool.owned_cnt() / 4;
-        let is_tx_ready = self.tx.arm(is_short);
-        if self.rx.arm() || is_tx_ready {
+        // The receive ring first: it acknowledges the line for both.
+        let is_rx_ready = self.rx.arm();
+        if self.tx.arm(is_short) || is_rx_ready {
             return Armed::Ready;
         }
+        self.tx.before_sleep();
+        self.rx.before_sleep();
         Armed::Sleep
     }
 }

@@ -11,8 +11,10 @@ use crate::config::REGISTER_READS_MAX;
 pub enum Interrupt {
     /// A message, as programmed at discovery.
     Msix,
-    /// A line: for an MMIO slot the number that it was found with, for PCI the function's Interrupt
-    /// Line register. Level-triggered; [`RxRing::sync`](simoom_ring::RxRing::sync) acknowledges.
+    /// A line: for an MMIO slot the number that it was found with, for PCI what firmware wrote to
+    /// the function's Interrupt Line register. [`Queue::arm`](simoom_ring::Queue::arm) makes it
+    /// fall before it looks once more, so that the next packet raises it: an edge is enough. An
+    /// interrupt controller that triggers on the level must keep it from storming until then.
     Line(u32),
 }
 

@@ -5,13 +5,13 @@
 //! be working on, and that has not moved for a while, gets one kick that nobody asked for. It costs
 //! one store in each quiet period.
 
-use crate::config::{IDLE_ARMS_MAX, IDLE_POLLS_MAX};
+use crate::config::{IDLE_POLLS_MAX, IDLE_SLEEPS_MAX};
 
 /// Looks at a queue since anything moved on it.
 #[derive(Debug, Default)]
 pub(crate) struct Rekick {
     polls: u16,
-    arms: u16,
+    sleeps: u16,
 }
 
 impl Rekick {
@@ -27,10 +27,10 @@ impl Rekick {
         count_to(&mut self.polls, IDLE_POLLS_MAX)
     }
 
-    /// The same for a look before going to sleep.
+    /// The same before going to sleep.
     #[inline]
-    pub(crate) fn is_due_at_arm(&mut self) -> bool {
-        count_to(&mut self.arms, IDLE_ARMS_MAX)
+    pub(crate) fn is_due_at_sleep(&mut self) -> bool {
+        count_to(&mut self.sleeps, IDLE_SLEEPS_MAX)
     }
 }
 

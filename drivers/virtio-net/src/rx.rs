@@ -41,8 +41,6 @@ impl<'p, H: Hal> RxRing<'p> for Rx<'_, 'p, H> {
     fn sync(&mut self) -> usize {
         if self.is_armed {
             self.is_armed = false;
-            // Before the look at used.idx: what comes after it raises the line again.
-            self.line_ack.acknowledge();
             self.queue.park();
         } else {
             self.queue.keep_parked();
@@ -141,6 +139,7 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
             self.doorbell.kick();
             self.counters.kicks += 1;
         }
+        self.rekick.moved();
     }
 
     /// Frames that the ring could take.
@@ -153,15 +152,18 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
 
     /// Asks for an interrupt; whether there is work already.
     pub(crate) fn arm(&mut self) -> bool {
+        // First of all, or what comes next might find the line raised still, and not raise it.
+        self.line_ack.acknowledge();
         self.is_armed = true;
         let can_refill = self.missing_cnt() > 0 && self.pool.free_cnt() > 0;
-        if self.queue.arm() || can_refill {
-            return true;
-        }
-        if self.rekick.is_due_at_arm() {
+        self.queue.arm() || can_refill
+    }
+
+    /// Kicks once more, if this is not the first sleep since anything moved.
+    pub(crate) fn before_sleep(&mut self) {
+        if self.rekick.is_due_at_sleep() {
             self.kick_again();
         }
-        false
     }
 
     #[cold]

@@ -108,6 +108,7 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
     /// When a frame is of another pool than the ring's: a mix-up of ours.
     #[inline]
     fn send_pieces(&mut self, packet: TxPacket<'p>) {
+        self.rekick.moved();
         let (mut head, fragments, fragments_cnt, offload) = packet.into_parts();
         assert!(
             core::ptr::eq(head.pool(), self.pool),
@@ -185,15 +186,19 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
             return false;
         }
         let half = self.queue.size() / 2;
-        let mut is_ready = false;
-        if is_wanted || self.queue.free_cnt() < half {
-            self.is_armed = true;
-            is_ready = self.queue.arm();
+        if !is_wanted && self.queue.free_cnt() >= half {
+            return false;
         }
-        if !is_ready && self.rekick.is_due_at_arm() {
+        self.is_armed = true;
+        self.queue.arm()
+    }
+
+    /// Kicks once more, if packets are outstanding and this is not the first sleep since anything
+    /// moved.
+    pub(crate) fn before_sleep(&mut self) {
+        if self.queue.outstanding_cnt() > 0 && self.rekick.is_due_at_sleep() {
             self.kick_again();
         }
-        is_ready
     }
 
     #[cold]

@@ -144,7 +144,7 @@ fn stalled_device_fills_the_ring_and_is_kicked_once_more() {
     assert_eq!(bench.device().take_kick(), Some(1));
     // Its avail_event says that it will look by itself, which it does not.
     let mut kicks = 0;
-    for _ in 0..20_000 {
+    for _ in 0..120_000 {
         bench.sync_tx();
         kicks += u32::from(bench.device().take_kick() == Some(1));
     }
@@ -168,7 +168,7 @@ fn polls_of_an_idle_port_kick_seldom() {
     let mut bench = Bench::new(FakeDevice::modern(), 64);
     bench.device().take_kick();
     let mut kicks = Vec::new();
-    for _ in 0..20_000 {
+    for _ in 0..120_000 {
         bench.recv();
         bench.sync_tx();
         kicks.extend(bench.device().take_kick());

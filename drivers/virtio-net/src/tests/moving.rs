@@ -309,13 +309,17 @@ fn arm_sleeps_only_with_nothing_to_do() {
 }
 
 #[test]
-fn line_is_acknowledged_after_a_sleep_only() {
+fn line_falls_before_the_second_look() {
     let mut bench = Bench::new(FakeDevice::modern(), 64);
     bench.device().raise_line();
     bench.recv();
-    assert!(!bench.device().is_acknowledged(), "was not armed");
+    assert!(!bench.device().is_acknowledged(), "polling does not care");
     assert_eq!(bench.queue.arm(), Armed::Sleep);
+    assert!(bench.device().is_acknowledged());
+    // Raised by a change of the configuration, while awake: it must fall again for the next sleep.
     bench.recv();
+    bench.device().raise_line();
+    assert_eq!(bench.queue.arm(), Armed::Sleep);
     assert!(bench.device().is_acknowledged());
     bench.end();
 }
