@@ -1,0 +1,202 @@
+//! ARP (RFC 826): who has which station address, asked and answered.
+//!
+//! What is learned is kept in [`Neighbors`] (`neighbors.rs`). Here is the protocol: requests and
+//! replies that come in, requests that go out again and again until answered, announcements.
+//!
+//! ```text
+//!              wait: request             reply                60 s
+//!   (none) ───────────────► Incomplete ───────► Reachable ───────────► Stale
+//!      ▲                        │ 3 requests        ▲                    │ used: unicast request,
+//!      ├────────────────────────┘ unanswered        └────────────────────┤ the entry serves on
+//!      └─────────────────────────────────────────────────────────────────┘ 3 unanswered
+//! ```
+
+use simoom_ring::{Frame, MacAddr, RxPacket, TxOffload, TxPacket, TxRing};
+
+use crate::addr::Addr;
+use crate::config;
+use crate::counters::DropReason;
+use crate::eth::{self, EtherType};
+use crate::net::Net;
+use crate::time::Instant;
+use crate::wire::arp::{Op, PACKET_LEN, Repr};
+
+mod neighbors;
+
+pub use neighbors::Neighbors;
+pub(crate) use neighbors::{Ask, Lookup};
+
+/// An ARP packet came in: learns from it what RFC 826 allows, answers it if it asks for us, and
+/// sends what was waiting for it.
+pub(crate) fn input<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    pkt: RxPacket<'p>,
+) {
+    if let Err(reason) = receive(net, tx, now, pkt) {
+        net.counters.drop(reason);
+    }
+}
+
+fn receive<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    pkt: RxPacket<'p>,
+) -> Result<(), DropReason> {
+    let packet = Repr::parse(pkt.frame.bytes()).ok_or(DropReason::ArpMalformed)?;
+    // RFC 1812 3.3.2: a group is nobody's station address.
+    if !packet.sha.is_station() {
+        return Err(DropReason::ArpMalformed);
+    }
+    let cidr = net.cidr.ok_or(DropReason::ArpNotForUs)?;
+    let (spa, tpa) = (Addr::v4(packet.spa), Addr::v4(packet.tpa));
+    if net.is_ours(spa) {
+        // Our own announcement comes back from some switches; from another station it is a conflict.
+        return Err(match packet.sha == net.mac {
+            true => DropReason::ArpNotForUs,
+            false => DropReason::ArpConflict,
+        });
+    }
+    // Only neighbors are learned: not 0.0.0.0 (RFC 5227's probes), no broadcast, nobody elsewhere.
+    let is_neighbor = spa.is_unicast()
+        && !net.is_broadcast(spa)
+        && (cidr.contains(spa) || net.gateway == Some(spa));
+    let is_known = is_neighbor && confirm(net, tx, now, spa, packet.sha);
+    if packet.op == Op::Request && net.is_ours(tpa) {
+        if is_neighbor && !is_known {
+            let evicted = net.neighbors.learn(spa, packet.sha, now);
+            evicted.count(&mut net.counters);
+        }
+        reply(net, tx, pkt.frame, &packet);
+        return Ok(());
+    }
+    match is_known {
+        true => Ok(()),
+        false => Err(DropReason::ArpNotForUs),
+    }
+}
+
+/// Updates a known neighbor and sends what was waiting for it; false when it is not known.
+fn confirm<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    addr: Addr,
+    mac: MacAddr,
+) -> bool {
+    let Some(waiting) = net.neighbors.confirm(addr, mac, now) else {
+        return false;
+    };
+    if let Some(packet) = waiting
+        && let Err(unsent) = eth::output(net, tx, packet, mac, EtherType::Ipv4)
+    {
+        unsent.forget(net);
+    }
+    true
+}
+
+/// Answers a request in the very frame that brought it.
+fn reply<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, mut frame: Frame<'p>, request: &Repr) {
+    let repr = Repr {
+        op: Op::Reply,
+        sha: net.mac,
+        spa: request.tpa,
+        tha: request.sha,
+        tpa: request.spa,
+    };
+    frame.trim(0);
+    send(net, tx, frame, &repr, request.sha);
+}
+
+/// Keeps a packet until the station address of its next hop is known, and asks for it.
+///
+/// There is one place to wait for each neighbor; the newest packet takes it (RFC 1122 2.3.2.2).
+pub(crate) fn wait<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    addr: Addr,
+    packet: TxPacket<'p>,
+) {
+    let (ask, evicted) = net.neighbors.wait(addr, packet, now);
+    evicted.count(&mut net.counters);
+    if let Some(ask) = ask {
+        request(net, tx, ask);
+    }
+}
+
+/// Asks a neighbor whose entry is stale whether it is still there, at most once a second.
+#[cold]
+pub(crate) fn probe<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant, addr: Addr) {
+    if let Some(ask) = net.neighbors.probe(addr, now) {
+        request(net, tx, ask);
+    }
+}
+
+/// What is due: requests again, neighbors that age or did not answer, announcements.
+pub(crate) fn poll<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant) {
+    if net.neighbors.poll_at() > now {
+        return;
+    }
+    if net.neighbors.announcement(now) {
+        announce(net, tx);
+    }
+    // Each round moves one entry's deadline beyond `now`, so there are at most as many as entries.
+    for _ in 0..config::NEIGHBORS_MAX {
+        match net.neighbors.next_due(now) {
+            Some(Ok(ask)) => request(net, tx, ask),
+            Some(Err(lost)) => lost.count(&mut net.counters),
+            None => break,
+        }
+    }
+}
+
+/// Tells everybody our address (RFC 5227 2.3): a request for it that nobody will answer.
+fn announce<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>) {
+    let Some(addr) = net.addr() else { return };
+    request(net, tx, Ask { addr, mac: None });
+}
+
+/// Sends a request, to the one station that is asked again or to all.
+fn request<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, ask: Ask) {
+    let (Some(spa), Some(tpa)) = (net.addr().and_then(Addr::as_v4), ask.addr.as_v4()) else {
+        return;
+    };
+    let repr = Repr {
+        op: Op::Request,
+        sha: net.mac,
+        spa,
+        tha: MacAddr([0; 6]),
+        tpa,
+    };
+    let headroom = net.headroom();
+    let Some(frame) = net.pool.alloc(headroom) else {
+        net.counters.drop(DropReason::TxNoFrame);
+        return;
+    };
+    send(net, tx, frame, &repr, ask.mac.unwrap_or(MacAddr::BROADCAST));
+}
+
+fn send<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    mut frame: Frame<'p>,
+    repr: &Repr,
+    dst: MacAddr,
+) {
+    // A frame holds an Ethernet frame, so 28 bytes fit behind its headers.
+    if frame.append(&repr.emit()).is_err() {
+        net.counters.drop(DropReason::TxNoRoom);
+        return;
+    }
+    debug_assert_eq!(frame.len(), PACKET_LEN);
+    let packet = TxPacket::new(frame, TxOffload::default());
+    if let Err(unsent) = eth::output(net, tx, packet, dst, EtherType::Arp) {
+        unsent.forget(net);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The internet layer, for both families: what is common here, IPv4 in `v4.rs`.
+//!
+//! ```text
+//!   eth.input ─► ip.input ─► Datagram ─► icmp, udp, tcp .input
+//!   transports ─► ip.output: header, next hop, neighbor ─► eth.output
+//!                                              │ not known yet
+//!                                              └► waits in the neighbor's entry, ARP asks
+//! ```
+
+use simoom_ring::{MacAddr, RxPacket, TxPacket, TxRing};
+
+use crate::addr::Addr;
+use crate::arp::{self, Lookup};
+use crate::counters::DropReason;
+use crate::eth::{self, EtherType};
+use crate::net::{Net, NextHop};
+use crate::time::Instant;
+use crate::wire::ipv4::HEADER_LEN as V4_HEADER_LEN;
+
+pub use crate::wire::ipv4::proto;
+
+mod v4;
+
+/// A datagram that came in. What is left in the packet is its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who sent it: a unicast address.
+    pub src: Addr,
+    /// Whom it was for: our address or, with `is_broadcast`, a broadcast address.
+    pub dst: Addr,
+    /// What it carries.
+    pub proto: u8,
+    /// Time to live that was left.
+    pub ttl: u8,
+    /// Type of service or traffic class: DSCP in the upper six bits, ECN in the lower two.
+    pub tos: u8,
+    /// Whether it was for more hosts than us.
+    pub is_broadcast: bool,
+    /// Bytes of the header that was pulled, which lie in front of the payload still.
+    pub header_len: u16,
+    /// Bytes of payload.
+    pub payload_len: u16,
+}
+
+/// What the header of a datagram to send says, whatever its family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Who sends it: our address, or unspecified as long as there is none.
+    pub src: Addr,
+    /// Whom it is for.
+    pub dst: Addr,
+    /// What it carries.
+    pub proto: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// Type of service or traffic class.
+    pub tos: u8,
+}
+
+impl Header {
+    /// A header with the usual time to live and no special service.
+    #[inline]
+    pub fn new(src: Addr, dst: Addr, proto: u8) -> Self {
+        Self {
+            src,
+            dst,
+            proto,
+            ttl: TTL,
+            tos: 0,
+        }
+    }
+}
+
+/// A packet that could not be sent, as it was when it was handed over: it may be handed over again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unsent<'p> {
+    /// The transmit ring is full; nothing is counted, for the packet is not lost.
+    RingFull(TxPacket<'p>),
+    /// There is no way to the destination, or no address to send from. Counted.
+    NoRoute(TxPacket<'p>),
+    /// The head frame has no room for the headers, or the datagram is too long. Counted.
+    NoRoom(TxPacket<'p>),
+}
+
+impl Unsent<'_> {
+    /// Drops a packet that nobody keeps, and counts it if that has not been done.
+    pub(crate) fn forget(self, net: &mut Net<'_>) {
+        if let Self::RingFull(_) = self {
+            net.counters.drop(DropReason::TxRingFull);
+        }
+    }
+}
+
+impl core::fmt::Display for Unsent<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::RingFull(_) => "the transmit ring is full",
+            Self::NoRoute(_) => "no route to the destination",
+            Self::NoRoom(_) => "no room for the headers",
+        })
+    }
+}
+
+/// A datagram came in, at the front of the packet: checks its header, pulls it, and trims what
+/// Ethernet has padded.
+///
+/// `None` when it is not to be taken; then the reason is counted. `is_broadcast` is what
+/// [`eth::input`] said of the frame.
+#[inline]
+pub(crate) fn input<'p>(
+    net: &mut Net<'p>,
+    pkt: &mut RxPacket<'p>,
+    is_broadcast: bool,
+) -> Option<Datagram> {
+    match v4::input(net, pkt, is_broadcast) {
+        Ok(datagram) => Some(datagram),
+        Err(reason) => {
+            net.counters.drop(reason);
+            None
+        }
+    }
+}
+
+/// Sends a datagram whose transport header and payload are in `packet`: puts the IP header in
+/// front, finds the next hop, and puts the packet on the ring, or lets it wait for the next hop's
+/// station address (RFC 1122 2.3.2.2).
+///
+/// Offload requests are the caller's: they count from the Ethernet header on, whose length with
+/// that of the IP header is [`HEADERS_LEN`].
+///
+/// # Errors
+/// [`Unsent`] with the packet as it came.
+#[allow(clippy::result_large_err)]
+#[inline]
+pub(crate) fn output<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    packet: TxPacket<'p>,
+    header: &Header,
+) -> Result<(), Unsent<'p>> {
+    output_hinted(net, tx, now, packet, header, &mut 0)
+}
+
+/// [`output`], with the place in the neighbor table where the next hop was found last time: a
+/// connection that keeps it saves the search.
+#[allow(clippy::result_large_err)]
+#[inline]
+pub(crate) fn output_hinted<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    mut packet: TxPacket<'p>,
+    header: &Header,
+    hint: &mut u16,
+) -> Result<(), Unsent<'p>> {
+    if tx.space() == 0 {
+        return Err(Unsent::RingFull(packet));
+    }
+    let Some(next_hop) = net.next_hop(header.src, header.dst) else {
+        net.counters.drop(DropReason::TxNoRoute);
+        return Err(Unsent::NoRoute(packet));
+    };
+    // In front of our headers the driver wants room for its own.
+    let needed = HEADERS_LEN + usize::from(net.caps.headroom);
+    if packet.head().headroom() < needed || v4::prepend(net, &mut packet, header).is_none() {
+        net.counters.drop(DropReason::TxNoRoom);
+        return Err(Unsent::NoRoom(packet));
+    }
+    let mac = match next_hop {
+        NextHop::Broadcast => MacAddr::BROADCAST,
+        NextHop::Neighbor(addr) => match net.neighbors.lookup(addr, hint) {
+            Lookup::Found(mac) => mac,
+            Lookup::Stale(mac) => {
+                arp::probe(net, tx, now, addr);
+                mac
+            }
+            Lookup::Unknown => {
+                arp::wait(net, tx, now, addr, packet);
+                return Ok(());
+            }
+        },
+    };
+    match eth::output(net, tx, packet, mac, EtherType::Ipv4) {
+        Err(Unsent::RingFull(mut packet)) => {
+            packet.head_mut().pull(V4_HEADER_LEN);
+            Err(Unsent::RingFull(packet))
+        }
+        sent => sent,
+    }
+}
+
+/// Bytes of the headers in front of a transport's: Ethernet's and IPv4's.
+pub(crate) const HEADERS_LEN: usize = crate::wire::ethernet::HEADER_LEN + V4_HEADER_LEN;
+
+/// Time to live of what we send (RFC 1122 3.2.1.7; the assigned-numbers default of RFC 1700).
+const TTL: u8 = 64;
+
+#[cfg(test)]
+mod tests;

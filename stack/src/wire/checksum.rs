@@ -1,0 +1,196 @@
+//! The Internet checksum (RFC 1071): a running one's complement sum.
+//!
+//! The sum of 16-bit words does not depend on the order of the bytes in a word as long as it is
+//! the same throughout (RFC 1071 2B), and wider words may be summed and folded later (2C). So eight
+//! bytes are added at a time in the machine's own order, and the order is put right once, at the
+//! end. A run of odd length moves all that follows into the other half of its word: multiplying
+//! by 2^8 modulo 2^64 - 1, which is a rotation by one byte, moves it back.
+//!
+//! ```text
+//!   add("abc")  ab c·          odd from here on
+//!   add("de")      ·d e·       summed as "de", rotated by a byte
+//! ```
+
+use crate::addr::Addr;
+
+/// A running sum over bytes that come in pieces of any length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Words in the machine's byte order, modulo 2^64 - 1.
+    words: u64,
+    /// Whether an odd number of bytes has been added.
+    is_odd: bool,
+}
+
+impl Sum {
+    /// The sum of nothing.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            words: 0,
+            is_odd: false,
+        }
+    }
+
+    /// The sum of `bytes`.
+    #[inline]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            words: words(bytes),
+            is_odd: bytes.len() & 1 == 1,
+        }
+    }
+
+    /// The sum of the pseudo-header of TCP and UDP (RFC 9293 3.1, RFC 768, RFC 8200 8.1): both
+    /// addresses, the protocol, the length in bytes of transport header and payload.
+    ///
+    /// One formula serves both families: the `ffff` of a mapped IPv4 address is zero in one's
+    /// complement, and the two layouts differ in zeros only.
+    #[inline]
+    pub fn pseudo_header(src: Addr, dst: Addr, proto: u8, len: u16) -> Self {
+        let (src_high, src_low) = src.words();
+        let (dst_high, dst_low) = dst.words();
+        let mut words = u64::from(len).wrapping_add(u64::from(proto));
+        for word in [src_high, src_low, dst_high, dst_low] {
+            words = carry_add(words, word);
+        }
+        // A word's big-endian value becomes the value that its bytes have in the machine's order.
+        Self {
+            words: words.to_be(),
+            is_odd: false,
+        }
+    }
+
+    /// Appends `bytes`.
+    #[inline]
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.combine(Self::of(bytes));
+    }
+
+    /// Appends bytes whose sum is known.
+    #[inline]
+    pub fn combine(&mut self, next: Self) {
+        let next_words = if self.is_odd {
+            next.words.rotate_left(8)
+        } else {
+            next.words
+        };
+        self.words = carry_add(self.words, next_words);
+        self.is_odd ^= next.is_odd;
+    }
+
+    /// The sum of what follows `prefix`, a sum of the first of these bytes: with a table of prefix
+    /// sums, the sum of any slice. The two forms of zero (`0` and `ffff`) may be exchanged.
+    #[inline]
+    pub fn without_prefix(self, prefix: Self) -> Self {
+        let rest = carry_add(self.words, !prefix.words);
+        let words = if prefix.is_odd {
+            rest.rotate_right(8)
+        } else {
+            rest
+        };
+        Self {
+            words,
+            is_odd: self.is_odd ^ prefix.is_odd,
+        }
+    }
+
+    /// The sum of an even number of bytes from its folded form: how a table keeps it.
+    #[inline]
+    pub fn from_folded(folded: u16) -> Self {
+        Self {
+            words: u64::from(folded.to_be()),
+            is_odd: false,
+        }
+    }
+
+    /// The 16-bit sum, not complemented: what a device that completes the checksum wants to find
+    /// in its place.
+    #[inline]
+    pub fn folded(self) -> u16 {
+        let [a, b, c, d, e, f, g, h] = self.words.to_ne_bytes();
+        let sum = u32::from(u16::from_be_bytes([a, b]))
+            .wrapping_add(u32::from(u16::from_be_bytes([c, d])))
+            .wrapping_add(u32::from(u16::from_be_bytes([e, f])))
+            .wrapping_add(u32::from(u16::from_be_bytes([g, h])));
+        fold(sum)
+    }
+
+    /// The checksum to put into a header whose checksum field was summed as zero. Summing all of
+    /// it again, with the checksum in place, gives `0`: see [`is_valid`](Self::is_valid).
+    #[inline]
+    pub fn finish(self) -> u16 {
+        !self.folded()
+    }
+
+    /// Whether a sum that includes the checksum is right (RFC 1071 1.3).
+    #[inline]
+    pub fn is_valid(self) -> bool {
+        self.finish() == 0
+    }
+}
+
+/// The checksum after a word that it covers has changed from `old` to `new` (RFC 1624 3, eqn. 3).
+#[inline]
+pub fn update(csum: u16, old: u16, new: u16) -> u16 {
+    let sum = u32::from(!csum)
+        .wrapping_add(u32::from(!old))
+        .wrapping_add(u32::from(new));
+    !fold(sum)
+}
+
+/// Adds the carries of a sum of 16-bit words to it. The carry of that addition comes in again, too,
+/// after which there is none: the sum before it was at most fffe.
+#[inline]
+fn fold(sum: u32) -> u16 {
+    let [a, b, c, d] = sum.to_be_bytes();
+    let (sum, carry) = u16::from_be_bytes([a, b]).overflowing_add(u16::from_be_bytes([c, d]));
+    sum.wrapping_add(u16::from(carry))
+}
+
+/// One's complement addition: the carry comes in at the other end. After a carry the sum is at
+/// most 2^64 - 2, so the second addition has none.
+#[inline]
+fn carry_add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(u64::from(carry))
+}
+
+/// The sum of `bytes` as words in the machine's order, from an even position on.
+#[inline]
+fn words(bytes: &[u8]) -> u64 {
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut sum = 0;
+    for block in blocks {
+        let (eights, _) = block.as_chunks::<8>();
+        for eight in eights {
+            sum = carry_add(sum, u64::from_ne_bytes(*eight));
+        }
+    }
+    let (eights, rest) = rest.as_chunks::<8>();
+    for eight in eights {
+        sum = carry_add(sum, u64::from_ne_bytes(*eight));
+    }
+    carry_add(sum, tail(rest))
+}
+
+/// The sum of fewer than eight bytes, in steps that halve: no loop over bytes.
+#[inline]
+fn tail(mut bytes: &[u8]) -> u64 {
+    let mut sum = 0;
+    if let Some((four, rest)) = bytes.split_first_chunk::<4>() {
+        sum = u64::from(u32::from_ne_bytes(*four));
+        bytes = rest;
+    }
+    if let Some((two, rest)) = bytes.split_first_chunk::<2>() {
+        sum = carry_add(sum, u64::from(u16::from_ne_bytes(*two)));
+        bytes = rest;
+    }
+    if let Some(last) = bytes.first() {
+        sum = carry_add(sum, u64::from(u16::from_ne_bytes([*last, 0])));
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests;
