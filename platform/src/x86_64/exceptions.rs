@@ -6,6 +6,7 @@
 //!   backtrace:
 //!     #0 0x2034f1
 //!     #1 0x2010aa ?
+//!     #2 0x20110c ? 31 times
 //! ```
 //!
 //! `addr2line -fie IMAGE ADDRESS` names each line: the image keeps its line tables in the file,
@@ -163,11 +164,20 @@ fn scan(stack_pointer: u64, first_number: usize) {
         // SAFETY: a word of a mapped stack.
         unsafe { (address as *const u64).read_volatile() }
     });
-    let returns = words
-        .filter(|word| is_return_address(*word))
-        .take(LINES_MAX);
-    for (number, address) in (first_number..).zip(returns) {
-        console!("  #{number} {address:#x} ?");
+    let mut returns = words.filter(|word| is_return_address(*word)).peekable();
+    for number in first_number..first_number + LINES_MAX {
+        let Some(address) = returns.next() else {
+            return;
+        };
+        // A recursion, or a slot that one call after another has used.
+        let mut times = 1;
+        while returns.next_if_eq(&address).is_some() {
+            times += 1;
+        }
+        match times {
+            1 => console!("  #{number} {address:#x} ?"),
+            _ => console!("  #{number} {address:#x} ? {times} times"),
+        }
     }
 }
 
