@@ -4,8 +4,10 @@
 //! a large receive: all are this. Each frame has a `tag`, for instance its sequence number, by
 //! which it can be put into its place.
 
+use core::mem::ManuallyDrop;
+
 use crate::pool::NONE;
-use crate::{Frame, FramePool};
+use crate::{Frame, FramePool, NoRoom};
 
 /// A first-in, first-out queue of frames of one pool.
 pub struct FrameQueue<'p> {
@@ -125,6 +127,25 @@ impl<'p> FrameQueue<'p> {
         }
     }
 
+    /// Copies bytes behind those of the last frame.
+    ///
+    /// # Errors
+    /// `NoRoom` when there is no frame, or not enough tailroom in it: then nothing changes.
+    pub fn append_to_last(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
+        if self.last == NONE {
+            return Err(NoRoom);
+        }
+        let (pool, idx) = (self.pool, self.last);
+        let meta = pool.meta(idx);
+        // The queue owns the frame: this one never drops, it only writes.
+        let (start, len) = (meta.start.get(), meta.len.get());
+        let mut last = ManuallyDrop::new(Frame { pool, idx, start, len });
+        last.append(bytes)?;
+        meta.len.set(last.len);
+        self.byte_len += u32::from(last.len - len);
+        Ok(())
+    }
+
     /// Tags and lengths in bytes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
         let mut next = self.first;
@@ -136,6 +157,18 @@ impl<'p> FrameQueue<'p> {
             next = meta.next.get();
             Some((meta.tag.get(), usize::from(meta.len.get())))
         })
+    }
+
+    /// Shows the bytes of each frame, in order.
+    pub fn for_each(&self, mut show: impl FnMut(&[u8])) {
+        let (pool, mut idx) = (self.pool, self.first);
+        while idx != NONE {
+            let meta = pool.meta(idx);
+            // The queue owns the frame: this one never drops, it is only looked at.
+            let (start, len) = (meta.start.get(), meta.len.get());
+            show(ManuallyDrop::new(Frame { pool, idx, start, len }).bytes());
+            idx = meta.next.get();
+        }
     }
 
     /// Sends all frames home.

@@ -183,6 +183,12 @@ impl<'p> TxPacket<'p> {
         self.offload
     }
 
+    /// Asks the device for something.
+    #[inline]
+    pub fn set_offload(&mut self, offload: TxOffload) {
+        self.offload = offload;
+    }
+
     /// Pieces, the head included: descriptors or slots that the packet takes.
     pub fn pieces(&self) -> usize {
         1 + usize::from(self.fragments_cnt)

@@ -64,3 +64,23 @@ fn pools_are_not_mixed() {
     let other = FramePool::new(&mut other_bytes, &mut other_metas);
     FrameQueue::new(&other).push_back(pool.alloc(0).unwrap(), 0);
 }
+
+#[test]
+fn bytes_are_appended_to_the_last_frame_as_far_as_it_has_room() {
+    let mut bytes = vec![FrameMemory::ZERO; 2];
+    let mut metas: Vec<_> = (0..2).map(|_| FrameMeta::new()).collect();
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let mut queue = FrameQueue::new(&pool);
+    assert_eq!(queue.append_to_last(b"x"), Err(NoRoom));
+    queue.push_back(frame_with(&pool, b"one"), 1);
+    queue.push_back(frame_with(&pool, b"two"), 2);
+    queue.append_to_last(b"+").unwrap();
+    assert_eq!(queue.append_to_last(&[0; crate::FRAME_SIZE]), Err(NoRoom));
+    assert!(queue.iter().eq([(1, 3), (2, 4)]) && queue.byte_len() == 7);
+    let mut shown = Vec::new();
+    queue.for_each(|bytes| shown.extend(bytes));
+    assert_eq!(shown, b"onetwo+");
+    assert_eq!(queue.pop_front().unwrap().bytes(), b"one");
+    assert_eq!(queue.pop_front().unwrap().bytes(), b"two+");
+    assert!(pool.all_home());
+}

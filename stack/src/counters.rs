@@ -1,0 +1,201 @@
+//! What the stack counts: each dropped packet once, with its reason, and what moved.
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+        /// Why a packet was dropped. Each has a test that sees its counter move.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum DropReason {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of a packet's way.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// A short name in lower case, for logs and metrics.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Shorter than an Ethernet header.
+    EthTruncated = "eth_truncated",
+    /// Addressed to another station.
+    EthNotForUs = "eth_not_for_us",
+    /// An EtherType that nobody here speaks.
+    EthUnknownType = "eth_unknown_type",
+    /// Not Ethernet and IPv4, or shorter than it says (RFC 826).
+    ArpMalformed = "arp_malformed",
+    /// About addresses that are not ours.
+    ArpNotForUs = "arp_not_for_us",
+    /// Someone else claims our address (RFC 5227 2.4).
+    ArpConflict = "arp_conflict",
+    /// A header that contradicts itself or the frame (RFC 791).
+    IpMalformed = "ip_malformed",
+    /// A wrong header checksum.
+    IpChecksum = "ip_checksum",
+    /// A fragment: reassembly is not done.
+    IpFragment = "ip_fragment",
+    /// A source that no host may have (RFC 1122 3.2.1.3).
+    IpBadSource = "ip_bad_source",
+    /// Not to one of our addresses.
+    IpNotForUs = "ip_not_for_us",
+    /// A protocol that nobody here speaks.
+    IpUnknownProtocol = "ip_unknown_protocol",
+    /// A message that is too short or of the wrong form (RFC 792).
+    IcmpMalformed = "icmp_malformed",
+    /// A wrong checksum.
+    IcmpChecksum = "icmp_checksum",
+    /// A type or code that has no meaning here.
+    IcmpUnknownType = "icmp_unknown_type",
+    /// To a broadcast address (RFC 1122 3.2.2.6 allows silence).
+    IcmpBroadcast = "icmp_broadcast",
+    /// Larger than one frame.
+    IcmpTooLarge = "icmp_too_large",
+    /// A header that contradicts the datagram (RFC 768).
+    UdpMalformed = "udp_malformed",
+    /// A wrong checksum.
+    UdpChecksum = "udp_checksum",
+    /// Nobody listens on the port.
+    UdpPortClosed = "udp_port_closed",
+    /// Larger than one frame.
+    UdpTooLarge = "udp_too_large",
+    /// A DHCP message that is malformed or not for us (RFC 2131).
+    DhcpIgnored = "dhcp_ignored",
+    /// A header that contradicts the datagram (RFC 9293 3.1).
+    TcpMalformed = "tcp_malformed",
+    /// A wrong checksum.
+    TcpChecksum = "tcp_checksum",
+    /// To or from a broadcast or multicast address (RFC 9293 3.9.2.3, MUST-57).
+    TcpNotUnicast = "tcp_not_unicast",
+    /// Neither a connection nor a listener: answered with RST unless it is one.
+    TcpNoConnection = "tcp_no_connection",
+    /// Outside the window (RFC 9293 3.10.7.4, first).
+    TcpOutOfWindow = "tcp_out_of_window",
+    /// An RST whose sequence number is in the window but not the next (RFC 5961 3).
+    TcpChallengedRst = "tcp_challenged_rst",
+    /// A SYN on a synchronised connection (RFC 5961 4).
+    TcpChallengedSyn = "tcp_challenged_syn",
+    /// No ACK where one is required (RFC 9293 3.10.7.4, fifth).
+    TcpNoAck = "tcp_no_ack",
+    /// An ACK of something never sent, or far in the past (RFC 5961 5).
+    TcpBadAck = "tcp_bad_ack",
+    /// The listener's queue of half-open connections is full.
+    TcpSynQueueFull = "tcp_syn_queue_full",
+    /// The listener's accept queue is full.
+    TcpAcceptQueueFull = "tcp_accept_queue_full",
+    /// The connection table is full.
+    TcpTableFull = "tcp_table_full",
+    /// Data that no frame may be kept for.
+    TcpNoMemory = "tcp_no_memory",
+    /// Data after the connection was closed by our side (RFC 9293 3.6.1): answered with RST.
+    TcpDataAfterClose = "tcp_data_after_close",
+    /// No frame in the pool to send with.
+    TxNoFrame = "tx_no_frame",
+    /// The transmit ring was full for a packet that nobody keeps.
+    TxRingFull = "tx_ring_full",
+    /// No address of ours, or no route.
+    TxNoRoute = "tx_no_route",
+    /// No room in the head frame for the headers, or longer than a datagram may be.
+    TxNoRoom = "tx_no_room",
+    /// The next hop did not answer ARP in time, or another packet took the one place to wait.
+    TxUnresolved = "tx_unresolved",
+}
+
+/// All counters of one stack. They only grow.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    drops: [u64; DropReason::ALL.len()],
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes received, from the Ethernet header on.
+    pub rx_bytes: u64,
+    /// Packets put on the transmit ring.
+    pub tx_packets: u64,
+    /// Bytes of those, from the Ethernet header on.
+    pub tx_bytes: u64,
+    /// Content bytes that went out by reference.
+    pub payload_bytes_referenced: u64,
+    /// Content bytes that were copied into a frame: 0 on a port that gathers.
+    pub payload_bytes_copied: u64,
+    /// Content bytes that the processor summed: 0 on a port that does checksums.
+    pub payload_bytes_summed: u64,
+    /// Neighbors that had to go for a newer one before their time.
+    pub neighbors_evicted: u64,
+    /// ICMP errors sent.
+    pub icmp_errors_out: u64,
+    /// ICMP errors that the rate limit held back.
+    pub icmp_errors_suppressed: u64,
+    /// TCP segments received, of any kind.
+    pub tcp_segments_in: u64,
+    /// TCP segments sent, of any kind.
+    pub tcp_segments_out: u64,
+    /// TCP segments sent again.
+    pub tcp_retransmits: u64,
+    /// Retransmission timeouts.
+    pub tcp_timeouts: u64,
+    /// RSTs sent.
+    pub tcp_resets_out: u64,
+    /// Connections that were accepted.
+    pub tcp_accepted: u64,
+    /// Challenge ACKs sent (RFC 5961).
+    pub tcp_challenge_acks: u64,
+    /// TIME-WAIT entries that had to go early for a newer one.
+    pub tcp_time_wait_evicted: u64,
+}
+
+impl Counters {
+    /// All zero.
+    pub const fn new() -> Self {
+        Self {
+            drops: [0; DropReason::ALL.len()],
+            rx_frames: 0,
+            rx_bytes: 0,
+            tx_packets: 0,
+            tx_bytes: 0,
+            payload_bytes_referenced: 0,
+            payload_bytes_copied: 0,
+            payload_bytes_summed: 0,
+            neighbors_evicted: 0,
+            icmp_errors_out: 0,
+            icmp_errors_suppressed: 0,
+            tcp_segments_in: 0,
+            tcp_segments_out: 0,
+            tcp_retransmits: 0,
+            tcp_timeouts: 0,
+            tcp_resets_out: 0,
+            tcp_accepted: 0,
+            tcp_challenge_acks: 0,
+            tcp_time_wait_evicted: 0,
+        }
+    }
+
+    /// Counts a dropped packet.
+    #[inline]
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        if let Some(count) = self.drops.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Packets dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Packets dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
+    }
+}

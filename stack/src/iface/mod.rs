@@ -1,0 +1,252 @@
+//! The interface: one port's queue pair, one address, and the loop that a packet's way begins in.
+//!
+//! ```text
+//!   poll ── rx.sync ── recv ─► eth ─► ip ─► tcp | udp | icmp     a burst
+//!     │                └─────► arp
+//!     ├── timers: dhcp, arp, tcp; connections that waited for the ring
+//!     └── tx.sync                                                one kick
+//! ```
+
+mod calls;
+
+use simoom_ring::{Caps, FramePool, LinkState, MacAddr, Queue, RxPacket, RxRing, TxRing};
+
+use crate::addr::{Addr, Cidr, Endpoint};
+use crate::config::BURST_MAX;
+use crate::counters::Counters;
+use crate::dhcp::{self, Dhcp};
+use crate::eth::EtherType;
+use crate::ip::proto;
+use crate::net::Net;
+use crate::random::Random;
+use crate::tcp::{
+    App, Conn, ConnId, ConnectError, Cx, Levels, ListenError, ListenerId, Storage, Tcp,
+};
+use crate::time::Instant;
+use crate::udp::{BindError, Udp, UdpOut};
+use crate::{arp, eth, icmp, ip, udp};
+
+/// What a poll leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Polled {
+    /// Nothing is left to do before [`Stack::poll_at`] or the next interrupt.
+    Idle,
+    /// The budget of one poll is used up: poll again.
+    Busy,
+}
+
+/// What a stack is made of and over.
+pub struct Setup<'p, A: App> {
+    /// Frames, the same pool that the queue was filled from.
+    pub pool: &'p FramePool<'p>,
+    /// What the port can do.
+    pub caps: Caps,
+    /// The port's address.
+    pub mac: MacAddr,
+    /// TCP's memory.
+    pub storage: Storage<'p, A>,
+    /// 64 bits of good entropy: ports, sequence numbers and hashes must not be guessed.
+    pub seed: u64,
+    /// Now.
+    pub now: Instant,
+}
+
+/// A TCP/IP stack over one queue pair.
+pub struct Stack<'p, A: App> {
+    net: Net<'p>,
+    udp: Udp,
+    dhcp: Dhcp,
+    tcp: Tcp<'p, A>,
+}
+
+impl<'p, A: App> Stack<'p, A> {
+    /// A stack without an address.
+    ///
+    /// # Panics
+    /// When `storage` has fewer timers than connections and half-open connections together.
+    pub fn new(setup: Setup<'p, A>) -> Self {
+        let Setup {
+            pool,
+            caps,
+            mac,
+            storage,
+            seed,
+            now,
+        } = setup;
+        let mut random = Random::new(seed);
+        let dhcp = Dhcp::new(random.next_u64());
+        let net = Net::new(pool, caps, mac);
+        Self {
+            net,
+            udp: Udp::new(),
+            dhcp,
+            tcp: Tcp::new(storage, random, now),
+        }
+    }
+
+    /// Takes a burst from the receive ring, lets every packet have its answer on the transmit
+    /// ring, looks at the timers, and publishes the burst. All of it is bounded.
+    pub fn poll<Q: Queue<'p>>(&mut self, now: Instant, queue: &mut Q, app: &mut A) -> Polled {
+        let (rx, tx) = queue.rings();
+        let mut left = rx.sync();
+        for _ in 0..BURST_MAX {
+            let Some(pkt) = rx.recv() else { break };
+            left = left.saturating_sub(1);
+            self.input(now, pkt, tx, app);
+        }
+        self.dhcp.poll(&mut self.net, tx, now);
+        arp::poll(&mut self.net, tx, now);
+        let has_more = self.tcp.poll(&mut Cx {
+            net: &mut self.net,
+            tx,
+            app,
+            now,
+        });
+        tx.sync();
+        let is_unblocked = self.tcp.is_blocked() && tx.space() > 0;
+        if left > 0 || has_more || is_unblocked {
+            Polled::Busy
+        } else {
+            Polled::Idle
+        }
+    }
+
+    /// A packet's way in.
+    #[inline]
+    fn input<T: TxRing<'p>>(
+        &mut self,
+        now: Instant,
+        mut pkt: RxPacket<'p>,
+        tx: &mut T,
+        app: &mut A,
+    ) {
+        let net = &mut self.net;
+        let Some(frame) = eth::input(net, &mut pkt) else {
+            return;
+        };
+        if frame.ethertype == EtherType::Arp {
+            return arp::input(net, tx, now, pkt);
+        }
+        let Some(ip) = ip::input(net, &mut pkt, frame.is_broadcast) else {
+            return;
+        };
+        match ip.proto {
+            proto::TCP => self.tcp.input(&mut Cx { net, tx, app, now }, &ip, pkt),
+            proto::UDP => {
+                let mut out = UdpOut::new(net, tx, now);
+                let deliver = |out: &mut UdpOut<'_, 'p, T>, local, remote, bytes: &[u8]| {
+                    app.datagram(out, local, remote, bytes);
+                };
+                udp::input(&self.udp, &mut self.dhcp, &mut out, &ip, pkt, deliver);
+            }
+            proto::ICMP => {
+                // What it says about a path is heard by TCP's path MTU discovery, once there is one.
+                let _notice = icmp::input(net, tx, now, &ip, pkt);
+            }
+            _ => icmp::unknown_protocol(net, tx, now, &ip, pkt),
+        }
+    }
+
+    /// When [`poll`](Self::poll) must be called again if nothing comes in; `Instant::NEVER` if
+    /// only a packet can change anything.
+    pub fn poll_at(&self, now: Instant) -> Instant {
+        let below = self.dhcp.poll_at().min(self.net.neighbors.poll_at());
+        below.min(self.tcp.next_at(now))
+    }
+
+    /// Gives the interface an address.
+    pub fn configure(&mut self, cidr: Cidr, gateway: Option<Addr>) {
+        self.net.configure(cidr, gateway);
+    }
+
+    /// Looks for an address by DHCP; what comes of it is told by
+    /// [`dhcp_event`](Self::dhcp_event).
+    pub fn start_dhcp(&mut self, now: Instant) {
+        self.dhcp.start(now);
+    }
+
+    /// The next thing that the DHCP client has to tell.
+    pub fn dhcp_event(&mut self) -> Option<dhcp::Event> {
+        self.dhcp.event()
+    }
+
+    /// Tells the stack what the port says of its link.
+    pub fn set_link(&mut self, link: LinkState, now: Instant) {
+        if link != self.net.link && link == LinkState::Up {
+            self.dhcp.link_up(now);
+        }
+        self.net.link = link;
+    }
+
+    /// Our address and network, once there is one.
+    pub fn cidr(&self) -> Option<Cidr> {
+        self.net.cidr
+    }
+
+    /// The next hop for what is not on our network.
+    pub fn gateway(&self) -> Option<Addr> {
+        self.net.gateway
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &Counters {
+        &self.net.counters
+    }
+
+    /// How full the tables are.
+    pub fn levels(&self) -> Levels {
+        self.tcp.levels()
+    }
+
+    /// Accepts TCP connections to `port` (LISTEN). `backlog` bounds the half-open connections, and
+    /// those that wait to be accepted.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn listen(&mut self, port: u16, backlog: u16) -> Result<ListenerId, ListenError> {
+        self.tcp.listen(port, backlog)
+    }
+
+    /// Accepts no more connections; those that there are go on.
+    pub fn unlisten(&mut self, id: ListenerId) {
+        self.tcp.unlisten(id);
+    }
+
+    /// Opens a TCP connection; [`App::connected`] or [`App::closed`] says what came of it.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        remote: Endpoint,
+        state: A::Conn,
+    ) -> Result<ConnId, ConnectError> {
+        self.tcp.connect(&self.net, now, remote, state)
+    }
+
+    /// Acts on a connection outside of a call of the application's; what is queued goes out at
+    /// the next [`poll`](Self::poll). `None` when the connection is gone.
+    pub fn with_conn<R>(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        act: impl FnOnce(&mut Conn<'_, 'p, A::Congestion>, Option<&mut A::Conn>) -> R,
+    ) -> Option<R> {
+        self.tcp.with_conn(&self.net, now, id, act)
+    }
+
+    /// Gives datagrams for `port` to [`App::datagram`].
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(&mut self, port: u16) -> Result<(), BindError> {
+        self.udp.bind(port)
+    }
+
+    /// Takes a UDP port back; false if it was not bound.
+    pub fn unbind(&mut self, port: u16) -> bool {
+        self.udp.unbind(port)
+    }
+}

@@ -1,0 +1,133 @@
+//! What lies below the transports: the port's facts, our addresses, the neighbors, the counters.
+//!
+//! Every `input` and `output` below TCP and UDP works on this, so that a call chain can hold it
+//! and a transport's tables at the same time.
+
+use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
+
+use crate::addr::{Addr, Cidr};
+use crate::arp::Neighbors;
+use crate::counters::{Counters, DropReason};
+use crate::icmp::ErrorLimit;
+
+/// The state of the network layer.
+pub struct Net<'p> {
+    pub(crate) pool: &'p FramePool<'p>,
+    pub(crate) caps: Caps,
+    pub(crate) mac: MacAddr,
+    pub(crate) link: LinkState,
+    /// IP MTU in bytes: the port's, or what DHCP has lowered it to.
+    pub(crate) mtu: u16,
+    /// Our address and network, once there is one.
+    pub(crate) cidr: Option<Cidr>,
+    /// The next hop for what is not on our network.
+    pub(crate) gateway: Option<Addr>,
+    pub(crate) neighbors: Neighbors<'p>,
+    pub(crate) icmp_errors: ErrorLimit,
+    pub(crate) counters: Counters,
+    /// Identification of the next IPv4 datagram.
+    pub(crate) ident: u16,
+}
+
+impl<'p> Net<'p> {
+    pub(crate) fn new(pool: &'p FramePool<'p>, caps: Caps, mac: MacAddr) -> Self {
+        Self {
+            pool,
+            caps,
+            mac,
+            link: LinkState::Up,
+            mtu: caps.mtu,
+            cidr: None,
+            gateway: None,
+            neighbors: Neighbors::new(),
+            icmp_errors: ErrorLimit::new(),
+            counters: Counters::new(),
+            ident: 0,
+        }
+    }
+
+    /// Our address, once there is one.
+    pub fn addr(&self) -> Option<Addr> {
+        self.cidr.map(|cidr| cidr.addr())
+    }
+
+    /// Whether `addr` is one of ours.
+    #[inline]
+    pub fn is_ours(&self, addr: Addr) -> bool {
+        self.addr() == Some(addr)
+    }
+
+    /// Takes an address, its network and the way out of it, and announces the address at the next
+    /// poll. Nothing changes if they are those that we have.
+    pub fn configure(&mut self, cidr: Cidr, gateway: Option<Addr>) {
+        if (self.cidr, self.gateway) == (Some(cidr), gateway) {
+            return;
+        }
+        self.forget_neighbors();
+        self.cidr = Some(cidr);
+        self.gateway = gateway;
+        self.neighbors.announce();
+    }
+
+    /// Gives the address up, and all that was learned with it.
+    pub fn deconfigure(&mut self) {
+        self.forget_neighbors();
+        self.cidr = None;
+        self.gateway = None;
+        self.mtu = self.caps.mtu;
+    }
+
+    fn forget_neighbors(&mut self) {
+        for _ in 0..self.neighbors.clear() {
+            self.counters.drop(DropReason::TxUnresolved);
+        }
+    }
+
+    /// Whether `addr` is the limited broadcast address or that of our network.
+    #[inline]
+    pub(crate) fn is_broadcast(&self, addr: Addr) -> bool {
+        addr == Addr::BROADCAST || self.cidr.and_then(|cidr| cidr.broadcast()) == Some(addr)
+    }
+
+    /// Where a datagram goes first (RFC 1122 3.3.1.1). `None` when `dst` is out of reach, when it is
+    /// ourselves or a group, or when `src` is not (or no longer) our address.
+    #[inline]
+    pub(crate) fn next_hop(&self, src: Addr, dst: Addr) -> Option<NextHop> {
+        // The one thing that can be sent without an address: a question to everybody.
+        if dst == Addr::BROADCAST && (src == Addr::UNSPECIFIED || self.is_ours(src)) {
+            return Some(NextHop::Broadcast);
+        }
+        let cidr = self.cidr?;
+        if src != cidr.addr() || dst == src || !dst.is_unicast() {
+            return None;
+        }
+        if !cidr.contains(dst) {
+            return self.gateway.map(NextHop::Neighbor);
+        }
+        match cidr.broadcast() == Some(dst) {
+            true => Some(NextHop::Broadcast),
+            false => Some(NextHop::Neighbor(dst)),
+        }
+    }
+
+    /// Room that a transport leaves in front of its header: the driver's own, Ethernet, IP.
+    #[inline]
+    pub(crate) fn headroom(&self) -> usize {
+        usize::from(self.caps.headroom) + ETHERNET_HEADER_LEN + IP_HEADER_LEN_MAX
+    }
+}
+
+/// Where a datagram goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextHop {
+    /// To all stations on the link.
+    Broadcast,
+    /// To the station with this address.
+    Neighbor(Addr),
+}
+
+/// Bytes of an Ethernet header without tags.
+const ETHERNET_HEADER_LEN: usize = 14;
+
+/// Bytes of the longer of the two IP headers that we send: IPv6's, without extensions.
+const IP_HEADER_LEN_MAX: usize = 40;

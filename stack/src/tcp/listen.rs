@@ -1,0 +1,230 @@
+//! Listeners: the queue of half-open connections (`syn_queue`), the queue of connections that the
+//! application has not taken (`accept_queue`), and the bound on both (`backlog`).
+//!
+//! A half-open connection is a compact entry with a timer, not a connection: a flood of SYNs costs
+//! entries of one table, and no connection, frame or queue.
+
+use managed::ManagedSlice;
+
+use crate::addr::{Addr, FourTuple};
+use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
+use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::{Ctl, Repr, SynOptions};
+
+/// Why a port cannot be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// Port 0 is none.
+    BadPort,
+    /// Something listens there already.
+    InUse,
+    /// There are [`LISTENERS_MAX`] already.
+    Full,
+}
+
+impl core::fmt::Display for ListenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BadPort => "port 0 cannot be listened on",
+            Self::InUse => "port in use",
+            Self::Full => "too many listeners",
+        })
+    }
+}
+
+/// Names a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub(crate) u8);
+
+/// A port that connections may come to, on any address of ours.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    pub(crate) port: u16,
+    /// Most half-open connections, and most that wait to be accepted.
+    pub(crate) backlog: u16,
+    pub(crate) syn_cnt: u16,
+    /// Connections in the accept queue: first, last, how many. The links are in the slots.
+    pub(crate) accept_first: u32,
+    pub(crate) accept_last: u32,
+    pub(crate) accept_cnt: u16,
+}
+
+/// All listeners. Closing one leaves its place free, so that ids stay what they are.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    places: [Option<Listener>; LISTENERS_MAX],
+}
+
+impl Listeners {
+    pub(crate) fn open(&mut self, port: u16, backlog: u16) -> Result<ListenerId, ListenError> {
+        if port == 0 {
+            return Err(ListenError::BadPort);
+        }
+        if self.find(port).is_some() {
+            return Err(ListenError::InUse);
+        }
+        let free = self
+            .places
+            .iter()
+            .position(Option::is_none)
+            .ok_or(ListenError::Full)?;
+        self.places[free] = Some(Listener {
+            port,
+            backlog: backlog.max(1),
+            syn_cnt: 0,
+            accept_first: NONE,
+            accept_last: NONE,
+            accept_cnt: 0,
+        });
+        // At most LISTENERS_MAX.
+        Ok(ListenerId(free as u8))
+    }
+
+    /// Stops listening; what was accepted or is half-open goes on.
+    pub(crate) fn close(&mut self, id: ListenerId) {
+        if let Some(place) = self.places.get_mut(usize::from(id.0)) {
+            *place = None;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, port: u16) -> Option<u8> {
+        let is_it = |place: &Option<Listener>| place.as_ref().is_some_and(|l| l.port == port);
+        self.places.iter().position(is_it).map(|idx| idx as u8)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, idx: u8) -> Option<&mut Listener> {
+        self.places.get_mut(usize::from(idx))?.as_mut()
+    }
+}
+
+/// The memory of one half-open connection.
+#[derive(Clone, Debug)]
+pub struct SynEntry {
+    pub(crate) tuple: FourTuple,
+    pub(crate) iss: SeqNum,
+    pub(crate) irs: SeqNum,
+    pub(crate) smss: u16,
+    pub(crate) rmss: u16,
+    /// Their window scale, if they offered one: then ours is in the SYN-ACK.
+    pub(crate) wscale: Option<WndScale>,
+    pub(crate) retransmits: u8,
+    pub(crate) listener: u8,
+    /// When the last SYN-ACK went out: the first round-trip time, unless it was sent twice.
+    pub(crate) sent_at: Instant,
+    pub(crate) rexmt_at: Instant,
+    pub(super) next_free: u32,
+}
+
+impl Default for SynEntry {
+    fn default() -> Self {
+        let nobody = crate::addr::Endpoint {
+            addr: Addr::UNSPECIFIED,
+            port: 0,
+        };
+        Self {
+            tuple: FourTuple {
+                local: nobody,
+                remote: nobody,
+            },
+            iss: SeqNum(0),
+            irs: SeqNum(0),
+            smss: 0,
+            rmss: 0,
+            wscale: None,
+            retransmits: 0,
+            listener: u8::MAX,
+            sent_at: Instant::NEVER,
+            rexmt_at: Instant::NEVER,
+            next_free: NONE,
+        }
+    }
+}
+
+impl SynEntry {
+    /// The SYN-ACK.
+    pub(crate) fn syn_ack(&self, wnd: WndSize) -> Repr {
+        Repr {
+            src_port: self.tuple.local.port,
+            dst_port: self.tuple.remote.port,
+            seq: self.iss,
+            ack: Some(self.irs + 1),
+            ctl: Ctl::SYN,
+            wnd: wnd.to_wire(WndScale::ZERO),
+            options: SynOptions {
+                mss: Some(self.rmss),
+                // An answer to their offer only (RFC 7323 2.2).
+                wscale: self.wscale.map(|_| WndScale::ZERO),
+            },
+        }
+    }
+
+    /// How long to wait for the answer to the SYN-ACK.
+    pub(crate) fn rto(&self) -> Duration {
+        let rto = RTO_INITIAL.saturating_mul(1 << self.retransmits.min(6));
+        rto.min(RTO_MAX)
+    }
+}
+
+/// The table of all half-open connections.
+pub(crate) struct SynQueue<'p> {
+    entries: ManagedSlice<'p, SynEntry>,
+    free_first: u32,
+    len: usize,
+}
+
+impl<'p> SynQueue<'p> {
+    pub(crate) fn new(mut entries: ManagedSlice<'p, SynEntry>) -> Self {
+        let len = entries.len().min(super::demux::INDEX_MAX) as u32;
+        for (idx, entry) in (0..len).zip(entries.iter_mut()) {
+            entry.next_free = if idx + 1 < len { idx + 1 } else { NONE };
+        }
+        Self {
+            entries,
+            free_first: if len == 0 { NONE } else { 0 },
+            len: 0,
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Half-open connections now.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn get(&self, idx: u32) -> Option<&SynEntry> {
+        self.entries.get(idx as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, idx: u32) -> Option<&mut SynEntry> {
+        self.entries.get_mut(idx as usize)
+    }
+
+    /// Adds an entry; `None` when the table is full.
+    pub(crate) fn insert(&mut self, entry: SynEntry) -> Option<u32> {
+        let idx = self.free_first;
+        let place = self.entries.get_mut(idx as usize)?;
+        self.free_first = place.next_free;
+        *place = entry;
+        self.len += 1;
+        Some(idx)
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, idx: u32) -> Option<SynEntry> {
+        let place = self.entries.get_mut(idx as usize)?;
+        let entry = core::mem::take(place);
+        place.next_free = self.free_first;
+        self.free_first = idx;
+        self.len -= 1;
+        Some(entry)
+    }
+}
+
+const NONE: u32 = u32::MAX;

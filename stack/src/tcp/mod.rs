@@ -1,0 +1,314 @@
+//! TCP (RFC 9293).
+//!
+//! ```text
+//!   Tcp::input ─ demux ─┬─ conns.rs   Arrival::segment_arrives (input.rs) ─ App ─ output.rs
+//!                       ├─ opening.rs  SYN queue (listen.rs): the third step of a handshake
+//!                       ├─ opening.rs  listener: the first step
+//!                       └─ time_wait.rs
+//!   Tcp::timers ─ wheel.rs ─ timers.rs ─ App ─ output.rs
+//! ```
+//!
+//! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
+//! - `bodies.rs`: what is queued to send, by reference
+//! - `rtt.rs`, [`cc`]: timeouts and congestion control
+//! - [`App`] and [`calls`]: the application's two ways in
+
+mod app;
+mod bodies;
+pub mod calls;
+pub mod cc;
+mod conns;
+mod demux;
+mod input;
+mod listen;
+mod opening;
+mod output;
+mod rcv;
+mod rtt;
+pub mod seqnum;
+mod snd;
+mod state;
+mod tcb;
+mod time_wait;
+mod timers;
+mod wheel;
+
+pub use app::{App, Closed, Conn, ConnId, Status};
+pub use bodies::{BodyNode, SendError};
+pub use conns::ConnSlot;
+pub use demux::DemuxEntry;
+pub use listen::{ListenError, ListenerId, SynEntry};
+pub use opening::ConnectError;
+pub use state::{Event, State};
+pub use time_wait::TimeWaitEntry;
+pub use wheel::TimerNode;
+
+use managed::ManagedSlice;
+use simoom_ring::{RxChecksum, RxPacket, TxRing};
+use siphasher::sip::SipHasher24;
+
+use crate::addr::FourTuple;
+use crate::config::{MSS_DEFAULT, MSS_MIN, READY_BURST_MAX, TIMERS_BURST_MAX};
+use crate::counters::DropReason;
+use crate::ip::{Datagram, proto};
+use crate::net::Net;
+use crate::random::Random;
+use crate::time::Instant;
+use crate::wire::checksum::Sum;
+use crate::wire::tcp::{HEADER_LEN, Segment, SynOptions};
+
+use self::bodies::Bodies;
+use self::conns::Conns;
+use self::demux::{Demux, Found};
+use self::listen::{Listeners, SynQueue};
+use self::seqnum::SeqNum;
+use self::time_wait::TimeWaits;
+use self::wheel::Wheel;
+
+/// The memory that TCP works in, given at start: the length of each slice is a maximum.
+pub struct Storage<'p, A: App> {
+    /// Connections; when full, a handshake's last step is dropped and counted.
+    pub conns: ManagedSlice<'p, ConnSlot<'p, A>>,
+    /// Half-open connections; when full, SYNs are dropped and counted.
+    pub syns: ManagedSlice<'p, SynEntry>,
+    /// Connections in TIME-WAIT; when full, the oldest goes early, counted.
+    pub time_waits: ManagedSlice<'p, TimeWaitEntry>,
+    /// Pieces queued to send; when full, sends are refused.
+    pub bodies: ManagedSlice<'p, BodyNode<'p>>,
+    /// A timer for each connection and each half-open one.
+    pub timers: ManagedSlice<'p, TimerNode>,
+    /// The hash table: at least [`Storage::demux_len`] of what it has to find.
+    pub demux: ManagedSlice<'p, DemuxEntry>,
+}
+
+impl<A: App> Storage<'_, A> {
+    /// Places that the hash table needs so that all of these find theirs.
+    pub const fn demux_len(conns: usize, syns: usize, time_waits: usize) -> usize {
+        (2 * (conns + syns + time_waits)).next_power_of_two()
+    }
+}
+
+/// What an event is worked on with, beside TCP's own tables.
+pub(crate) struct Cx<'a, 'p, T, A> {
+    pub(crate) net: &'a mut Net<'p>,
+    pub(crate) tx: &'a mut T,
+    pub(crate) app: &'a mut A,
+    pub(crate) now: Instant,
+}
+
+/// All connections of one stack.
+pub struct Tcp<'p, A: App> {
+    conns: Conns<'p, A>,
+    listeners: Listeners,
+    syns: SynQueue<'p>,
+    time_waits: TimeWaits<'p>,
+    bodies: Bodies<'p>,
+    wheel: Wheel<'p>,
+    demux: Demux<'p>,
+    isn_key: SipHasher24,
+    random: Random,
+}
+
+impl<'p, A: App> Tcp<'p, A> {
+    /// TCP over `storage`, with secrets drawn from `random`.
+    ///
+    /// # Panics
+    /// When there are fewer timers than connections and half-open connections together.
+    pub(crate) fn new(storage: Storage<'p, A>, mut random: Random, now: Instant) -> Self {
+        let Storage {
+            conns,
+            syns,
+            time_waits,
+            bodies,
+            timers,
+            demux,
+        } = storage;
+        let mut draw = || random.next_u64();
+        let key = [draw(), draw(), draw(), draw()];
+        let isn_key = SipHasher24::new_with_keys(draw(), draw());
+        let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
+        let wheel = Wheel::new(timers, now);
+        assert!(
+            wheel.len() >= conns.len() + syns.capacity(),
+            "Storage::timers has one for each connection, half-open or not"
+        );
+        Self {
+            conns,
+            listeners: Listeners::default(),
+            syns,
+            time_waits: TimeWaits::new(time_waits),
+            bodies: Bodies::new(bodies),
+            wheel,
+            demux: Demux::new(demux, key),
+            isn_key,
+            random,
+        }
+    }
+
+    /// A segment came in. The packet's window begins at the TCP header.
+    #[inline]
+    pub(crate) fn input<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        ip: &Datagram,
+        mut pkt: RxPacket<'p>,
+    ) {
+        cx.net.counters.tcp_segments_in += 1;
+        let (seg, options) = match parse(ip, &pkt) {
+            Ok(parsed) => parsed,
+            Err(reason) => return cx.net.counters.drop(reason),
+        };
+        pkt.frame.pull(seg.header_len);
+        let local = crate::Endpoint {
+            addr: ip.dst,
+            port: seg.dst_port,
+        };
+        let remote = crate::Endpoint {
+            addr: ip.src,
+            port: seg.src_port,
+        };
+        let tuple = FourTuple { local, remote };
+        let hash = self.demux.hash(&tuple);
+        match self.find(hash, &tuple) {
+            Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, options, pkt),
+            Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, options, pkt),
+            Some(Found::TimeWait(idx)) => {
+                self.arrives_late(cx, idx, hash, &tuple, seg, options);
+            }
+            None => self.arrives_unknown(cx, hash, &tuple, seg, options),
+        }
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, tuple: &FourTuple) -> Option<Found> {
+        self.demux.find(hash, |found| match found {
+            Found::Conn(idx) => self.conns.tuple(idx) == Some(tuple),
+            Found::Syn(idx) => self
+                .syns
+                .get(idx)
+                .is_some_and(|entry| entry.tuple == *tuple),
+            Found::TimeWait(idx) => self.time_waits.is(idx, hash),
+        })
+    }
+
+    /// Lets everything happen whose time has come, and sends what waited for space on the ring.
+    /// True when there is more to do at once.
+    pub(crate) fn poll<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
+        for _ in 0..READY_BURST_MAX {
+            if cx.tx.space() == 0 {
+                break;
+            }
+            let Some(idx) = self.conns.pop_ready() else {
+                break;
+            };
+            self.resume(cx, idx);
+        }
+        for _ in 0..TIMERS_BURST_MAX {
+            let Some(id) = self.wheel.fire(cx.now) else {
+                break;
+            };
+            match id.checked_sub(self.conns.len() as u32) {
+                None => self.conn_timers(cx, id),
+                Some(syn) => self.syn_timer(cx, syn),
+            }
+        }
+        for _ in 0..TIMERS_BURST_MAX {
+            let Some(idx) = self.time_waits.expired(cx.now) else {
+                break;
+            };
+            self.forget_time_wait(idx);
+        }
+        // Connections that wait for space go on when the ring has some, which a sync brings.
+        (self.conns.has_ready() && cx.tx.space() > 0) || self.next_at(cx.now) <= cx.now
+    }
+
+    /// Whether a connection waits for space on the transmit ring.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.conns.has_ready()
+    }
+
+    /// When `poll` has something to do next.
+    pub(crate) fn next_at(&self, now: Instant) -> Instant {
+        let timer = self.wheel.next_at().unwrap_or(Instant::NEVER);
+        timer.min(self.time_waits.next_at(now).unwrap_or(Instant::NEVER))
+    }
+
+    fn forget_time_wait(&mut self, idx: u32) {
+        if let Some(hash) = self.time_waits.remove(idx) {
+            self.demux.remove(hash, Found::TimeWait(idx));
+        }
+    }
+
+    /// The initial sequence number of RFC 6528: a clock of 4 µs, and a secret function of who.
+    fn iss(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
+        use core::hash::Hasher;
+        let mut hasher = self.isn_key;
+        for addr in [tuple.local.addr, tuple.remote.addr] {
+            let (high, low) = addr.words();
+            hasher.write_u64(high);
+            hasher.write_u64(low);
+        }
+        hasher.write_u16(tuple.local.port);
+        hasher.write_u16(tuple.remote.port);
+        SeqNum((now.as_micros() / 4).wrapping_add(hasher.finish()) as u32)
+    }
+
+    /// Connections, half-open connections and connections in TIME-WAIT now.
+    pub fn levels(&self) -> Levels {
+        let (bodies_free, bodies_max) = self.bodies.levels();
+        Levels {
+            conns: self.conns.cnt(),
+            syns: self.syns.len(),
+            time_waits: self.time_waits.len(),
+            bodies: bodies_max.saturating_sub(bodies_free as usize),
+        }
+    }
+}
+
+/// How full TCP's tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Connections, in any state from SYN-SENT to LAST-ACK.
+    pub conns: usize,
+    /// Half-open connections.
+    pub syns: usize,
+    /// Connections in TIME-WAIT.
+    pub time_waits: usize,
+    /// Pieces queued to send.
+    pub bodies: usize,
+}
+
+/// Checks a segment: addresses, lengths, checksum.
+#[inline]
+fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, SynOptions), DropReason> {
+    if ip.is_broadcast || !ip.src.is_unicast() {
+        return Err(DropReason::TcpNotUnicast);
+    }
+    let bytes = pkt.frame.bytes();
+    let seg = Segment::parse(bytes, pkt.frame_len()).ok_or(DropReason::TcpMalformed)?;
+    if pkt.csum == RxChecksum::Unknown {
+        let mut sum = Sum::pseudo_header(ip.src, ip.dst, proto::TCP, ip.payload_len);
+        sum.add(bytes);
+        pkt.rest.for_each(|bytes| sum.add(bytes));
+        if !sum.is_valid() {
+            return Err(DropReason::TcpChecksum);
+        }
+    }
+    let options = match bytes.get(HEADER_LEN..seg.header_len) {
+        Some(options) if !options.is_empty() => SynOptions::parse(options),
+        _ => SynOptions::default(),
+    };
+    Ok((seg, options))
+}
+
+/// The largest segment that we send: what they accept, if we may send that much.
+fn smss(theirs: Option<u16>, ours: u16) -> u16 {
+    theirs
+        .unwrap_or(MSS_DEFAULT)
+        .clamp(MSS_MIN, ours.max(MSS_MIN))
+}
+
+/// The largest segment that a port carries: the MTU without the headers of IPv4 and TCP.
+fn rmss(net: &Net<'_>) -> u16 {
+    net.mtu.saturating_sub(40).max(MSS_MIN)
+}

@@ -1,0 +1,450 @@
+//! How connections begin: listeners and their queues, active opens, and what late segments of old
+//! connections get.
+
+use simoom_ring::{RxPacket, TxRing};
+
+use super::app::{App, ConnId};
+use super::conns::{NONE, send_reset};
+use super::demux::Found;
+use super::input::reset_for;
+use super::listen::{ListenError, ListenerId, SynEntry};
+use super::output::send_bare;
+use super::seqnum::{SeqNum, WndScale, WndSize};
+use super::state::Event;
+use super::tcb::Tcb;
+use super::{Cx, Tcp, rmss, smss};
+use crate::addr::{Addr, Endpoint, FourTuple};
+use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
+use crate::counters::DropReason;
+use crate::net::Net;
+use crate::time::Instant;
+use crate::wire::tcp::{Ctl, Repr, Segment, SynOptions};
+
+/// Why a connection cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Not the address of one host, or port 0.
+    BadRemote,
+    /// There is no address to connect from yet.
+    NoAddress,
+    /// All ports towards this endpoint are taken.
+    NoPort,
+    /// The connection table is full.
+    Full,
+}
+
+impl core::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BadRemote => "not an endpoint that can be connected to",
+            Self::NoAddress => "no address yet",
+            Self::NoPort => "no free port",
+            Self::Full => "too many connections",
+        })
+    }
+}
+
+impl<'p, A: App> Tcp<'p, A> {
+    /// Passive OPEN: accepts connections to `port` on any of our addresses. `backlog` bounds the
+    /// half-open connections, and those that wait to be accepted.
+    pub(crate) fn listen(&mut self, port: u16, backlog: u16) -> Result<ListenerId, ListenError> {
+        self.listeners.open(port, backlog)
+    }
+
+    /// No more connections on this port.
+    pub(crate) fn unlisten(&mut self, id: ListenerId) {
+        self.listeners.close(id);
+    }
+
+    /// Active OPEN. The SYN goes out at the next poll.
+    pub(crate) fn connect(
+        &mut self,
+        net: &Net<'p>,
+        now: Instant,
+        remote: Endpoint,
+        state: A::Conn,
+    ) -> Result<ConnId, ConnectError> {
+        if !remote.addr.is_unicast() || remote.port == 0 {
+            return Err(ConnectError::BadRemote);
+        }
+        let addr = net.addr().ok_or(ConnectError::NoAddress)?;
+        if !self.conns.has_free() {
+            return Err(ConnectError::Full);
+        }
+        let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
+        let rmss = rmss(net);
+        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), rmss, rmss);
+        tcb.transition(Event::ActiveOpen);
+        let idx = self
+            .conns
+            .insert(tcb, Some(state))
+            .ok_or(ConnectError::Full)?;
+        if !self.demux.insert(self.demux.hash(&tuple), Found::Conn(idx)) {
+            self.conns.remove(idx);
+            return Err(ConnectError::Full);
+        }
+        self.conns.push_ready(idx);
+        Ok(self.conns.id(idx))
+    }
+
+    /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1).
+    fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<FourTuple> {
+        let first = self.random.below(PORTS_CNT.into()) as u16;
+        // A bounded search: almost every try succeeds unless almost every port is taken.
+        (0..PORT_TRIES_MAX).find_map(|n| {
+            let port = PORTS_FIRST + first.wrapping_add(n) % PORTS_CNT;
+            let tuple = FourTuple {
+                local: Endpoint { addr, port },
+                remote,
+            };
+            self.find(self.demux.hash(&tuple), &tuple)
+                .is_none()
+                .then_some(tuple)
+        })
+    }
+
+    /// A segment for no connection: to a listener if it is a SYN, else it is refused.
+    #[inline(never)]
+    pub(super) fn arrives_unknown<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        hash: u64,
+        tuple: &FourTuple,
+        seg: Segment,
+        options: SynOptions,
+    ) {
+        // RFC 9293 3.10.7.2: LISTEN. First, RST; second, ACK; third, SYN.
+        let is_syn = seg.ctl.has(Ctl::SYN) && !seg.ctl.has(Ctl::RST) && seg.ack.is_none();
+        let listener = if is_syn {
+            self.listeners.find(tuple.local.port)
+        } else {
+            None
+        };
+        let Some(listener) = listener else {
+            cx.net.counters.drop(DropReason::TcpNoConnection);
+            if let Some(reset) = reset_for(&seg) {
+                send_reset(cx.net, cx.tx, cx.now, tuple, reset);
+            }
+            return;
+        };
+        self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
+    }
+
+    /// LISTEN, third: a SYN becomes an entry of the SYN queue, and is answered.
+    #[allow(clippy::too_many_arguments)]
+    fn syn_arrives<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        hash: u64,
+        tuple: &FourTuple,
+        seg: &Segment,
+        options: SynOptions,
+        listener: u8,
+        iss: Option<SeqNum>,
+    ) {
+        let Some(place) = self.listeners.get_mut(listener) else {
+            return;
+        };
+        if place.syn_cnt >= place.backlog {
+            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
+        }
+        let rmss = rmss(cx.net);
+        let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
+        let entry = SynEntry {
+            tuple: *tuple,
+            iss,
+            irs: seg.seq,
+            smss: smss(options.mss, rmss),
+            rmss,
+            wscale: options.wscale,
+            listener,
+            ..SynEntry::default()
+        };
+        let Some(idx) = self.syns.insert(entry) else {
+            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
+        };
+        if !self.demux.insert(hash, Found::Syn(idx)) {
+            self.syns.remove(idx);
+            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
+        }
+        if let Some(place) = self.listeners.get_mut(listener) {
+            place.syn_cnt += 1;
+        }
+        self.send_syn_ack(cx, idx);
+    }
+
+    fn send_syn_ack<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        let timer = self.conns.len() as u32 + idx;
+        let Some(entry) = self.syns.get_mut(idx) else {
+            return;
+        };
+        entry.sent_at = cx.now;
+        entry.rexmt_at = cx.now + entry.rto();
+        self.wheel.set(timer, entry.rexmt_at);
+        let repr = entry.syn_ack(first_window(cx.net, entry.rmss));
+        send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+    }
+
+    /// The timer of a half-open connection has fired.
+    pub(super) fn syn_timer<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        let timer = self.conns.len() as u32 + idx;
+        let Some(entry) = self.syns.get_mut(idx) else {
+            return;
+        };
+        if entry.rexmt_at > cx.now {
+            return self.wheel.set(timer, entry.rexmt_at);
+        }
+        if entry.retransmits >= SYN_ACK_RETRANSMITS_MAX {
+            return self.forget_syn(idx);
+        }
+        entry.retransmits += 1;
+        cx.net.counters.tcp_retransmits += 1;
+        self.send_syn_ack(cx, idx);
+    }
+
+    fn forget_syn(&mut self, idx: u32) {
+        if let Some(entry) = self.take_syn_entry(idx) {
+            self.demux
+                .remove(self.demux.hash(&entry.tuple), Found::Syn(idx));
+        }
+    }
+
+    fn take_syn_entry(&mut self, idx: u32) -> Option<SynEntry> {
+        self.wheel.stop(self.conns.len() as u32 + idx);
+        let entry = self.syns.remove(idx)?;
+        if let Some(place) = self.listeners.get_mut(entry.listener) {
+            place.syn_cnt = place.syn_cnt.saturating_sub(1);
+        }
+        Some(entry)
+    }
+
+    /// A segment for a half-open connection: SYN-RECEIVED of a passive open, RFC 9293 3.10.7.4 in
+    /// short.
+    #[inline(never)]
+    pub(super) fn arrives_half_open<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        hash: u64,
+        seg: Segment,
+        options: SynOptions,
+        pkt: RxPacket<'p>,
+    ) {
+        let Some(entry) = self.syns.get(idx) else {
+            return;
+        };
+        let (tuple, next) = (entry.tuple, entry.irs + 1);
+        if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() && !seg.ctl.has(Ctl::RST) {
+            if seg.seq == entry.irs {
+                // The SYN again: ours was lost, or is late.
+                cx.net.counters.tcp_retransmits += 1;
+                return self.send_syn_ack(cx, idx);
+            }
+            // Fourth: a new SYN takes the place of the old one.
+            let listener = entry.listener;
+            self.forget_syn(idx);
+            return self.syn_arrives(cx, hash, &tuple, &seg, options, listener, None);
+        }
+        // First: within the window that the SYN-ACK promised.
+        let offset = seg.seq - next;
+        if offset < 0 || offset.unsigned_abs() > RCV_WND_MAX {
+            cx.net.counters.drop(DropReason::TcpOutOfWindow);
+            if !seg.ctl.has(Ctl::RST) {
+                self.send_syn_ack(cx, idx);
+            }
+            return;
+        }
+        // Second: a passive open goes back to LISTEN.
+        if seg.ctl.has(Ctl::RST) {
+            if offset == 0 {
+                self.forget_syn(idx);
+            }
+            return cx.net.counters.drop(DropReason::TcpNoConnection);
+        }
+        // Fifth: the acknowledgment of our SYN, and of nothing more.
+        let Some(ack) = seg.ack else {
+            return cx.net.counters.drop(DropReason::TcpNoAck);
+        };
+        if ack != entry.iss + 1 {
+            cx.net.counters.drop(DropReason::TcpBadAck);
+            if let Some(reset) = reset_for(&seg) {
+                send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
+            }
+            return;
+        }
+        if let Some(conn) = self.promote(cx, idx, hash) {
+            self.arrives(cx, conn, seg, options, pkt);
+        }
+    }
+
+    /// A half-open connection becomes one, in SYN-RECEIVED, for the segment that completes it.
+    /// `None`, counted, when there is no place: the entry stays, and the segment comes again.
+    fn promote<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, hash: u64) -> Option<u32> {
+        let listener = self.syns.get(idx)?.listener;
+        let is_accept_full = self
+            .listeners
+            .get_mut(listener)
+            .is_some_and(|place| A::ACCEPTS_LATER && place.accept_cnt >= place.backlog);
+        if is_accept_full {
+            cx.net.counters.drop(DropReason::TcpAcceptQueueFull);
+            return None;
+        }
+        if !self.conns.has_free() {
+            cx.net.counters.drop(DropReason::TcpTableFull);
+            return None;
+        }
+        let entry = self.take_syn_entry(idx)?;
+        let mut tcb = Tcb::new(cx.net.pool, entry.tuple, entry.iss, entry.smss, entry.rmss);
+        for event in [Event::PassiveOpen, Event::SynArrives] {
+            tcb.transition(event);
+        }
+        tcb.listener = entry.listener;
+        tcb.irs = entry.irs;
+        tcb.rcv.nxt = entry.irs + 1;
+        tcb.rcv.adv = tcb.rcv.nxt + first_window(cx.net, entry.rmss).0;
+        tcb.snd.nxt = entry.iss + 1;
+        tcb.snd.max = tcb.snd.nxt;
+        tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);
+        if entry.retransmits == 0 {
+            tcb.timed_at = entry.sent_at;
+            tcb.timed_seq = tcb.snd.nxt;
+        }
+        let conn = self.conns.insert(tcb, None)?;
+        self.demux.replace(hash, Found::Syn(idx), Found::Conn(conn));
+        cx.net.counters.tcp_accepted += 1;
+        Some(conn)
+    }
+
+    /// A segment for a connection in TIME-WAIT (RFC 9293 3.10.7.4; RFC 1337 for RST).
+    #[inline(never)]
+    pub(super) fn arrives_late<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        hash: u64,
+        tuple: &FourTuple,
+        seg: Segment,
+        options: SynOptions,
+    ) {
+        let Some(old) = self.time_waits.get(idx) else {
+            return;
+        };
+        if seg.ctl.has(Ctl::RST) {
+            return cx.net.counters.drop(DropReason::TcpOutOfWindow);
+        }
+        let is_syn = seg.ctl.has(Ctl::SYN) && seg.ack.is_none();
+        if is_syn
+            && seg.seq.after(old.rcv_nxt)
+            && let Some(listener) = self.listeners.find(tuple.local.port)
+        {
+            // A new incarnation, clearly behind the old one in both directions (RFC 9293 3.6.1).
+            self.forget_time_wait(idx);
+            let iss = self.iss(tuple, cx.now).max(old.snd_nxt + ISS_STEP);
+            return self.syn_arrives(cx, hash, tuple, &seg, options, listener, Some(iss));
+        }
+        if seg.ctl.has(Ctl::FIN) {
+            self.time_waits.restart(idx, cx.now);
+        }
+        cx.net.counters.drop(DropReason::TcpOutOfWindow);
+        let repr = Repr {
+            src_port: tuple.local.port,
+            dst_port: tuple.remote.port,
+            seq: old.snd_nxt,
+            ack: Some(old.rcv_nxt),
+            ctl: Ctl::default(),
+            wnd: WndSize(0).to_wire(WndScale::ZERO),
+            options: SynOptions::default(),
+        };
+        send_bare(cx.net, cx.tx, cx.now, tuple, &repr);
+    }
+
+    /// Puts an established connection into its listener's accept queue.
+    pub(super) fn push_accept(&mut self, idx: u32) {
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return;
+        };
+        let Some(place) = self.listeners.get_mut(tcb.listener) else {
+            return;
+        };
+        let last = place.accept_last;
+        place.accept_last = idx;
+        place.accept_cnt += 1;
+        if last == NONE {
+            place.accept_first = idx;
+        } else {
+            self.conns.set_next(last, idx);
+        }
+        self.conns.set_next(idx, NONE);
+    }
+
+    /// Takes the connection that has waited longest out of a listener's accept queue.
+    fn pop_accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+        let first = self.listeners.get_mut(listener.0)?.accept_first;
+        if first == NONE {
+            return None;
+        }
+        self.unlink_accept(listener.0, first);
+        Some(self.conns.id(first))
+    }
+
+    /// Takes a connection out of a listener's accept queue, with the application's state for it.
+    pub(crate) fn accept(&mut self, listener: ListenerId, state: A::Conn) -> Option<ConnId> {
+        let id = self.pop_accept(listener)?;
+        self.conns.set_app_state(id.idx, state);
+        Some(id)
+    }
+
+    /// A connection that ends before it was accepted leaves the queue.
+    pub(super) fn leave_accept_queue(&mut self, idx: u32) {
+        if !A::ACCEPTS_LATER || self.conns.app_state(idx).is_some() {
+            return;
+        }
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return;
+        };
+        let listener = tcb.listener;
+        self.unlink_accept(listener, idx);
+    }
+
+    /// Unlinks a connection from an accept queue if it is in it: a walk along the backlog.
+    fn unlink_accept(&mut self, listener: u8, idx: u32) {
+        let Some(place) = self.listeners.get_mut(listener) else {
+            return;
+        };
+        let (mut previous, mut at) = (NONE, place.accept_first);
+        while at != NONE && at != idx {
+            previous = at;
+            at = self.conns.next(at);
+        }
+        if at == NONE {
+            return;
+        }
+        let next = self.conns.next(at);
+        if previous == NONE {
+            place.accept_first = next;
+        } else {
+            self.conns.set_next(previous, next);
+        }
+        if next == NONE {
+            place.accept_last = previous;
+        }
+        place.accept_cnt = place.accept_cnt.saturating_sub(1);
+    }
+}
+
+/// The window of a SYN-ACK.
+fn first_window(net: &Net<'_>, rmss: u16) -> WndSize {
+    let frames = net.pool.free_cnt().saturating_sub(FRAMES_RESERVED) / 2;
+    WndSize(frames.saturating_mul(rmss.into()).min(RCV_WND_MAX))
+}
+
+/// How far the ISS of a new incarnation is behind the old one at least.
+const ISS_STEP: u32 = 1 << 16;
+
+/// The dynamic ports (RFC 6335 6).
+const PORTS_FIRST: u16 = 49_152;
+const PORTS_CNT: u16 = 16_384;
+
+/// Ports that are tried for one active open.
+const PORT_TRIES_MAX: u16 = 64;

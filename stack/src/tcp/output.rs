@@ -1,0 +1,270 @@
+//! From connection to ring: the next segment is pulled out of the connection, never pushed.
+
+use simoom_ring::{CsumOffload, Frame, TxOffload, TxPacket, TxRing};
+
+use crate::addr::FourTuple;
+use crate::counters::DropReason;
+use crate::ip;
+use crate::net::Net;
+use crate::tcp::bodies::{Bodies, Slice};
+use crate::tcp::cc::Congestion;
+use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
+use crate::tcp::snd::NextData;
+use crate::tcp::state::State;
+use crate::tcp::tcb::Tcb;
+use crate::time::Instant;
+use crate::wire::checksum::Sum;
+use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN_MAX, Repr, SynOptions};
+
+/// Whether everything that could be sent has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Sent {
+    /// Nothing is left that may be sent now.
+    All,
+    /// The ring or the pool is full: come back when there is space.
+    Blocked,
+}
+
+/// Sends what the connection may send now: data, a SYN or FIN, at last an acknowledgment that
+/// found nothing to ride on.
+pub(crate) fn output<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    bodies: &Bodies<'p>,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+) -> Sent {
+    // Each round sends a segment, and the ring is finite.
+    while let Some(next) = next_segment(tcb) {
+        if tx.space() == 0 {
+            return Sent::Blocked;
+        }
+        let Some(head) = alloc_head(net) else {
+            return Sent::Blocked;
+        };
+        send_segment(tcb, bodies, net, tx, now, head, next);
+    }
+    Sent::All
+}
+
+/// What to send next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Our SYN; with an acknowledgment once theirs is known.
+    Syn,
+    Data(NextData),
+    Ack,
+}
+
+#[inline]
+fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
+    match tcb.state() {
+        State::Closed | State::Listen | State::TimeWait => return None,
+        State::SynSent | State::SynReceived => {
+            return (tcb.snd.nxt == tcb.iss || tcb.is_ack_due).then_some(Next::Syn);
+        }
+        _ => {}
+    }
+    match tcb.snd.next(tcb.cc.cwnd()) {
+        Some(next) => Some(Next::Data(next)),
+        None => tcb.is_ack_due.then_some(Next::Ack),
+    }
+}
+
+fn send_segment<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    bodies: &Bodies<'p>,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    mut head: Frame<'p>,
+    next: Next,
+) {
+    let (seq, syn, slice) = match next {
+        Next::Syn => (tcb.iss, true, None),
+        Next::Ack => (tcb.snd.nxt, false, None),
+        Next::Data(data) => {
+            let offset = data.seq.bytes_since(tcb.snd.una) as usize;
+            (
+                data.seq,
+                false,
+                Some(Slice {
+                    offset,
+                    len: data.len as usize,
+                }),
+            )
+        }
+    };
+    let wnd = advertise(tcb, net, syn);
+    let mut repr = Repr {
+        src_port: tcb.tuple.local.port,
+        dst_port: tcb.tuple.remote.port,
+        seq,
+        ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
+        ctl: Ctl::default(),
+        wnd,
+        options: syn_options(tcb, syn),
+    };
+    if syn {
+        repr.ctl = Ctl::SYN;
+    }
+    // The header goes in last: how much was attached decides on FIN and PSH.
+    let _room = head.extend(repr.header_len());
+    let (mut packet, taken) = match slice.filter(|slice| slice.len > 0) {
+        Some(slice) => bodies.attach(
+            &tcb.snd.queue,
+            slice,
+            head,
+            net.caps.fragments_max,
+            &mut net.counters,
+        ),
+        None => (TxPacket::new(head, TxOffload::default()), 0),
+    };
+    if let Next::Data(data) = next
+        && taken == data.len as usize
+    {
+        repr.ctl = match (data.psh, data.fin) {
+            (_, true) => Ctl::FIN.with(Ctl::PSH),
+            (true, false) => Ctl::PSH,
+            (false, false) => Ctl::default(),
+        };
+    }
+    repr.emit(packet.head_mut().bytes_mut());
+    // A segment is shorter than 64 KiB.
+    let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
+    mark_sent(tcb, net, now, seq, len);
+    let mut hint = tcb.neighbor_hint;
+    transmit(net, tx, now, packet, &tcb.tuple, &mut hint);
+    tcb.neighbor_hint = hint;
+}
+
+/// Moves what sending a segment moves: SND.NXT, the timers, what we have acknowledged.
+fn mark_sent<C: Congestion>(
+    tcb: &mut Tcb<'_, C>,
+    net: &mut Net<'_>,
+    now: Instant,
+    seq: SeqNum,
+    len: u32,
+) {
+    tcb.is_ack_due = false;
+    tcb.unacked_segments = 0;
+    tcb.delack_at = Instant::NEVER;
+    if len == 0 {
+        return;
+    }
+    let end = seq + len;
+    let is_again = seq.before(tcb.snd.max);
+    if is_again {
+        net.counters.tcp_retransmits += 1;
+        // Karn: what is sent twice is not timed.
+        tcb.timed_at = Instant::NEVER;
+    } else if tcb.timed_at == Instant::NEVER {
+        tcb.timed_at = now;
+        tcb.timed_seq = end;
+    }
+    if !tcb.snd.is_rexmt_due {
+        tcb.snd.nxt = tcb.snd.nxt.max(end);
+    }
+    tcb.snd.is_rexmt_due = false;
+    tcb.snd.is_probe_due = false;
+    tcb.snd.max = tcb.snd.max.max(end);
+    tcb.set_rexmt(now, false);
+}
+
+/// The window to advertise now, and the promise that goes with it.
+fn advertise<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>, syn: bool) -> WireWnd {
+    // The window of a SYN is never scaled (RFC 7323 2.2).
+    let scale = if syn { WndScale::ZERO } else { tcb.rcv.wscale };
+    let wire = WndSize(tcb.rcv.window(net.pool)).to_wire(scale);
+    let edge = tcb.rcv.nxt + wire.scaled(scale).0;
+    tcb.rcv.adv = tcb.rcv.adv.max(edge);
+    wire
+}
+
+fn syn_options<C>(tcb: &Tcb<'_, C>, syn: bool) -> SynOptions {
+    if !syn {
+        return SynOptions::default();
+    }
+    SynOptions {
+        mss: Some(tcb.rcv.rmss),
+        wscale: Some(tcb.rcv.wscale),
+    }
+}
+
+/// A frame for headers, counted when there is none.
+fn alloc_head<'p>(net: &mut Net<'p>) -> Option<Frame<'p>> {
+    let head = net.pool.alloc(net.headroom());
+    if head.is_none() {
+        net.counters.drop(DropReason::TxNoFrame);
+    }
+    head
+}
+
+/// Sends a segment that belongs to no connection: a reset, a SYN-ACK, an answer from TIME-WAIT.
+/// It is dropped and counted when there is no frame or space: whoever provoked it asks again.
+pub(crate) fn send_bare<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    tuple: &FourTuple,
+    repr: &Repr,
+) {
+    let Some(mut head) = alloc_head(net) else {
+        return;
+    };
+    if let Ok(header) = head.extend(repr.header_len()) {
+        repr.emit(header);
+        transmit(
+            net,
+            tx,
+            now,
+            TxPacket::new(head, TxOffload::default()),
+            tuple,
+            &mut 0,
+        );
+    }
+}
+
+/// Completes the checksum, or has the device do it, and hands the segment down.
+fn transmit<'p>(
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    mut packet: TxPacket<'p>,
+    tuple: &FourTuple,
+    hint: &mut u16,
+) {
+    let header = ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP);
+    let segment_len = u16::try_from(packet.frame_len()).unwrap_or(u16::MAX);
+    let mut sum = Sum::pseudo_header(header.src, header.dst, header.proto, segment_len);
+    let csum = if net.caps.checksums.tx {
+        let csum_start = ip::HEADERS_LEN as u16;
+        let csum = Some(CsumOffload {
+            csum_start,
+            csum_offset: CSUM_OFFSET,
+        });
+        packet.set_offload(TxOffload { csum, gso: None });
+        sum.folded()
+    } else {
+        sum.add(packet.head().bytes());
+        for fragment in packet.fragments() {
+            let bytes = fragment.bytes();
+            net.counters.payload_bytes_summed += bytes.len() as u64;
+            sum.add(bytes);
+        }
+        sum.finish()
+    };
+    let field = usize::from(CSUM_OFFSET)..usize::from(CSUM_OFFSET) + 2;
+    if let Some(field) = packet.head_mut().bytes_mut().get_mut(field) {
+        field.copy_from_slice(&csum.to_be_bytes());
+    }
+    net.counters.tcp_segments_out += 1;
+    // What cannot be sent now is as good as lost on the way: the timers send it again.
+    if let Err(unsent) = ip::output_hinted(net, tx, now, packet, &header, hint) {
+        unsent.forget(net);
+    }
+}
+
+/// Room that one frame must have for any header of ours.
+const _: () = assert!(HEADER_LEN_MAX < simoom_ring::FRAME_SIZE / 2);

@@ -1,0 +1,125 @@
+//! Round-trip time and retransmission timeout (RFC 6298).
+
+use crate::config::{RTO_INITIAL, RTO_MAX, RTO_MIN};
+use crate::time::Duration;
+
+/// The estimator of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Rtt {
+    /// Smoothed round-trip time; 0 until the first measurement.
+    srtt_us: u32,
+    rttvar_us: u32,
+    rto_us: u32,
+    /// Doublings since the last measurement (RFC 6298 5.5).
+    backoff: u8,
+}
+
+impl Rtt {
+    pub(crate) const fn new() -> Self {
+        Self {
+            srtt_us: 0,
+            rttvar_us: 0,
+            rto_us: RTO_INITIAL.as_micros() as u32,
+            backoff: 0,
+        }
+    }
+
+    /// Takes a measurement of a segment that was sent once (Karn's algorithm is the caller's).
+    pub(crate) fn measured(&mut self, rtt: Duration) {
+        // At least one tick, at most what the timeout may be: both bound the arithmetic below.
+        let rtt_us = rtt.as_micros().clamp(1, RTO_MAX.as_micros()) as u32;
+        if self.srtt_us == 0 {
+            // RFC 6298 2.2
+            self.srtt_us = rtt_us;
+            self.rttvar_us = rtt_us / 2;
+        } else {
+            // RFC 6298 2.3, with alpha 1/8 and beta 1/4
+            let error_us = self.srtt_us.abs_diff(rtt_us);
+            self.rttvar_us = self.rttvar_us - self.rttvar_us / 4 + error_us / 4;
+            self.srtt_us = self.srtt_us - self.srtt_us / 8 + rtt_us / 8;
+        }
+        let rto_us = self.srtt_us + (4 * self.rttvar_us).max(GRANULARITY_US);
+        self.rto_us = rto_us.clamp(RTO_MIN.as_micros() as u32, RTO_MAX.as_micros() as u32);
+        self.backoff = 0;
+    }
+
+    /// The timer has fired: wait twice as long next time (RFC 6298 5.5).
+    pub(crate) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// Something new was acknowledged, so the path lives; the next measurement refines the rest.
+    pub(crate) fn forward(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// How long to wait for an acknowledgment now.
+    #[inline]
+    pub(crate) fn rto(&self) -> Duration {
+        let rto = u64::from(self.rto_us) << self.backoff.min(6);
+        Duration::from_micros(rto.min(RTO_MAX.as_micros()))
+    }
+
+    pub(crate) fn srtt(&self) -> Duration {
+        Duration::from_micros(self.srtt_us.into())
+    }
+
+    pub(crate) fn rttvar(&self) -> Duration {
+        Duration::from_micros(self.rttvar_us.into())
+    }
+}
+
+/// The clock's G: one tick of the timer wheel.
+const GRANULARITY_US: u32 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_first_measurement_sets_both() {
+        let mut rtt = Rtt::new();
+        assert_eq!(rtt.rto(), ms(1_000));
+        rtt.measured(ms(100));
+        assert_eq!((rtt.srtt(), rtt.rttvar()), (ms(100), ms(50)));
+        assert_eq!(rtt.rto(), ms(300));
+    }
+
+    #[test]
+    fn steady_times_shrink_the_timeout_to_its_least() {
+        let mut rtt = Rtt::new();
+        for _ in 0..100 {
+            rtt.measured(ms(20));
+        }
+        assert_eq!(rtt.rto(), RTO_MIN);
+    }
+
+    #[test]
+    fn the_timeout_doubles_to_its_most_and_comes_back() {
+        let mut rtt = Rtt::new();
+        rtt.measured(ms(100));
+        for expected in [600, 1_200, 2_400, 4_800, 9_600, 19_200, 19_200] {
+            rtt.back_off();
+            assert_eq!(rtt.rto(), ms(expected));
+        }
+        rtt.forward();
+        assert_eq!(rtt.rto(), ms(300));
+        for _ in 0..300 {
+            rtt.back_off();
+        }
+        assert!(rtt.rto() <= RTO_MAX);
+    }
+
+    #[test]
+    fn absurd_measurements_stay_in_bounds() {
+        let mut rtt = Rtt::new();
+        for rtt_us in [u64::MAX, 0, u64::MAX, 1] {
+            rtt.measured(Duration::from_micros(rtt_us));
+            assert!(rtt.rto() >= RTO_MIN && rtt.rto() <= RTO_MAX);
+        }
+    }
+}

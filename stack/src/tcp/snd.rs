@@ -1,0 +1,271 @@
+//! The send side of a connection, and the decision what to send next.
+//!
+//! ```text
+//!        SND.UNA          SND.NXT        SND.MAX          end of queue (then FIN)
+//!   ────────┬────────────────┬──────────────┬────────────────┬───
+//!           │ in flight      │ to send again│ not sent yet   │
+//!   ────────┴────────────────┴──────────────┴────────────────┴───
+//!           └─────── SND.WND, cwnd ────────────────┘
+//! ```
+//!
+//! SND.NXT moves back on a retransmission timeout; SND.MAX, one past the last byte ever sent, does
+//! not.
+
+use crate::tcp::bodies::SendQueue;
+use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+
+/// Send sequence space and what is queued for it.
+#[derive(Debug)]
+pub(crate) struct Snd {
+    /// SND.UNA.
+    pub(crate) una: SeqNum,
+    /// SND.NXT.
+    pub(crate) nxt: SeqNum,
+    /// One past the last byte ever sent.
+    pub(crate) max: SeqNum,
+    /// SND.WND.
+    pub(crate) wnd: WndSize,
+    /// The largest SND.WND that the far side has ever offered.
+    pub(crate) wnd_max: WndSize,
+    /// SND.WL1.
+    pub(crate) wl1: SeqNum,
+    /// SND.WL2.
+    pub(crate) wl2: SeqNum,
+    /// Where recovery ends (RFC 6582).
+    pub(crate) recover: SeqNum,
+    /// Snd.Wind.Shift.
+    pub(crate) wscale: WndScale,
+    /// Duplicate acknowledgments in a row.
+    pub(crate) dupacks: u8,
+    /// The largest segment that we send.
+    pub(crate) smss: u16,
+    /// What is to be sent, from SND.UNA on.
+    pub(crate) queue: SendQueue,
+    /// A FIN follows the queue.
+    pub(crate) has_fin: bool,
+    /// Nagle's algorithm is off.
+    pub(crate) is_nodelay: bool,
+    /// Between the third duplicate acknowledgment and `recover`.
+    pub(crate) is_recovering: bool,
+    /// The segment at SND.UNA is to be sent again at once.
+    pub(crate) is_rexmt_due: bool,
+    /// Send something even where the window forbids: a probe (RFC 9293 3.8.6.1).
+    pub(crate) is_probe_due: bool,
+}
+
+/// A segment to send, out of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NextData {
+    pub(crate) seq: SeqNum,
+    /// Bytes of the queue.
+    pub(crate) len: u32,
+    /// A FIN behind them.
+    pub(crate) fin: bool,
+    /// The queue ends here, or it is a probe.
+    pub(crate) psh: bool,
+}
+
+impl Snd {
+    pub(crate) fn new(iss: SeqNum, smss: u16) -> Self {
+        Self {
+            una: iss,
+            nxt: iss,
+            max: iss,
+            wnd: WndSize(0),
+            wnd_max: WndSize(0),
+            wl1: SeqNum(0),
+            wl2: SeqNum(0),
+            recover: iss,
+            wscale: WndScale::ZERO,
+            dupacks: 0,
+            smss,
+            queue: SendQueue::new(),
+            has_fin: false,
+            is_nodelay: false,
+            is_recovering: false,
+            is_rexmt_due: false,
+            is_probe_due: false,
+        }
+    }
+
+    /// Bytes of sequence space sent and not acknowledged.
+    #[inline]
+    pub(crate) fn flight_size(&self) -> u32 {
+        self.max.bytes_since(self.una)
+    }
+
+    /// Whether our FIN has been sent, and `ack` covers it.
+    pub(crate) fn is_fin_acked_by(&self, ack: SeqNum) -> bool {
+        // The FIN is behind all data, so what is acknowledged reaches one further than the queue.
+        self.has_fin && u64::from(ack.bytes_since(self.una)) > self.queue.len()
+    }
+
+    /// Whether there is something in the queue, or a FIN, that SND.NXT has not passed.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let end = self.queue.len() + u64::from(self.has_fin);
+        u64::from(self.nxt.bytes_since(self.una)) < end
+    }
+
+    /// What may be sent now (RFC 9293 3.8.6.2.1, RFC 5681 3, RFC 896), or `None`.
+    #[inline]
+    pub(crate) fn next(&self, cwnd: u32) -> Option<NextData> {
+        if self.is_rexmt_due {
+            return self.first();
+        }
+        let sent = u64::from(self.nxt.bytes_since(self.una));
+        // Past the FIN there is nothing.
+        let unsent = self.queue.len().checked_sub(sent)?;
+        if unsent == 0 && !self.has_fin {
+            return None;
+        }
+        let usable = u64::from(self.wnd.0.min(cwnd)).saturating_sub(sent);
+        let least = u64::from(self.is_probe_due);
+        let len = unsent.min(usable.max(least)).min(self.smss.into());
+        let is_last = len == unsent;
+        let fin = is_last && self.has_fin;
+        if len == 0 && !fin {
+            return None;
+        }
+        let is_full = len == u64::from(self.smss);
+        let is_again = self.nxt.before(self.max);
+        if !is_full && !is_again && !self.is_probe_due && !fin {
+            // Silly window: neither a full segment, nor all there is, nor half the window.
+            if !is_last && len < u64::from(self.wnd_max.0 / 2) {
+                return None;
+            }
+            // Nagle: a short segment waits while something is in flight.
+            if !self.is_nodelay && sent > 0 {
+                return None;
+            }
+        }
+        // At most smss.
+        Some(NextData {
+            seq: self.nxt,
+            len: len as u32,
+            fin,
+            psh: is_last || least > 0,
+        })
+    }
+
+    /// The first segment in flight, to send again.
+    fn first(&self) -> Option<NextData> {
+        let sent = u64::from(self.flight_size());
+        let len = self.queue.len().min(sent).min(self.smss.into());
+        let is_last = len == self.queue.len();
+        let fin = is_last && self.has_fin && sent > self.queue.len();
+        if len == 0 && !fin {
+            return None;
+        }
+        // At most smss.
+        Some(NextData {
+            seq: self.una,
+            len: len as u32,
+            fin,
+            psh: is_last,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::bodies::{Bodies, BodyNode};
+    use simoom_ring::Fragment;
+    use std::vec::Vec;
+
+    static CONTENT: [u8; 10_000] = [b'x'; 10_000];
+    const ISS: SeqNum = SeqNum(u32::MAX - 500);
+
+    /// A connection with `len` bytes queued, an open window and segments of 1,000 bytes.
+    fn snd(len: usize) -> Snd {
+        let nodes: Vec<BodyNode<'_>> = (0..4).map(|_| BodyNode::default()).collect();
+        let mut bodies = Bodies::new(nodes.into());
+        let mut snd = Snd::new(ISS, 1_000);
+        bodies
+            .push(&mut snd.queue, Fragment::Content(&CONTENT[..len]))
+            .unwrap();
+        snd.wnd = WndSize(5_000);
+        snd.wnd_max = snd.wnd;
+        snd
+    }
+
+    fn sent(snd: &mut Snd, len: u32) {
+        snd.nxt += len;
+        snd.max = snd.max.max(snd.nxt);
+    }
+
+    #[test]
+    fn segments_follow_until_a_window_is_full() {
+        for (wnd, cwnd) in [(3_000, 9_999), (9_999, 3_000)] {
+            let mut snd = snd(10_000);
+            snd.wnd = WndSize(wnd);
+            for n in 0..3 {
+                let next = snd.next(cwnd).unwrap();
+                assert_eq!(
+                    (next.seq, next.len, next.psh),
+                    (ISS + 1_000 * n, 1_000, false)
+                );
+                sent(&mut snd, 1_000);
+            }
+            assert_eq!(snd.next(cwnd), None);
+        }
+    }
+
+    #[test]
+    fn the_last_segment_pushes_and_carries_the_fin() {
+        let mut snd = snd(1_500);
+        snd.has_fin = true;
+        sent(&mut snd, 1_000);
+        let next = snd.next(5_000).unwrap();
+        assert_eq!((next.len, next.fin, next.psh), (500, true, true));
+        sent(&mut snd, 501);
+        assert_eq!(snd.next(5_000), None);
+        assert!(!snd.has_unsent());
+        assert!(snd.is_fin_acked_by(ISS + 1_501) && !snd.is_fin_acked_by(ISS + 1_500));
+    }
+
+    #[test]
+    fn a_fin_needs_no_window() {
+        let mut snd = snd(1_000);
+        snd.has_fin = true;
+        snd.wnd = WndSize(1_000);
+        sent(&mut snd, 1_000);
+        let next = snd.next(1_000).unwrap();
+        assert_eq!((next.len, next.fin), (0, true));
+    }
+
+    #[test]
+    fn nagle_holds_a_short_segment_back_unless_it_is_off() {
+        let mut snd = snd(1_500);
+        sent(&mut snd, 1_000);
+        assert_eq!(snd.next(5_000), None);
+        snd.is_nodelay = true;
+        assert_eq!(snd.next(5_000).unwrap().len, 500);
+    }
+
+    #[test]
+    fn a_silly_window_is_not_filled() {
+        let mut snd = snd(10_000);
+        sent(&mut snd, 5_000);
+        snd.wnd = WndSize(5_400);
+        assert_eq!(snd.next(9_999), None);
+        snd.is_probe_due = true;
+        assert_eq!(snd.next(9_999).unwrap().len, 400);
+        snd.wnd = WndSize(0);
+        assert_eq!(snd.next(9_999).unwrap().len, 1);
+    }
+
+    #[test]
+    fn what_is_sent_again_starts_at_una() {
+        let mut snd = snd(1_200);
+        snd.has_fin = true;
+        sent(&mut snd, 1_000);
+        sent(&mut snd, 201);
+        snd.is_rexmt_due = true;
+        let next = snd.next(0).unwrap();
+        assert_eq!((next.seq, next.len, next.fin), (ISS, 1_000, false));
+        snd.nxt = snd.una;
+        snd.is_rexmt_due = false;
+        assert_eq!(snd.next(1_000).unwrap().len, 1_000);
+    }
+}

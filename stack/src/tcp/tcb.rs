@@ -1,0 +1,160 @@
+//! The transmission control block: everything that TCP knows of one connection.
+
+use simoom_ring::FramePool;
+
+use crate::addr::FourTuple;
+use crate::config::{RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
+use crate::tcp::cc::Congestion;
+use crate::tcp::rcv::Rcv;
+use crate::tcp::rtt::Rtt;
+use crate::tcp::seqnum::SeqNum;
+use crate::tcp::snd::Snd;
+use crate::tcp::state::{Event, State};
+use crate::time::Instant;
+
+/// One connection. The state changes through [`Tcb::transition`] alone.
+pub(crate) struct Tcb<'p, C> {
+    pub(crate) snd: Snd,
+    pub(crate) rcv: Rcv<'p>,
+    pub(crate) cc: C,
+    pub(crate) rtt: Rtt,
+    state: State,
+    /// Full segments received since the last acknowledgment went out.
+    pub(crate) unacked_segments: u8,
+    /// An acknowledgment is to go out now.
+    pub(crate) is_ack_due: bool,
+    /// The application has given the connection up.
+    pub(crate) is_abort_due: bool,
+    /// The application was refused a send, and is to be told when it may.
+    pub(crate) wants_to_send: bool,
+    /// The application has been told that no more bytes will come.
+    pub(crate) is_finish_told: bool,
+    /// Timeouts of the segment at SND.UNA.
+    pub(crate) retransmits: u8,
+    /// Which listener it came from; out of range for an active open.
+    pub(crate) listener: u8,
+    /// Where the neighbor table had the next hop last.
+    pub(crate) neighbor_hint: u16,
+    /// `Rexmt` and `Persist`: one deadline, since never both run.
+    pub(crate) rexmt_at: Instant,
+    /// `DelAck`.
+    pub(crate) delack_at: Instant,
+    /// The application's own, and FIN-WAIT-2's when the application is done.
+    pub(crate) app_at: Instant,
+    /// When the byte before `timed_seq` was sent, unless nothing is being timed.
+    pub(crate) timed_at: Instant,
+    pub(crate) timed_seq: SeqNum,
+    /// ISS.
+    pub(crate) iss: SeqNum,
+    /// IRS.
+    pub(crate) irs: SeqNum,
+    pub(crate) tuple: FourTuple,
+}
+
+impl<'p, C: Congestion> Tcb<'p, C> {
+    /// A connection in `Closed`, for an open to start.
+    pub(crate) fn new(
+        pool: &'p FramePool<'p>,
+        tuple: FourTuple,
+        iss: SeqNum,
+        smss: u16,
+        rmss: u16,
+    ) -> Self {
+        Self {
+            snd: Snd::new(iss, smss),
+            rcv: Rcv::new(pool, rmss),
+            cc: C::new(smss),
+            rtt: Rtt::new(),
+            state: State::Closed,
+            unacked_segments: 0,
+            is_ack_due: false,
+            is_abort_due: false,
+            wants_to_send: false,
+            is_finish_told: false,
+            retransmits: 0,
+            listener: u8::MAX,
+            neighbor_hint: 0,
+            rexmt_at: Instant::NEVER,
+            delack_at: Instant::NEVER,
+            app_at: Instant::NEVER,
+            timed_at: Instant::NEVER,
+            timed_seq: iss,
+            iss,
+            irs: SeqNum(0),
+            tuple,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Moves to the state that follows `event`.
+    ///
+    /// # Panics
+    /// When the event cannot happen in this state: the steps of `input` and `output` ask first.
+    pub(crate) fn transition(&mut self, event: Event) {
+        let Some(next) = self.state.after(event) else {
+            panic!("{event:?} cannot happen in {}", self.state);
+        };
+        self.state = next;
+    }
+
+    /// Whether our SYN is not acknowledged yet.
+    #[inline]
+    pub(crate) fn is_syn_unacked(&self) -> bool {
+        self.snd.una == self.iss && !self.state.is_synchronized()
+    }
+
+    /// The earliest of all deadlines.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.rexmt_at.min(self.delack_at).min(self.app_at)
+    }
+
+    /// Whether the far side has been silent for as many timeouts as we bear (R2).
+    pub(crate) fn is_given_up(&self) -> bool {
+        let most = if self.state == State::SynSent {
+            SYN_RETRANSMITS_MAX
+        } else {
+            RETRANSMITS_MAX
+        };
+        self.retransmits > most
+    }
+
+    /// Runs the retransmission timer while something is in flight, and the persist timer while
+    /// something waits for a window; stops it otherwise. `moved` restarts it (RFC 6298 5.3).
+    #[inline]
+    pub(crate) fn set_rexmt(&mut self, now: Instant, moved: bool) {
+        let is_needed = self.snd.una != self.snd.max || self.snd.has_unsent();
+        if !is_needed {
+            self.rexmt_at = Instant::NEVER;
+        } else if moved || self.rexmt_at == Instant::NEVER {
+            self.rexmt_at = now + self.rtt.rto();
+        }
+    }
+
+    /// What must hold after every event, whatever came in. One line a promise.
+    ///
+    /// # Panics
+    /// When one does not hold: a bug of ours.
+    #[inline]
+    pub(crate) fn invariants(&self) {
+        let Snd { una, nxt, max, .. } = self.snd;
+        assert!(!una.after(nxt), "SND.UNA is not after SND.NXT");
+        assert!(
+            !nxt.after(max),
+            "SND.NXT is not after the highest byte sent"
+        );
+        let queued = self.snd.queue.len() + u64::from(self.snd.has_fin);
+        let syn = u64::from(self.is_syn_unacked());
+        assert!(
+            u64::from(max.bytes_since(una)) <= queued + syn,
+            "nothing is in flight that is not queued"
+        );
+        assert!(
+            !self.rcv.nxt.after(self.rcv.adv + 1),
+            "RCV.NXT is within what was advertised"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! What happens when a connection's time comes: RETRANSMISSION TIMEOUT, the persist timer, the
+//! delayed acknowledgment, the application's own time (RFC 9293 3.10.8).
+
+use crate::counters::Counters;
+use crate::tcp::cc::Congestion;
+use crate::tcp::state::{Event, State};
+use crate::tcp::tcb::Tcb;
+use crate::time::Instant;
+
+/// What the timers of one connection have brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TimedOut {
+    /// The far side is given up.
+    pub(crate) is_given_up: bool,
+    /// The application's time has come.
+    pub(crate) is_woken: bool,
+}
+
+/// Looks at each deadline of a connection.
+pub(crate) fn timers<C: Congestion>(
+    tcb: &mut Tcb<'_, C>,
+    counters: &mut Counters,
+    now: Instant,
+) -> TimedOut {
+    let mut timed_out = TimedOut::default();
+    if tcb.delack_at <= now {
+        tcb.delack_at = Instant::NEVER;
+        tcb.is_ack_due = true;
+    }
+    if tcb.rexmt_at <= now {
+        tcb.rexmt_at = Instant::NEVER;
+        retransmission_timeout(tcb, counters, now);
+        timed_out.is_given_up = tcb.is_given_up();
+    }
+    if tcb.app_at <= now {
+        tcb.app_at = Instant::NEVER;
+        timed_out.is_woken = true;
+    }
+    if timed_out.is_given_up {
+        tcb.transition(Event::Timeout);
+    }
+    tcb.invariants();
+    timed_out
+}
+
+fn retransmission_timeout<C: Congestion>(
+    tcb: &mut Tcb<'_, C>,
+    counters: &mut Counters,
+    now: Instant,
+) {
+    tcb.retransmits = tcb.retransmits.saturating_add(1);
+    tcb.rtt.back_off();
+    // What is sent from here on is not timed (Karn).
+    tcb.timed_at = Instant::NEVER;
+    let is_waiting_for_window = tcb.snd.una == tcb.snd.max || tcb.snd.wnd.0 == 0;
+    if is_waiting_for_window && tcb.state().is_synchronized() {
+        // The persist timer: the window may have opened unheard (RFC 9293 3.8.6.1).
+        tcb.snd.nxt = tcb.snd.una;
+        tcb.snd.is_probe_due = true;
+    } else {
+        counters.tcp_timeouts += 1;
+        let flight_size = tcb.snd.flight_size();
+        // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
+        if tcb.retransmits == 1 && tcb.state() != State::SynSent {
+            tcb.cc.timed_out(tcb.snd.smss, flight_size);
+        }
+        // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
+        tcb.snd.recover = tcb.snd.max;
+        tcb.snd.is_recovering = false;
+        tcb.snd.is_rexmt_due = false;
+        tcb.snd.dupacks = 0;
+        tcb.snd.nxt = tcb.snd.una;
+    }
+    tcb.set_rexmt(now, true);
+}
