@@ -1,9 +1,9 @@
 //! Which accelerator QEMU gets: asked for, or found out by trying.
 //!
 //! `/dev/kvm` being there says little: a host that is itself a guest may emulate ring 0 instruction
-//! by instruction, or stop at the first SSE one. So `auto` boots a probe of a few dozen instructions
-//! under KVM with a time limit, and believes only its exit code. The answer is kept in the user's cache
-//! folder, for this QEMU, this CPU and this kernel.
+//! by instruction, or stop at the first SSE one. So `auto` boots a probe of a few dozen
+//! instructions under KVM with a time limit, and believes only its exit code. The answer is kept in
+//! the user's cache folder, for this QEMU, this CPU and this kernel.
 
 mod probe;
 

@@ -1,7 +1,7 @@
 //! The image's console: what each line means to the host program.
 //!
-//! The image's own lines start with `simoom: `; what we wait for is a fixed wording, everything else
-//! is for people. A line is a guest's word: it is matched, never trusted with more than that.
+//! The image's own lines start with `simoom: `; what we wait for is a fixed wording, everything
+//! else is for people. A line is a guest's word: it is matched, never trusted with more than that.
 
 /// A line of the console that the host program knows.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,8 +26,8 @@ impl LogTable {
 
     /// Decodes until `source` ends, a line a frame to `line`.
     ///
-    /// What cannot be decoded is said once in a row and skipped: a guest that crashes may leave half
-    /// a frame.
+    /// What cannot be decoded is said once in a row and skipped: a guest that crashes may leave
+    /// half a frame.
     pub(crate) fn decode(&self, mut source: impl Read, mut line: impl FnMut(String)) {
         let mut decoder = self.table.new_stream_decoder();
         let mut bytes = [0; 4096];

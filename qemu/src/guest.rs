@@ -6,8 +6,8 @@
 //!   socket (second UART)     ──► thread: defmt ─┘
 //! ```
 //!
-//! The child never outlives us: its guard ends it on every way out, and where `setpriv` is installed
-//! the kernel ends it even when we are killed.
+//! The child never outlives us: its guard ends it on every way out, and where `setpriv` is
+//! installed the kernel ends it even when we are killed.
 
 use crate::console::{self, Line};
 use crate::deflog::LogTable;
@@ -41,6 +41,25 @@ pub(crate) enum Event {
     Qemu(String),
     /// The guest is gone.
     End,
+}
+
+/// What the last guest that went had said, for whoever asks why.
+static LAST_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Everything that the last guest said.
+pub(crate) fn last_words() -> Vec<String> {
+    LAST_WORDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+/// Forgets the last guest, before the next one is asked.
+pub(crate) fn forget_last_words() {
+    LAST_WORDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
 }
 
 /// A running guest. Dropping it ends QEMU.
@@ -188,13 +207,6 @@ impl Guest {
         }
     }
 
-    /// Ends QEMU now.
-    pub(crate) fn stop(mut self) -> Vec<String> {
-        end(&self.child);
-        self.reap();
-        std::mem::take(&mut self.transcript)
-    }
-
     /// The reason of an end that nobody asked for, from the last words of guest and QEMU.
     pub(crate) fn why_ended(&mut self) -> anyhow::Error {
         let code = self.reap();
@@ -236,6 +248,15 @@ impl Guest {
             self.note(event);
         }
         status.ok().and_then(|status| status.code())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        end(&self.child);
+        self.reap();
+        let words = std::mem::take(&mut self.transcript);
+        *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 }
 

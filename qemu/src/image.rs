@@ -1,7 +1,8 @@
-//! `image`: the two files that any machine with a Linux-style boot takes, and the line that does it.
+//! `image`: the two files that any machine with a Linux-style boot takes, and the line that does
+//! it.
 
 use crate::kernel::{self, FILESERVER};
-use crate::machine::Net;
+use crate::machine::{Net, Qemu};
 use crate::serve::MachineArgs;
 use crate::site;
 use crate::text;
@@ -52,7 +53,7 @@ pub(crate) fn run(args: ImageArgs) -> Result<ExitCode> {
         port: PORT,
         guest: None,
     };
-    let mut launch = args.machine.launch(&kernel, &site, net)?;
+    let mut launch = args.machine.launch(Qemu::find()?, &kernel, &site, net)?;
     launch.kernel = boot;
     launch.initrd = Some(tar);
     println!();

@@ -1,7 +1,8 @@
 //! Builds an image with the cargo that built us, and cuts out what boots.
 //!
-//! Two files come out: the ELF as linked, whose symbols and `.defmt` section the host program reads,
-//! and the stripped copy beside it, which is what a machine boots and what `image` gives away.
+//! Two files come out: the ELF as linked, whose symbols and `.defmt` section the host program
+//! reads, and the stripped copy beside it, which is what a machine boots and what `image` gives
+//! away.
 
 mod strip;
 

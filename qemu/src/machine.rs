@@ -1,8 +1,8 @@
 //! The machine: everything about QEMU's command line, and nothing else.
 //!
-//! A guest is the same on every machine: two vCPUs where the QEMU needs them (see [`Qemu::vcpus`]), a
-//! console on the first UART (standard output), defmt on the second (a socket without a file), one
-//! network card without an option ROM, a device whose port ends QEMU with an exit code.
+//! A guest is the same on every machine: two vCPUs where the QEMU needs them (see [`Qemu::vcpus`]),
+//! a console on the first UART (standard output), defmt on the second (a socket without a file),
+//! one network card without an option ROM, a device whose port ends QEMU with an exit code.
 
 use crate::accel::Accel;
 use crate::install;

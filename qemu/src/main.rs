@@ -15,6 +15,7 @@ mod accel;
 mod console;
 mod deflog;
 mod demo;
+mod e2e;
 mod guest;
 mod image;
 mod install;
@@ -24,6 +25,7 @@ mod serve;
 mod site;
 mod stop;
 mod symbols;
+mod test;
 mod text;
 
 use clap::{Parser, Subcommand};
@@ -44,6 +46,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Write the kernel and the site's archive, for any machine that boots them
     Image(image::ImageArgs),
+    /// Run every check there is
+    Test(test::TestArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Image(args) => image::run(args),
+        Command::Test(args) => test::run(args),
     };
     match done {
         Ok(code) => code,

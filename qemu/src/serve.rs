@@ -56,10 +56,15 @@ impl MachineArgs {
     /// The run that these arguments ask for.
     ///
     /// # Errors
-    /// No QEMU, or memory that is too little for the site.
-    pub(crate) fn launch(&self, kernel: &Kernel, site: &Packed, net: Net) -> Result<Launch> {
+    /// Memory that is too little for the site.
+    pub(crate) fn launch(
+        &self,
+        qemu: Qemu,
+        kernel: &Kernel,
+        site: &Packed,
+        net: Net,
+    ) -> Result<Launch> {
         let memory_mib = machine::memory_mib(site.tar_len, self.machine, self.memory)?;
-        let qemu = Qemu::find()?;
         Ok(Launch {
             accel: accel::choose(self.accel, &qemu),
             qemu,
@@ -92,10 +97,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
         NetChoice::Tap(name) => Net::Tap { name: name.clone() },
     };
     let site = site::open(args.site.as_deref())?;
-    // Before the build, so that a memory wish that cannot work fails at once.
+    // Before the build, so that what cannot work fails at once.
     machine::memory_mib(site.tar_len, args.machine.machine, args.machine.memory)?;
+    let qemu = Qemu::find()?;
     let kernel = kernel::build(FILESERVER, FILESERVER)?;
-    let launch = args.machine.launch(&kernel, &site, net)?;
+    let launch = args.machine.launch(qemu, &kernel, &site, net)?;
     if args.print_command {
         println!("{}", launch.shell_line());
     }

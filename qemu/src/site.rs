@@ -50,6 +50,20 @@ impl Packed {
     }
 }
 
+/// Every file under a folder: the name that it would be served under, and where it is.
+///
+/// # Errors
+/// As for [`open`].
+pub(crate) fn files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let entries = walk::walk(root)?.into_iter();
+    Ok(entries
+        .filter_map(|entry| match entry.source {
+            Source::Disk(path) => Some((entry.name, path)),
+            Source::Bytes(_) | Source::Stream(..) => None,
+        })
+        .collect())
+}
+
 /// Makes the archive of `site`: a folder, a tar, or without a name the demo site.
 ///
 /// # Errors

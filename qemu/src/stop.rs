@@ -1,9 +1,9 @@
 //! Every way out of this program leaves nothing behind.
 //!
 //! What must not outlive us (a QEMU, a network namespace) is registered here with the closure that
-//! ends it. The closure runs once: when its [`Guard`] is dropped, or from the signal thread, or from
-//! the panic hook (our profiles abort, so no destructor would run), or from the deadline of a test
-//! run. What is only memory or an unnamed file needs no entry: the kernel takes it back.
+//! ends it. The closure runs once: when its [`Guard`] is dropped, or from the signal thread, or
+//! from the panic hook (our profiles abort, so no destructor would run), or from the deadline of a
+//! test run. What is only memory or an unnamed file needs no entry: the kernel takes it back.
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! The probe: the smallest thing that needs what the image needs from a CPU.
 //!
-//! It is entered by PVH in 32-bit mode, turns on long mode, counts ten million down, uses SSE once and
-//! leaves through the exit device. An accelerator that emulates ring 0 does not finish in time; one
-//! that cannot do SSE there stops. The ELF is written here byte by byte, so no assembler is needed.
+//! It is entered by PVH in 32-bit mode, turns on long mode, counts ten million down, uses SSE once
+//! and leaves through the exit device. An accelerator that emulates ring 0 does not finish in time;
+//! one that cannot do SSE there stops. The ELF is written here byte by byte, so no assembler is
+//! needed.
 //!
 //! ```text
 //!   0x100000  ELF header, program headers, note, code, GDT    (one segment, file = memory)

@@ -1,9 +1,9 @@
 //! Strips an ELF executable for booting.
 //!
 //! A boot loader reads the ELF header, the program headers and the segments; sections, symbols and
-//! debug information lie behind them. So the stripped file is a prefix of the whole one, up to the end
-//! of the last segment, with the three section fields of the header zeroed. The build-id, the Xen note
-//! and the multiboot2 header are inside segments and stay.
+//! debug information lie behind them. So the stripped file is a prefix of the whole one, up to the
+//! end of the last segment, with the three section fields of the header zeroed. The build-id, the
+//! Xen note and the multiboot2 header are inside segments and stay.
 
 use anyhow::{Context, Result, bail};
 

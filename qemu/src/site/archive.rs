@@ -108,7 +108,7 @@ fn check_entries(file: &mut File) -> Result<u64> {
 /// An archive ends with two empty records; one that was cut off does not.
 fn check_end(file: &mut File, tar_len: u64) -> Result<()> {
     const END_LEN: usize = 2 * RECORD_LEN as usize;
-    if tar_len % RECORD_LEN != 0 || tar_len < END_LEN as u64 {
+    if !tar_len.is_multiple_of(RECORD_LEN) || tar_len < END_LEN as u64 {
         bail!("truncated: not a whole number of {RECORD_LEN}-byte records");
     }
     let mut end = [0; END_LEN];

@@ -152,7 +152,7 @@ fn an_unreadable_file_is_refused() {
         return;
     }
     let site = folder(&[("a", b"1")]);
-    let closed = fs::Permissions::from_mode(0);
+    let closed = fs::Permissions::from_mode(0o000);
     fs::set_permissions(site.path().join("a"), closed).expect("ours");
     assert!(refusal(site.path()).contains("not readable"));
 }

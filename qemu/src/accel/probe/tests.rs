@@ -1,4 +1,5 @@
-//! The probe's layout; that it runs is checked under QEMU by the case `probe` of `cargo run -- test`.
+//! The probe's layout; that it runs is checked under QEMU by the case `probe` of `cargo run --
+//! test`.
 
 use super::{CODE_OFFSET, GDT_OFFSET, GDTR_OFFSET, LOAD_ADDR, NOTE_LEN, NOTE_OFFSET, elf};
 

@@ -1,0 +1,146 @@
+//! Addresses: DHCP (which every other case uses), static, none; and ICMP through a TAP device.
+
+use super::content::fetch_and_compare;
+use super::http::Client;
+use super::sites;
+use super::{BOOT_LIMIT, Outcome, World, listening};
+use crate::console::Line;
+use crate::install;
+use crate::machine::Net;
+use crate::stop;
+use crate::text;
+use anyhow::{Context, Result, bail};
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+
+/// An address of QEMU's network that its DHCP server does not give first.
+const STATIC_ADDR: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 77);
+/// The TAP device and the addresses at its two ends.
+const TAP: &str = "simoom0";
+const TAP_HOST: &str = "10.77.0.1";
+const TAP_GUEST: &str = "10.77.0.2";
+/// Times that an unanswered DHCP client must have asked again.
+const RETRIES_MIN: u32 = 2;
+
+/// `ip=` in Linux's syntax.
+pub(super) fn static_ip(world: &mut World) -> Result<Outcome> {
+    let site = sites::made(1000)?;
+    let mut served = world.serve(&site, |launch| {
+        launch.append = format!("ip={STATIC_ADDR}::10.0.2.2:255.255.255.0::eth0:off");
+        if let Net::User { guest, .. } = &mut launch.net {
+            *guest = Some(STATIC_ADDR);
+        }
+    })?;
+    if served
+        .guest
+        .transcript
+        .iter()
+        .any(|line| line.contains("dhcp"))
+    {
+        bail!("it asked for an address that it was given");
+    }
+    Client::connect(served.port)?.get("/")?.expect(200)?;
+    served.wait_all_home()?;
+    served.finish()
+}
+
+/// A cable that leads nowhere: it says that it asks, again and again, and goes on.
+pub(super) fn no_dhcp(world: &mut World) -> Result<Outcome> {
+    let site = sites::made(1000)?;
+    let (mut guest, _) = world.start(&site, |launch| launch.net = Net::Isolated)?;
+    let mut asked = 0;
+    guest
+        .wait_for(
+            "second retry of the DHCP client",
+            BOOT_LIMIT,
+            |line, text| {
+                if matches!(line, Line::Listening { .. }) {
+                    return Some(false);
+                }
+                asked += u32::from(text.starts_with("simoom: dhcp:"));
+                (asked > RETRIES_MIN).then_some(true)
+            },
+        )
+        .and_then(|(is_asking, _)| match is_asking {
+            true => Ok(Outcome::Passed),
+            false => bail!("it listens without an address"),
+        })
+}
+
+/// A TAP device in a network namespace of its own, with `ping` and `curl` on the host's side.
+pub(super) fn ping(world: &mut World) -> Result<Outcome> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(Outcome::Skipped(
+            "needs root for a network namespace".to_owned(),
+        ));
+    }
+    let ip = install::IP.need()?;
+    let ping = install::PING.need()?;
+    let curl = install::CURL.need()?;
+    let netns = format!("simoom-{}", std::process::id());
+    let run = |words: &[&str]| run(Command::new(&ip).args(words));
+    if let Err(error) = run(&["netns", "add", &netns]) {
+        return Ok(Outcome::Skipped(format!("no network namespace: {error:#}")));
+    }
+    let (tool, name) = (ip.clone(), netns.clone());
+    let _guard = stop::guard(move || {
+        // It may be gone with the machine that it was made on.
+        let _ = Command::new(tool)
+            .args(["netns", "del", &name])
+            .stderr(Stdio::null())
+            .status();
+    });
+    let made = run(&[
+        "-n", &netns, "tuntap", "add", TAP, "mode", "tap", "vnet_hdr",
+    ]);
+    if let Err(error) = made {
+        return Ok(Outcome::Skipped(format!("no TAP device: {error:#}")));
+    }
+    run(&[
+        "-n",
+        &netns,
+        "addr",
+        "add",
+        &format!("{TAP_HOST}/24"),
+        "dev",
+        TAP,
+    ])?;
+    run(&["-n", &netns, "link", "set", TAP, "up"])?;
+
+    let pages = sites::small()?;
+    let site = sites::packed(&pages)?;
+    let (guest, port) = world.start(&site, |launch| {
+        launch.net = Net::Tap {
+            name: TAP.to_owned(),
+        };
+        launch.netns = Some(netns.clone());
+        launch.append = format!("ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off");
+    })?;
+    let served = listening(guest, port, site.files_cnt)?;
+    let inside = |program: &std::path::Path| {
+        let mut command = Command::new(&ip);
+        command.args(["netns", "exec", &netns]).arg(program);
+        command
+    };
+    for len in ["56", "1400"] {
+        self::run(inside(&ping).args(["-c", "3", "-i", "0.2", "-W", "10", "-s", len, TAP_GUEST]))
+            .with_context(|| format!("ping with {len} bytes"))?;
+    }
+    fetch_and_compare(inside(&curl), &format!("http://{TAP_GUEST}"), &pages)?;
+    served.finish()
+}
+
+/// Runs a command to its end; its last line is the reason when it fails.
+fn run(command: &mut Command) -> Result<()> {
+    let out = command.stdin(Stdio::null()).output()?;
+    if !out.status.success() {
+        let said = [out.stdout, out.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+        bail!(
+            "{} ({})",
+            text::one_line(said.lines().last().unwrap_or_default()),
+            out.status
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! The host program itself, as a user runs it.
+
+use super::http::Client;
+use super::{Outcome, World, free_port, sites, within};
+use crate::site;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Exit code after Ctrl-C.
+const EXIT_INTERRUPTED: i32 = 130;
+
+fn program() -> Result<Command> {
+    let mut program = Command::new(std::env::current_exe().context("we have no path")?);
+    program.stdin(Stdio::null());
+    Ok(program)
+}
+
+/// Every bad input ends with one line and a code, before anything is built or booted.
+pub(super) fn errors(_: &mut World) -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let path = |name: &str| folder.path().join(name);
+    for name in ["empty", "odd", "outside", "pipe"] {
+        fs::create_dir(path(name))?;
+    }
+    let odd: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff.html");
+    fs::write(path("odd").join(odd), "x")?;
+    symlink("/etc/hostname", path("outside").join("link"))?;
+    let _socket = std::os::unix::net::UnixListener::bind(path("pipe").join("socket"))?;
+    fs::write(path("text.tar"), "this is no archive")?;
+    fs::File::create(path("site.tar.gz"))?.write_all(b"\x1f\x8b\x08\0\0\0\0\0")?;
+    let whole = sites::made(5000)?;
+    whole.write_to(&path("whole.tar"))?;
+    let cut = fs::read(path("whole.tar"))?;
+    fs::write(path("cut.tar"), &cut[..4096])?;
+    let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let busy_port = busy.local_addr()?.port().to_string();
+    let rows: [(&str, &[&str], &str); 10] = [
+        ("missing", &[], "no such file or folder"),
+        ("empty", &[], "empty"),
+        ("odd", &[], "not UTF-8"),
+        ("outside", &[], "a link out of the folder"),
+        ("pipe", &[], "cannot be served"),
+        ("text.tar", &[], "bad archive"),
+        ("site.tar.gz", &[], "gunzip"),
+        ("cut.tar", &[], "bad archive"),
+        ("whole.tar", &["--port", &busy_port], "in use"),
+        ("whole.tar", &["--memory", "8"], "too little"),
+    ];
+    let port = free_port()?.to_string();
+    for (name, args, reason) in rows {
+        let mut program = program()?;
+        program.arg("serve").arg(path(name)).args(args);
+        if !args.contains(&"--port") {
+            program.args(["--port", &port]);
+        }
+        let out = program.output()?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        let is_one_line = said.lines().count() == 1 && said.starts_with("error: ");
+        if out.status.success() || !is_one_line || !said.contains(reason) {
+            bail!("{name} {args:?}: {} and {said:?}", out.status);
+        }
+    }
+    no_qemu(&path("whole.tar"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Without QEMU in the path, and without apt-get: the error names what is missing.
+fn no_qemu(site: &std::path::Path) -> Result<()> {
+    let bare = tempfile::tempdir()?;
+    let out = program()?
+        .args(["serve", "--port", &free_port()?.to_string()])
+        .arg(site)
+        .env("PATH", bare.path())
+        .output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    if out.status.success() || !last.starts_with("error: qemu-system-x86_64 is not installed") {
+        bail!("without QEMU: {} and {last:?}", out.status);
+    }
+    Ok(())
+}
+
+/// `serve` of the demo site, asked, and ended with Ctrl-C.
+pub(super) fn serve(world: &mut World) -> Result<Outcome> {
+    world.built()?;
+    let port = free_port()?;
+    let url = format!("http://127.0.0.1:{port}/");
+    let mut child = program()?
+        .args(["serve", "--port", &port.to_string(), "--print-command"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pid = Pid::from_child(&child);
+    let stdout = child.stdout.take().context("no output")?;
+    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    let has_url = lines.by_ref().any(|line| {
+        said.push(line);
+        said.last().is_some_and(|line| line.trim() == url)
+    });
+    if !has_url {
+        child.wait()?;
+        bail!("it ended without an address: {}", said.join(" | "));
+    }
+    if !said
+        .iter()
+        .any(|line| line.contains("qemu-system-x86_64 -M q35"))
+    {
+        bail!("--print-command printed none");
+    }
+    let asked = ask_demo(port);
+    kill_process(pid, Signal::INT)?;
+    let status = child.wait()?;
+    asked?;
+    if status.code() != Some(EXIT_INTERRUPTED) {
+        bail!("after Ctrl-C: {status}");
+    }
+    let is_free = || TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    if !within(Duration::from_secs(5), is_free) {
+        bail!("QEMU outlived it");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn ask_demo(port: u16) -> Result<()> {
+    let mut client = Client::connect(port)?;
+    let page = client.get("/")?;
+    page.expect(200)?;
+    if !String::from_utf8_lossy(&page.body).contains("<title>Simoom</title>") {
+        bail!("/ is not the demo's first page");
+    }
+    for (path, kind) in [
+        ("/style.css", "text/css"),
+        ("/ring.svg", "image/svg+xml"),
+        ("/dunes.png", "image/png"),
+        ("/primes.txt", "text/plain"),
+    ] {
+        let answer = client.get(path)?;
+        answer.expect(200).with_context(|| path.to_owned())?;
+        if !answer
+            .field("content-type")
+            .is_some_and(|value| value.starts_with(kind))
+        {
+            bail!("{path}: Content-Type {:?}", answer.field("content-type"));
+        }
+    }
+    Ok(())
+}
+
+/// `image` writes two files; they boot and serve.
+pub(super) fn image(world: &mut World) -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let out_folder = folder.path().join("made here");
+    let source = folder.path().join("site");
+    fs::create_dir(&source)?;
+    fs::write(source.join("index.html"), sites::INDEX)?;
+    let out = program()?
+        .arg("image")
+        .arg(&source)
+        .arg("-o")
+        .arg(&out_folder)
+        .output()?;
+    if !out.status.success() {
+        bail!("image: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    let said = String::from_utf8_lossy(&out.stdout);
+    if !said.contains("-kernel") || !said.contains("-initrd") {
+        bail!("it prints no line that runs them: {said}");
+    }
+    let packed = site::open(Some(&out_folder.join("site.tar")))?;
+    let served = world.serve(&packed, |launch| {
+        launch.kernel = out_folder.join("simoom");
+        launch.initrd = Some(out_folder.join("site.tar"));
+    })?;
+    let page = Client::connect(served.port)?.get("/")?;
+    if page.body != sites::INDEX {
+        bail!("it serves other bytes");
+    }
+    served.finish()
+}
