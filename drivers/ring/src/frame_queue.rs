@@ -139,7 +139,12 @@ impl<'p> FrameQueue<'p> {
         let meta = pool.meta(idx);
         // The queue owns the frame: this one never drops, it only writes.
         let (start, len) = (meta.start.get(), meta.len.get());
-        let mut last = ManuallyDrop::new(Frame { pool, idx, start, len });
+        let mut last = ManuallyDrop::new(Frame {
+            pool,
+            idx,
+            start,
+            len,
+        });
         last.append(bytes)?;
         meta.len.set(last.len);
         self.byte_len += u32::from(last.len - len);
@@ -166,7 +171,15 @@ impl<'p> FrameQueue<'p> {
             let meta = pool.meta(idx);
             // The queue owns the frame: this one never drops, it is only looked at.
             let (start, len) = (meta.start.get(), meta.len.get());
-            show(ManuallyDrop::new(Frame { pool, idx, start, len }).bytes());
+            show(
+                ManuallyDrop::new(Frame {
+                    pool,
+                    idx,
+                    start,
+                    len,
+                })
+                .bytes(),
+            );
             idx = meta.next.get();
         }
     }

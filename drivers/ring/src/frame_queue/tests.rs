@@ -77,7 +77,7 @@ fn bytes_are_appended_to_the_last_frame_as_far_as_it_has_room() {
     queue.append_to_last(b"+").unwrap();
     assert_eq!(queue.append_to_last(&[0; crate::FRAME_SIZE]), Err(NoRoom));
     assert!(queue.iter().eq([(1, 3), (2, 4)]) && queue.byte_len() == 7);
-    let mut shown = Vec::new();
+    let mut shown: Vec<u8> = Vec::new();
     queue.for_each(|bytes| shown.extend(bytes));
     assert_eq!(shown, b"onetwo+");
     assert_eq!(queue.pop_front().unwrap().bytes(), b"one");
