@@ -53,7 +53,8 @@ fn receive<'p>(
     let cidr = net.cidr.ok_or(DropReason::ArpNotForUs)?;
     let (spa, tpa) = (Addr::v4(packet.spa), Addr::v4(packet.tpa));
     if net.is_ours(spa) {
-        // Our own announcement comes back from some switches; from another station it is a conflict.
+        // Our own announcement comes back from some switches. From another station it is a
+        // conflict.
         return Err(match packet.sha == net.mac {
             true => DropReason::ArpNotForUs,
             false => DropReason::ArpConflict,

@@ -364,4 +364,4 @@ fn set_of(addr: Addr) -> usize {
 /// Sets in the table.
 const SETS: u64 = (NEIGHBORS_MAX / NEIGHBOR_WAYS) as u64;
 
-const _: () = assert!(NEIGHBOR_WAYS > 0 && NEIGHBORS_MAX % NEIGHBOR_WAYS == 0);
+const _: () = assert!(NEIGHBOR_WAYS > 0 && NEIGHBORS_MAX.is_multiple_of(NEIGHBOR_WAYS));

@@ -1,18 +1,19 @@
 //! A DHCPv4 client (RFC 2131): asks for an address, keeps it alive, gives it up in time.
 //!
 //! ```text
-//!   start ─► Selecting ─── Offer ──► Requesting ─── Ack ──► Bound
-//!    ▲        │  ▲ discover,          │ request,             │ T1
-//!    │        └──┘ 1 2 4 .. 64 s      │ 4 times              ▼
-//!    │                                │                   Renewing (asks its server) ─ Ack ─► Bound
-//!    ├──────── Nak, no answer ────────┘                      │ T2, or the link came up again
-//!    │                                                       ▼
-//!    └── Nak, or the lease is over: the address goes ──── Rebinding (asks any) ────── Ack ──► Bound
+//!   start ─► Selecting ─── Offer ──► Requesting ── Ack ──► Bound
+//!    ▲        │  ▲ discover,          │ request,            │ T1
+//!    │        └──┘ 1 2 4 .. 64 s      │ 4 times             ▼
+//!    │                                │             Renewing ─ Ack ─► Bound
+//!    ├──────── Nak, no answer ────────┘                     │ T2, or the link is up again
+//!    │                                                      ▼
+//!    └── Nak, or the lease is over: the address goes ─ Rebinding ─ Ack ─► Bound
 //! ```
 //!
-//! Of RFC 2131's states INIT is here `Selecting` before its first message. INIT-REBOOT is not
-//! needed: nothing survives a boot. After a loss of link the lease is confirmed by rebinding at
-//! once, so that connections live on if the network is the same. DECLINE is not done.
+//! Renewing asks the server that lent the address, Rebinding any. RFC 2131's INIT is `Selecting`
+//! before its first message. INIT-REBOOT is not needed: nothing survives a boot. After a loss of
+//! link the lease is confirmed by rebinding at once, so that connections live on if the network is
+//! the same. DECLINE is not done.
 
 use core::net::Ipv4Addr;
 
@@ -114,8 +115,9 @@ impl Dhcp {
         }
     }
 
-    /// Begins to ask for an address, at the next poll, if the client is off. RFC 2131 4.4.1 wants a random wait of up to
-    /// ten seconds first; a machine that boots in milliseconds, alone, does not do that.
+    /// Begins to ask for an address, at the next poll, if the client is off. RFC 2131 4.4.1 wants
+    /// a random wait of up to ten seconds first; a machine that boots in milliseconds, alone, does
+    /// not do that.
     pub fn start(&mut self, now: Instant) {
         if !self.is_on() {
             self.enter(State::Selecting, now);
@@ -394,7 +396,6 @@ impl Dhcp {
 
 /// Requests that follow each other quickly after a loss of link.
 const CONFIRMATIONS_MAX: u32 = 4;
-
 
 #[cfg(test)]
 mod tests;
