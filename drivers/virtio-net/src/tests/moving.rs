@@ -351,6 +351,42 @@ fn finished_packets_wake_us_when_frames_are_short() {
     bench.end();
 }
 
+#[test]
+fn finished_packets_wake_us_when_the_ring_is_half_full() {
+    let mut bench = Bench::new(FakeDevice::modern(), 128);
+    for sent in 1..=16u16 {
+        let packet = bench.packet(&[1; 60]);
+        bench.send(packet).unwrap();
+        bench.sync_tx();
+        assert_eq!(bench.queue.arm(), Armed::Sleep);
+        let is_armed = bench.device().tx().used_event() == 0;
+        assert_eq!(is_armed, sent > 8, "{sent} of 16");
+    }
+    bench.end();
+}
+
+#[test]
+fn device_that_sleeps_is_kicked_for_new_receive_frames() {
+    for device in [
+        FakeDevice::modern(),
+        FakeDevice::modern().without(Features::EVENT_IDX),
+    ] {
+        let mut bench = Bench::new(device, 64);
+        assert_eq!(bench.device().take_kick(), Some(0), "the first frames");
+        for round in 0..100u16 {
+            assert!(bench.device().deliver(0, (0, 0), &[0; 60]));
+            assert!(bench.recv().is_some());
+            assert_eq!(bench.device().take_kick(), None, "nothing new to tell");
+            // It looks for a buffer after all that it knows of, and finds none.
+            bench.device().rx().store_avail_event(16 + round);
+            assert!(bench.recv().is_none());
+            assert_eq!(bench.device().take_kick(), Some(0), "round {round}");
+        }
+        assert_eq!(bench.queue.counters().rx.kicks, 101);
+        bench.end();
+    }
+}
+
 /// Each received frame goes back out as it is, with no frame taken from the pool for it; the device
 /// sleeps whenever it has caught up, so that one lost kick would end the test.
 #[test]
