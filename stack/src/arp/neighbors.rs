@@ -20,7 +20,7 @@ use crate::counters::{Counters, DropReason};
 use crate::time::Instant;
 
 /// Reachability of a neighbor, in RFC 4861's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No neighbor: the entry is free.
     Free,
@@ -328,8 +328,8 @@ impl<'p> Neighbors<'p> {
         set.find(|entry| entry.state != State::Free && entry.addr == addr)
     }
 
-    /// An empty entry for an address that is not in the table. In a full set the least valuable has
-    /// to go: stale ones before others, older ones before newer.
+    /// An empty entry for an address that is not in the table. In a full set the one that was
+    /// confirmed longest ago has to go; stale ones are older than all others.
     fn make(&mut self, addr: Addr) -> (&mut Entry<'p>, Lost) {
         let set = self
             .entries
@@ -337,13 +337,7 @@ impl<'p> Neighbors<'p> {
             .skip(set_of(addr))
             .take(NEIGHBOR_WAYS);
         let entry = set
-            .min_by_key(|entry| {
-                (
-                    entry.state != State::Free,
-                    entry.state != State::Stale,
-                    entry.since,
-                )
-            })
+            .min_by_key(|entry| (entry.state != State::Free, entry.since))
             .expect("a set has NEIGHBOR_WAYS entries, and that is not zero");
         let lost = entry.free();
         entry.addr = addr;
@@ -353,7 +347,7 @@ impl<'p> Neighbors<'p> {
 
 /// The first entry of the set that an address belongs to.
 #[inline]
-fn set_of(addr: Addr) -> usize {
+pub(super) fn set_of(addr: Addr) -> usize {
     let (high, low) = addr.words();
     // Neighbors differ in their last bits, which the multiplication brings to the top.
     let hash = (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;

@@ -217,7 +217,39 @@ fn a_stale_neighbor_serves_while_it_is_asked_again() {
 }
 
 #[test]
-fn a_full_set_gives_up_the_stale_then_the_oldest() {
+fn a_free_entry_is_taken_first_and_then_the_oldest() {
+    let (_, mut net, _) = world();
+    let set = neighbors::set_of(v4(PEER_IP));
+    let same: std::vec::Vec<[u8; 4]> = (16..=254)
+        .map(|last| [10, 0, 2, last])
+        .filter(|addr| neighbors::set_of(v4(*addr)) == set)
+        .take(config::NEIGHBOR_WAYS + 2)
+        .collect();
+    // The third is the oldest, then the first; the clock may start at zero.
+    for (addr, second) in same.iter().zip([20, 30, 0, 40]) {
+        testing::meet(
+            &mut net,
+            *addr,
+            PEER_MAC,
+            Instant::ZERO + Duration::from_secs(second),
+        );
+    }
+    let known = |net: &Net<'_>| -> std::vec::Vec<bool> {
+        same.iter()
+            .map(|addr| knows(net, *addr).is_some())
+            .collect()
+    };
+    assert_eq!(known(&net), [true, true, true, true, false, false]);
+    assert_eq!(net.counters.neighbors_evicted, 0);
+    testing::meet(&mut net, same[4], PEER_MAC, after(50));
+    assert_eq!(known(&net), [true, true, false, true, true, false]);
+    testing::meet(&mut net, same[5], PEER_MAC, after(50));
+    assert_eq!(known(&net), [false, true, false, true, true, true]);
+    assert_eq!(net.counters.neighbors_evicted, 2);
+}
+
+#[test]
+fn a_full_table_forgets_the_oldest() {
     let (_, mut net, mut ring) = world();
     // More neighbors than entries: some sets overflow, and each overflow is counted.
     for last in 16..=254 {

@@ -161,6 +161,7 @@ fn an_unknown_protocol_is_told_to_its_source_with_the_datagram_quoted() {
     unknown_protocol(&mut net, &mut ring, NOW, &ip, pkt);
     assert!(ring.is_silent());
     assert_eq!(net.counters.dropped(DropReason::IpUnknownProtocol), 4);
+    assert_eq!(net.counters.icmp_errors_out, 3);
     assert_all_home(pool);
 }
 

@@ -204,6 +204,7 @@ fn without_a_route_the_packet_comes_back_and_is_counted() {
 fn a_full_ring_gives_the_packet_back_and_counts_nothing() {
     let (pool, mut net, _) = world();
     let mut ring = TestRing::new(0);
+    let ident = net.ident;
     let unsent = output(
         &mut net,
         &mut ring,
@@ -216,12 +217,41 @@ fn a_full_ring_gives_the_packet_back_and_counts_nothing() {
     };
     assert_eq!(packet.head().bytes(), b"x");
     assert_eq!(net.counters.dropped_total(), 0);
+    assert_eq!(net.ident, ident, "nothing was begun");
     ring.set_space(1);
     output(&mut net, &mut ring, NOW, packet, &header(PEER_IP)).unwrap();
     assert_eq!(ring.only().len(), 35);
     drop(Unsent::RingFull(self::packet(pool, b"")));
     Unsent::RingFull(self::packet(pool, b"")).forget(&mut net);
     assert_eq!(net.counters.dropped(DropReason::TxRingFull), 1);
+    testing::assert_all_home(pool);
+}
+
+#[test]
+fn a_ring_that_promised_too_much_gives_the_packet_back_as_it_was() {
+    struct Liar;
+    impl TxRing<'static> for Liar {
+        fn space(&self) -> usize {
+            1
+        }
+        fn send(&mut self, packet: TxPacket<'static>) -> Result<(), TxPacket<'static>> {
+            Err(packet)
+        }
+        fn sync(&mut self) {}
+    }
+    let (pool, mut net, _) = world();
+    let unsent = output(
+        &mut net,
+        &mut Liar,
+        NOW,
+        packet(pool, b"x"),
+        &header(PEER_IP),
+    );
+    let Err(Unsent::RingFull(packet)) = unsent else {
+        panic!("nothing was sent")
+    };
+    assert_eq!(packet.head().bytes(), b"x");
+    drop(packet);
     testing::assert_all_home(pool);
 }
 
