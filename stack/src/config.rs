@@ -69,7 +69,7 @@ pub const TIME_WAIT: Duration = Duration::from_secs(60);
 pub const FIN_WAIT_2_MAX: Duration = Duration::from_secs(60);
 
 /// Neighbors that are remembered: a server behind a router needs one, a busy link some tens. The
-/// least valuable of its set goes when a new one comes, and is counted.
+/// oldest of its set goes when a new one comes, and is counted.
 pub const NEIGHBORS_MAX: usize = 64;
 
 /// Entries that one neighbor address may be in: few enough to look at all, enough that a handful of
@@ -92,7 +92,7 @@ pub const ARP_ANNOUNCEMENTS: u8 = 2;
 /// Time between those (RFC 5227 1.1, `ANNOUNCE_INTERVAL`).
 pub const ARP_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// ICMP errors that may be sent at once (RFC 1812 4.3.2.8 asks for a limit): one traceroute's worth.
+/// ICMP errors that may be sent at once (RFC 1812 4.3.2.8 asks for a limit): a traceroute's worth.
 pub const ICMP_ERRORS_BURST: u8 = 10;
 
 /// After a burst, one more ICMP error in this time.

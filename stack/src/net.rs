@@ -89,8 +89,8 @@ impl<'p> Net<'p> {
         addr == Addr::BROADCAST || self.cidr.and_then(|cidr| cidr.broadcast()) == Some(addr)
     }
 
-    /// Where a datagram goes first (RFC 1122 3.3.1.1). `None` when `dst` is out of reach, when it is
-    /// ourselves or a group, or when `src` is not (or no longer) our address.
+    /// Where a datagram goes first (RFC 1122 3.3.1.1). `None` when `dst` is out of reach, when it
+    /// is ourselves or a group, or when `src` is not (or no longer) our address.
     #[inline]
     pub(crate) fn next_hop(&self, src: Addr, dst: Addr) -> Option<NextHop> {
         // The one thing that can be sent without an address: a question to everybody.
