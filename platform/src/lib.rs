@@ -40,6 +40,14 @@
 //! }
 //! ```
 //!
+//! # Limits
+//!
+//! One processor. Memory up to 64 GiB. Devices reach all memory: there is no IOMMU. PCI needs a
+//! firmware that has placed the devices, so not QEMU's `microvm,pcie=on`; the entropy device is
+//! looked for on PCI bus 0 only. `microvm` has one serial port: for logs there, QEMU needs
+//! `-device isa-serial,index=1,chardev=..`. There are no frame pointers, so a backtrace is a good
+//! guess, see `x86_64::exceptions`.
+//!
 //! # Logs
 //!
 //! With feature `defmt` (of the image, which passes it on) the image logs to its second UART.

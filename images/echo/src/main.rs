@@ -1,6 +1,6 @@
 //! The platform's self-test: prints what the machine gives, and fails on purpose when asked.
 //!
-//! `selftest=fault|exec|rodata|initrd|null|divide|stack|panic|oom` ends in the report of that failure.
+//! `selftest=idle` sleeps for 5 s; `selftest=fault|exec|rodata|initrd|null|divide|stack|panic|oom` ends in the report of that failure.
 
 #![no_std]
 #![no_main]
@@ -11,7 +11,7 @@ use simoom_platform::x86_64::{ExitCode, Machine, console, irq, pci};
 simoom_platform::image!(main);
 
 fn main(mut machine: Machine) -> ExitCode {
-    let main_us = machine.clock.since_entry_us();
+    let main_us = machine.clock.now_us();
     let facts = machine.facts;
     console!(
         "simoom: {} by {:?} under {}, entry to main {main_us} us",
@@ -75,12 +75,12 @@ fn main(mut machine: Machine) -> ExitCode {
 fn sleeps(machine: &Machine) -> bool {
     let (mut late_us_max, mut early_cnt) = (0, 0);
     for _ in 0..10 {
-        let until_us = machine.clock.since_entry_us() + 2_000;
-        while machine.clock.since_entry_us() < until_us {
+        let until_us = machine.clock.now_us() + 2_000;
+        while machine.clock.now_us() < until_us {
             machine.idle(Some(until_us));
-            early_cnt += u32::from(machine.clock.since_entry_us() < until_us);
+            early_cnt += u32::from(machine.clock.now_us() < until_us);
         }
-        late_us_max = late_us_max.max(machine.clock.since_entry_us() - until_us);
+        late_us_max = late_us_max.max(machine.clock.now_us() - until_us);
     }
     console!("idle: 10 times 2 ms, at most {late_us_max} us late, {early_cnt} early");
     early_cnt < 10
@@ -138,9 +138,15 @@ fn logs() {
 }
 
 fn fail_on_purpose(machine: Machine) {
-    let to = |address: u64| core::ptr::with_exposed_provenance_mut::<u8>(address as usize);
-    let _ = to;
     match machine.command_line.get("selftest") {
+        Some("idle") => {
+            let (until_us, mut wakeup_cnt) = (machine.clock.now_us() + 5_000_000, 0);
+            while machine.clock.now_us() < until_us {
+                machine.idle(Some(until_us));
+                wakeup_cnt += 1;
+            }
+            console!("idle: 5 s, {wakeup_cnt} wake-ups");
+        }
         Some("panic") => panic!("as asked"),
         Some("divide") => provoke::divide(),
         Some("stack") => console!("{}", deeper(1)),

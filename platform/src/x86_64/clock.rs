@@ -66,17 +66,9 @@ impl Clock {
         Clock(())
     }
 
-    /// Microseconds since the loader entered the image; 0 until the clock is calibrated.
-    pub fn now_us() -> u64 {
-        let ticks = cpu::tsc().saturating_sub(ENTERED_TSC.load(Ordering::Relaxed));
-        let now_us = ticks_to_us(ticks, SCALE.load(Ordering::Relaxed));
-        // A virtual machine that moves to another host may see its TSC jump.
-        LAST_US.fetch_max(now_us, Ordering::Relaxed).max(now_us)
-    }
-
-    /// Microseconds since the loader entered the image: what [`Clock::now_us`] counts from.
-    pub fn since_entry_us(&self) -> u64 {
-        Clock::now_us()
+    /// Microseconds since the loader entered the image.
+    pub fn now_us(&self) -> u64 {
+        now_us()
     }
 
     /// Ticks of the TSC a second.
@@ -88,10 +80,19 @@ impl Clock {
     pub fn source(&self) -> &'static str {
         SOURCES[(SOURCE.load(Ordering::Relaxed) as usize).min(SOURCES.len() - 1)]
     }
+}
 
-    pub(crate) fn is_calibrated() -> bool {
-        SCALE.load(Ordering::Relaxed) != 0
-    }
+/// Microseconds since the loader entered the image, for those who have no [`Clock`]: time stamps
+/// of logs. 0 until the clock is calibrated.
+pub fn now_us() -> u64 {
+    let ticks = cpu::tsc().saturating_sub(ENTERED_TSC.load(Ordering::Relaxed));
+    let now_us = ticks_to_us(ticks, SCALE.load(Ordering::Relaxed));
+    // A virtual machine that moves to another host may see its TSC jump.
+    LAST_US.fetch_max(now_us, Ordering::Relaxed).max(now_us)
+}
+
+pub(crate) fn is_calibrated() -> bool {
+    SCALE.load(Ordering::Relaxed) != 0
 }
 
 fn ticks_to_us(ticks: u64, scale: u64) -> u64 {
@@ -102,7 +103,7 @@ fn ticks_to_us(ticks: u64, scale: u64) -> u64 {
 /// sleeps over an interrupt that came before the call.
 pub(crate) fn idle(until_us: Option<u64>) {
     if let Some(until_us) = until_us {
-        let left_us = until_us.saturating_sub(Clock::now_us());
+        let left_us = until_us.saturating_sub(now_us());
         if left_us == 0 {
             return;
         }

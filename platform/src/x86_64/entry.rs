@@ -119,7 +119,13 @@ fn machine(record: &'static BootRecord) -> Result<Machine, EntryError> {
             // SAFETY: in mapped memory, apart from everything else (`BootInfo::free`).
             unsafe { core::slice::from_raw_parts(initrd.start as *const u8, initrd.len() as usize) }
         }),
-        facts: Facts::new(kind, info.protocol, usable_len, record.image()),
+        facts: Facts::new(
+            kind,
+            info.protocol,
+            tables.processor_cnt,
+            usable_len,
+            record.image(),
+        ),
         command_line,
         memory,
         clock: clock::Clock::new(),

@@ -6,7 +6,7 @@
 use super::console;
 use super::cpu;
 use super::port::Port;
-use super::{clock::Clock, descriptors};
+use super::{clock, descriptors};
 use crate::command_line::OnPanic;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,9 +68,9 @@ pub(crate) fn fail(code: ExitCode) -> ! {
         HALT => cpu::halt(),
         delay_s => {
             console::drain();
-            let until_us = Clock::now_us().saturating_add(delay_s.saturating_mul(1_000_000));
+            let until_us = clock::now_us().saturating_add(delay_s.saturating_mul(1_000_000));
             // The clock stands still at 0 until it is calibrated: do not wait for it then.
-            while Clock::is_calibrated() && Clock::now_us() < until_us {
+            while clock::is_calibrated() && clock::now_us() < until_us {
                 core::hint::spin_loop();
             }
             reboot()

@@ -94,7 +94,7 @@ macro_rules! __image_logger {
                 }
             }
 
-            defmt::timestamp!("{=u64:us}", $crate::x86_64::clock::Clock::now_us());
+            defmt::timestamp!("{=u64:us}", $crate::x86_64::clock::now_us());
         };
     };
 }

@@ -82,6 +82,8 @@ pub struct Facts {
     pub kind: MachineKind,
     /// How it was booted.
     pub protocol: Protocol,
+    /// Processors, of which one runs; 0 when nothing tells.
+    pub processor_cnt: u32,
     /// Usable memory in bytes, before anything was taken.
     pub memory_len: u64,
     /// Bytes that the image takes in memory, with its stacks.
@@ -94,6 +96,7 @@ impl Facts {
     pub(crate) fn new(
         kind: MachineKind,
         protocol: Protocol,
+        processor_cnt: u32,
         memory_len: u64,
         image: Range,
     ) -> Facts {
@@ -105,11 +108,13 @@ impl Facts {
                 *bytes = word.to_le_bytes();
             }
         }
+        let image_len = image.len();
         Facts {
             kind,
             protocol,
+            processor_cnt,
             memory_len,
-            image_len: image.len(),
+            image_len,
             hypervisor,
         }
     }

@@ -1,6 +1,6 @@
 //! One request to a virtio entropy device, at boot.
 
-use super::super::clock::Clock;
+use super::super::clock;
 use super::super::hal::MachineHal;
 use super::super::{mmio, pci};
 use virtio_drivers::queue::VirtQueue;
@@ -63,15 +63,18 @@ fn request(mut transport: SomeTransport<'static>, bytes: &mut [u8]) -> Option<()
     transport.set_status(status | DeviceStatus::DRIVER_OK);
 
     // The device writes into a page of its own: after a time-out it may do so at any time.
-    let (_, page) = MachineHal::dma_alloc(1, BufferDirection::DeviceToDriver);
-    // SAFETY: a zeroed page that is ours. When the allocation failed the queue's had, too.
+    let (page_at, page) = MachineHal::dma_alloc(1, BufferDirection::DeviceToDriver);
+    if page_at == 0 || bytes.len() > PAGE_SIZE {
+        return None;
+    }
+    // SAFETY: a zeroed page that is ours.
     let answer = unsafe { core::slice::from_raw_parts_mut(page.as_ptr(), bytes.len()) };
     // SAFETY: `answer` is not touched until `pop_used`; on a time-out it is left alone for ever.
     let token = unsafe { queue.add(&[], &mut [answer]) }.ok()?;
-    let deadline_us = Clock::now_us() + TIMEOUT_US;
+    let deadline_us = clock::now_us() + TIMEOUT_US;
     let mut kick_at_us = 0;
     while !queue.can_pop() {
-        let now_us = Clock::now_us();
+        let now_us = clock::now_us();
         if now_us >= deadline_us {
             // The queue's memory is the device's as well: leak it.
             core::mem::forget(queue);
@@ -86,8 +89,15 @@ fn request(mut transport: SomeTransport<'static>, bytes: &mut [u8]) -> Option<()
     }
     // SAFETY: the same buffer as in `add`.
     let len = unsafe { queue.pop_used(token, &[], &mut [answer]) }.ok()?;
+    // Reset before the rings go: then the device knows no memory of ours.
+    drop(transport);
     let is_whole = len as usize >= bytes.len() && answer.iter().any(|byte| *byte != 0);
-    is_whole.then(|| bytes.copy_from_slice(answer))
+    if is_whole {
+        bytes.copy_from_slice(answer);
+    }
+    // SAFETY: the page of `dma_alloc` above, which nobody uses any more.
+    unsafe { MachineHal::dma_dealloc(page_at, page, 1) };
+    is_whole.then_some(())
 }
 
 const VERSION_1: u64 = 1 << 32;
