@@ -14,10 +14,14 @@
 //! the stack looks like a return address: text, right behind a call instruction. A few may be left
 //! over from calls that have returned. They point behind the call: look up the address minus one.
 
+#[cfg(test)]
+mod tests;
+
 use super::entry::BootRecord;
 use super::exit::{self, ExitCode};
 use super::{console as serial, cpu};
 use crate::console;
+use core::ops::Range;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -183,30 +187,47 @@ fn scan(stack_pointer: u64, first_number: usize) {
 
 /// Whether `address` is in text, right behind a call.
 fn is_return_address(address: u64) -> bool {
-    let start = TEXT_START.load(Ordering::Relaxed);
-    let text = start..TEXT_END.load(Ordering::Relaxed);
-    if address < start + CALL_LEN_MAX || address > text.end {
+    let text = TEXT_START.load(Ordering::Relaxed)..TEXT_END.load(Ordering::Relaxed);
+    if address < text.start + CALL_LEN_MAX as u64 || address > text.end {
         return false;
     }
-    let byte = |back: u64| {
-        // SAFETY: at most seven bytes before an address that is at least that far into the text.
-        unsafe { ((address - back) as *const u8).read_volatile() }
-    };
-    // E8 with a distance; its target must be text as well.
-    if byte(5) == 0xe8 {
-        let distance = i32::from_le_bytes([byte(4), byte(3), byte(2), byte(1)]);
+    let before = (address - CALL_LEN_MAX as u64) as *const [u8; CALL_LEN_MAX];
+    // SAFETY: bytes of the text, which is mapped and never written.
+    is_behind_call(unsafe { &*before }, address, text)
+}
+
+/// Whether the bytes `before` an address end in a call instruction (Intel SDM 2A, CALL).
+fn is_behind_call(before: &[u8; CALL_LEN_MAX], address: u64, text: Range<u64>) -> bool {
+    let [.., opcode, d0, d1, d2, d3] = *before;
+    // E8 with a distance, whose target must be text as well.
+    if opcode == 0xe8 {
+        let distance = i32::from_le_bytes([d0, d1, d2, d3]);
         return text.contains(&address.wrapping_add_signed(i64::from(distance)));
     }
-    // FF /2 with the operand's bytes behind.
-    [2, 3, 4, 6, 7]
-        .into_iter()
-        .any(|len| byte(len) == 0xff && byte(len - 1) >> 3 & 7 == 2)
+    // FF /2 with its operand: how long that is, the mod and r/m fields tell.
+    (2..=CALL_LEN_MAX).any(|len| {
+        let [0xff, operand, ..] = before[CALL_LEN_MAX - len..] else {
+            return false;
+        };
+        let operand_len = match (operand >> 6, operand & 7) {
+            (3, _) => 0,
+            (0, 5) => 4,
+            (0, 4) => 1,
+            (0, _) => 0,
+            (1, 4) => 2,
+            (1, _) => 1,
+            (_, 4) => 5,
+            (_, _) => 4,
+        };
+        operand >> 3 & 7 == 2 && len == 2 + operand_len
+    })
 }
 
 const PAGE_FAULT: u64 = 14;
 const GUARD_LEN: u64 = 4096;
 const LINES_MAX: usize = 24;
-const CALL_LEN_MAX: u64 = 7;
+/// Without prefixes, which come before and do not matter.
+const CALL_LEN_MAX: usize = 7;
 const STACK_NAMES: [&str; 3] = ["interrupt", "exception", "main"];
 
 /// Intel SDM 3, table 6-1.
