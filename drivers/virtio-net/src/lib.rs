@@ -14,14 +14,18 @@
 //! # In an image
 //!
 //! ```ignore
-//! let found = virtio_net::pci::find::<PlatformHal, _>(machine.pci_access(), 0, msi)?;
-//! let mut memory = virtio_net::Memory::new();
-//! let mut port = VirtioNet::<PlatformHal>::new(found, &mut memory, Options::default())?;
+//! let found = match machine.pci {
+//!     Some(config) => pci::find::<MachineHal, _>(config, 0, msi)?,
+//!     None => mmio::find::<MachineHal>(slots, 0)?,
+//! };
+//! if let Interrupt::Line(gsi) = found.interrupt() { /* route it */ }
+//! let mut memory = Memory::new();
+//! let mut port = VirtioNet::<MachineHal>::new(found, &mut memory, Options::default())?;
 //! let mut queue = port.queue(0, &pool).ok_or(..)?;
 //! loop {
 //!     let (rx, tx) = queue.rings();
-//!     ..
-//!     if queue.arm() == Armed::Sleep { sleep }
+//!     // rx.sync, rx.recv …, tx.send …, tx.sync
+//!     if is_idle && queue.arm() == Armed::Sleep { machine.idle(until) }
 //! }
 //! ```
 //!
