@@ -61,6 +61,10 @@ pub const SYN_RETRANSMITS_MAX: u8 = 6;
 /// An acknowledgment waits no longer than this for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
 pub const DELAYED_ACK: Duration = Duration::from_millis(40);
 
+/// A send that was refused for want of frames or nodes is tried again this soon, if there is no
+/// acknowledgment to wait for.
+pub const SEND_RETRY: Duration = Duration::from_millis(10);
+
 /// Twice the maximum segment lifetime. RFC 9293 3.4.2 says 4 minutes, and that experience may
 /// choose otherwise; 60 s is what Linux chose.
 pub const TIME_WAIT: Duration = Duration::from_secs(60);

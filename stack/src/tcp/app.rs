@@ -33,7 +33,8 @@ pub trait App {
 
     /// Bytes came in: at least one, next in the stream, in the frame that they arrived in. Returns
     /// how many were taken. The rest is offered again, with what came in meanwhile, when more
-    /// arrives or when there is room to send again; until then it shrinks the window.
+    /// arrives, when there is room to send again, or after [`woken`](Self::woken); until then it
+    /// shrinks the window.
     fn received(
         &mut self,
         conn: &mut Conn<'_, '_, Self::Congestion>,

@@ -330,6 +330,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let sent = output::output(tcb, &self.bodies, cx.net, cx.tx, cx.now);
         tcb.set_rexmt(cx.now, false);
+        tcb.set_retry(cx.now);
         tcb.invariants();
         match tcb.state() {
             State::Closed => return self.end(cx, idx, Closed::Finished),
@@ -367,6 +368,10 @@ impl<'p, A: App> Tcp<'p, A> {
         if timed_out.is_given_up || (timed_out.is_woken && is_left_over) {
             return self.end(cx, idx, Closed::TimedOut);
         }
+        if timed_out.is_retry {
+            self.tell_writable(cx, idx);
+            self.offer(cx, idx);
+        }
         if timed_out.is_woken {
             let id = self.conns.id(idx);
             if let Some(Live {
@@ -377,6 +382,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
                 cx.app.woken(&mut conn, state);
             }
+            self.offer(cx, idx);
         }
         self.settle(cx, idx);
     }

@@ -306,6 +306,8 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         }
         tcb.snd.una = ack;
         tcb.snd.nxt = tcb.snd.nxt.max(ack);
+        // What was to be sent again has arrived.
+        tcb.snd.is_rexmt_due = false;
         tcb.rtt.forward();
         tcb.retransmits = 0;
         self.recovered(ack, len - syn.min(len));

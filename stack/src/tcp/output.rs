@@ -60,7 +60,9 @@ enum Next {
 #[inline]
 fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
     match tcb.state() {
-        State::Closed | State::Listen | State::TimeWait => return None,
+        State::Closed | State::Listen => return None,
+        // The last acknowledgment.
+        State::TimeWait => return tcb.is_ack_due.then_some(Next::Ack),
         State::SynSent | State::SynReceived => {
             return (tcb.snd.nxt == tcb.iss || tcb.is_ack_due).then_some(Next::Syn);
         }

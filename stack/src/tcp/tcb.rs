@@ -3,7 +3,7 @@
 use simoom_ring::FramePool;
 
 use crate::addr::FourTuple;
-use crate::config::{RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
+use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
 use crate::tcp::rcv::Rcv;
 use crate::tcp::rtt::Rtt;
@@ -35,7 +35,7 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
     pub(crate) neighbor_hint: u16,
-    /// `Rexmt` and `Persist`: one deadline, since never both run.
+    /// `Rexmt`, `Persist`, or the retry of a refused send: one deadline, since only one runs.
     pub(crate) rexmt_at: Instant,
     /// `DelAck`.
     pub(crate) delack_at: Instant,
@@ -131,6 +131,14 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             self.rexmt_at = Instant::NEVER;
         } else if moved || self.rexmt_at == Instant::NEVER {
             self.rexmt_at = now + self.rtt.rto();
+        }
+    }
+
+    /// Has a refused send tried again: while nothing is in flight, no acknowledgment will.
+    #[inline]
+    pub(crate) fn set_retry(&mut self, now: Instant) {
+        if self.wants_to_send && self.rexmt_at == Instant::NEVER && self.state.can_send() {
+            self.rexmt_at = now + SEND_RETRY;
         }
     }
 

@@ -12,6 +12,8 @@ use crate::time::Instant;
 pub(crate) struct TimedOut {
     /// The far side is given up.
     pub(crate) is_given_up: bool,
+    /// A send that was refused while nothing was in flight may be tried again.
+    pub(crate) is_retry: bool,
     /// The application's time has come.
     pub(crate) is_woken: bool,
 }
@@ -29,8 +31,12 @@ pub(crate) fn timers<C: Congestion>(
     }
     if tcb.rexmt_at <= now {
         tcb.rexmt_at = Instant::NEVER;
-        retransmission_timeout(tcb, counters, now);
-        timed_out.is_given_up = tcb.is_given_up();
+        if tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent() && !tcb.is_syn_unacked() {
+            timed_out.is_retry = true;
+        } else {
+            retransmission_timeout(tcb, counters, now);
+            timed_out.is_given_up = tcb.is_given_up();
+        }
     }
     if tcb.app_at <= now {
         tcb.app_at = Instant::NEVER;
