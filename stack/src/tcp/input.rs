@@ -294,13 +294,15 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         let tcb = &mut *self.tcb;
         let syn = u32::from(tcb.is_syn_unacked());
         let len = ack.bytes_since(tcb.snd.una);
-        self.bodies
-            .acked(&mut tcb.snd.queue, u64::from(len - syn.min(len)));
+        let data_len = u64::from(len - syn.min(len));
+        // The FIN is behind the whole queue: asked before that becomes shorter.
+        let is_fin_acked = tcb.snd.has_fin && data_len > tcb.snd.queue.len();
+        self.bodies.acked(&mut tcb.snd.queue, data_len);
         if tcb.timed_at != Instant::NEVER && !ack.before(tcb.timed_seq) {
             tcb.rtt.measured(now.since(tcb.timed_at));
             tcb.timed_at = Instant::NEVER;
         }
-        if tcb.snd.has_fin && tcb.snd.is_fin_acked_by(ack) {
+        if is_fin_acked {
             // The FIN is not in the queue: it is done with, too.
             tcb.snd.has_fin = false;
         }
