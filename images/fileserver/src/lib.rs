@@ -12,7 +12,7 @@
 //! - [`http`]: the bytes of a request become the head of an answer in a buffer that the caller
 //!   gives, and a body that is a slice of the site. Memory a connection: an [`http::Exchange`].
 //!
-//! What connects them to the stack is the image's business.
+//! [`app::FileServer`] connects them to the stack: it is the stack's application, on any machine.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -20,5 +20,6 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod app;
 pub mod http;
 pub mod site;

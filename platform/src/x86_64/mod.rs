@@ -11,7 +11,9 @@
 //!   clock         the TSC, calibrated; sleeping until a time or an interrupt
 //!   entropy       RDRAND, or a virtio entropy device
 //!   pci, mmio     where devices are; hal: memory for them
+//!   net, run      the network device, a stack over it, and the loop that drives it
 //!   uart, console the first serial port; logger: defmt on the second
+//!   selftest      what the machine gives, checked; failures on purpose
 //!   exit          the ways out
 //! ```
 //!
@@ -35,9 +37,12 @@ pub mod irq;
 pub mod logger;
 mod machine;
 pub mod mmio;
+pub mod net;
 mod paging;
 pub mod pci;
 mod port;
+pub mod run;
+pub mod selftest;
 pub mod uart;
 
 #[doc(hidden)]

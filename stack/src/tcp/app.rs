@@ -194,6 +194,12 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.tcb.snd.queue.has_room() && self.bodies.levels().0 > 0
     }
 
+    /// Whether so many `send` or `send_body` in a row will be taken, as far as queues go: for an
+    /// answer that must go as a whole or not at all. Asking is not being refused.
+    pub fn has_room_for(&self, pieces: u16) -> bool {
+        self.tcb.snd.queue.room() >= pieces && self.bodies.levels().0 >= u32::from(pieces)
+    }
+
     /// Shows the oldest received bytes to `take`, which says how many it took; `None` when there
     /// are none and more may come, `Some(0)` when there will be no more. For an application that
     /// did not take them in [`App::received`].

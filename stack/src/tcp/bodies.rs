@@ -86,6 +86,11 @@ impl SendQueue {
     pub(crate) fn has_room(&self) -> bool {
         self.nodes < SEND_NODES_MAX
     }
+
+    /// Pieces that still fit.
+    pub(crate) fn room(&self) -> u16 {
+        SEND_NODES_MAX.saturating_sub(self.nodes)
+    }
 }
 
 impl<'p> Bodies<'p> {

@@ -1,0 +1,16 @@
+//! Gives the image its link arguments and its entry stub.
+
+fn main() {
+    let told = |key: &str| std::env::var(key).expect("simoom-platform's build script tells");
+    for arg in told("DEP_SIMOOM_PLATFORM_LINK_ARGS").split(' ') {
+        println!("cargo::rustc-link-arg-bin=simoom-fileserver={arg}");
+    }
+    println!(
+        "cargo::rustc-env=SIMOOM_ASM={}",
+        told("DEP_SIMOOM_PLATFORM_ASM")
+    );
+    println!(
+        "cargo::rerun-if-changed={}",
+        told("DEP_SIMOOM_PLATFORM_LINK_SCRIPT")
+    );
+}
