@@ -26,7 +26,8 @@ pub(crate) enum Line {
         /// Frames that there are.
         frames_cnt: u64,
     },
-    /// `panic: TEXT`; backtrace lines follow and the guest exits.
+    /// `panicked at FILE:LINE:COLUMN:` (its message on the next line), `panic: TEXT` or
+    /// `exception: TEXT`; registers and backtrace follow and the guest exits.
     Panic(String),
     /// Anything else.
     Other,
@@ -34,8 +35,11 @@ pub(crate) enum Line {
 
 /// What `line` says.
 pub(crate) fn parse(line: &str) -> Line {
-    if let Some(text) = line.strip_prefix("panic: ") {
-        return Line::Panic(text.to_owned());
+    if ["panic: ", "panicked at ", "exception: "]
+        .iter()
+        .any(|start| line.starts_with(start))
+    {
+        return Line::Panic(line.to_owned());
     }
     let Some(text) = line.strip_prefix("simoom: ") else {
         return Line::Other;

@@ -331,12 +331,7 @@ impl Served {
     /// Ends the guest, which must still run.
     fn finish(mut self) -> Result<Outcome> {
         self.guest.drain();
-        if let Some(line) = self
-            .guest
-            .transcript
-            .iter()
-            .find(|line| line.starts_with("panic: "))
-        {
+        if let Some(line) = self.guest.panic_line() {
             bail!("{line}");
         }
         Ok(Outcome::Passed)

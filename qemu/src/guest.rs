@@ -217,8 +217,8 @@ impl Guest {
         if let Some(text) = said("simoom: error: ") {
             return anyhow::anyhow!("the image says: {text}");
         }
-        if let Some(text) = said("panic: ") {
-            return anyhow::anyhow!("the image panicked: {text}");
+        if let Some(text) = self.panic_line() {
+            return anyhow::anyhow!("the image broke: {text}");
         }
         if let Some(text) = said("qemu: ") {
             return anyhow::anyhow!("QEMU says: {text}");
@@ -227,6 +227,18 @@ impl Guest {
             Some(code) => anyhow::anyhow!("QEMU ended with code {code}"),
             None => anyhow::anyhow!("QEMU was ended by a signal"),
         }
+    }
+
+    /// What a panic or an exception said, if there was one: its first line, and for a panic the
+    /// message on the next.
+    pub(crate) fn panic_line(&self) -> Option<String> {
+        let is_panic = |line: &String| matches!(console::parse(line), Line::Panic(_));
+        let at = self.transcript.iter().position(is_panic)?;
+        let mut text = self.transcript[at].clone();
+        if let Some(message) = self.transcript.get(at + 1).filter(|_| text.ends_with(':')) {
+            text = format!("{text} {message}");
+        }
+        Some(text)
     }
 
     /// Waits for the child and the threads, and collects what they still had to say.

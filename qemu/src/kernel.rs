@@ -10,11 +10,15 @@ use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The package, and the binary in it, that serves files.
 pub(crate) const FILESERVER: &str = "simoom-fileserver";
+
+/// The feature that makes an image log to its second UART.
+const LOG_FEATURE: &str = "defmt";
 
 /// A built image.
 #[derive(Clone)]
@@ -57,6 +61,7 @@ pub(crate) fn cargo() -> Command {
 /// # Errors
 /// Cargo is missing or fails, or the ELF is not one that we can cut.
 pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
+    let has_log = has_feature(package, LOG_FEATURE)?;
     let mut cargo = cargo();
     cargo
         .args([
@@ -74,6 +79,9 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
             std::env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")),
         )
         .stdout(Stdio::piped());
+    if has_log {
+        cargo.args(["--features", LOG_FEATURE]);
+    }
     let mut child = cargo.spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
     let mut elf = None;
@@ -86,6 +94,23 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
     }
     let elf = elf.with_context(|| format!("cargo built {bin} but did not say where"))?;
     cut(elf)
+}
+
+/// Whether a package of the workspace has a feature of this name.
+fn has_feature(package: &str, feature: &str) -> Result<bool> {
+    let out = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .context("cannot run cargo")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&out.stdout).context("cargo does not describe the workspace")?;
+    let packages = metadata["packages"].as_array();
+    let found = packages
+        .into_iter()
+        .flatten()
+        .find(|entry| entry["name"] == package);
+    let found = found.with_context(|| format!("the workspace has no package {package}"))?;
+    Ok(found["features"].get(feature).is_some())
 }
 
 /// The path in cargo's message about a finished binary, if `line` is that.
@@ -101,7 +126,11 @@ fn cut(elf: PathBuf) -> Result<Kernel> {
     let stripped = strip::strip(&whole).with_context(|| elf.display().to_string())?;
     let boot = elf.with_extension("boot");
     let folder = elf.parent().context("the image lies nowhere")?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).context("cannot write the image")?;
+    let readable = fs::Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new()
+        .permissions(readable)
+        .tempfile_in(folder)
+        .context("cannot write the image")?;
     std::io::Write::write_all(&mut file, &stripped).context("cannot write the image")?;
     file.persist(&boot).context("cannot write the image")?;
     Ok(Kernel {

@@ -74,8 +74,14 @@ impl Symbols {
     }
 }
 
-/// A path below the workspace without the way to it.
+/// A path below the workspace, or in the standard library, without the way to it.
 fn short(file: &str) -> &str {
+    if let Some((_, library)) = file
+        .split_once("/library/")
+        .filter(|_| file.starts_with("/rustc/"))
+    {
+        return library;
+    }
     let workspace = kernel::workspace().to_str().unwrap_or_default();
     file.strip_prefix(workspace)
         .map_or(file, |rest| rest.trim_start_matches('/'))

@@ -94,9 +94,23 @@ fn elf() -> Vec<u8> {
         elf.extend(half.to_le_bytes()); // sizes and counts of headers
     }
     let note_addr = u64::from(address(NOTE_OFFSET));
-    program_header(&mut elf, 1, 0, u64::from(LOAD_ADDR), (len, len));
-    program_header(&mut elf, 1, 0, u64::from(TABLES_ADDR), (0, TABLES_LEN));
-    program_header(&mut elf, 4, NOTE_OFFSET as u64, note_addr, (20, 20));
+    program_header(&mut elf, [1, 4096], 0, u64::from(LOAD_ADDR), (len, len));
+    program_header(
+        &mut elf,
+        [1, 4096],
+        0,
+        u64::from(TABLES_ADDR),
+        (0, TABLES_LEN),
+    );
+    // QEMU aligns the parts of a note as its segment is aligned.
+    let note_len = NOTE_LEN as u64;
+    program_header(
+        &mut elf,
+        [4, 4],
+        NOTE_OFFSET as u64,
+        note_addr,
+        (note_len, note_len),
+    );
     // The note: name length, description length, XEN_ELFNOTE_PHYS32_ENTRY, "Xen", where to enter.
     for word in [
         4_u32,
@@ -117,11 +131,11 @@ fn elf() -> Vec<u8> {
     elf
 }
 
-/// Appends an `Elf64_Phdr`; `lens` are the lengths in the file and in memory.
-fn program_header(elf: &mut Vec<u8>, kind: u32, offset: u64, addr: u64, lens: (u64, u64)) {
-    elf.extend(kind.to_le_bytes());
+/// Appends an `Elf64_Phdr` of type and alignment `kind`; `lens` are in the file and in memory.
+fn program_header(elf: &mut Vec<u8>, kind: [u32; 2], offset: u64, addr: u64, lens: (u64, u64)) {
+    elf.extend(kind[0].to_le_bytes());
     elf.extend(7_u32.to_le_bytes()); // read, write, execute
-    for word in [offset, addr, addr, lens.0, lens.1, 4096] {
+    for word in [offset, addr, addr, lens.0, lens.1, u64::from(kind[1])] {
         elf.extend(word.to_le_bytes());
     }
 }

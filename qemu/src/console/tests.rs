@@ -29,7 +29,15 @@ fn every_known_line_is_read() {
         ),
         (
             "panic: a broken invariant",
-            Line::Panic("a broken invariant".to_owned()),
+            Line::Panic("panic: a broken invariant".to_owned()),
+        ),
+        (
+            "panicked at a.rs:1:2:",
+            Line::Panic("panicked at a.rs:1:2:".to_owned()),
+        ),
+        (
+            "exception: page fault",
+            Line::Panic("exception: page fault".to_owned()),
         ),
         ("simoom: dhcp: discover", Line::Other),
         ("SeaBIOS", Line::Other),
