@@ -104,7 +104,7 @@ impl<'p, A: App> Stack<'p, A> {
             now,
         });
         tx.sync();
-        let is_unblocked = self.tcp.is_blocked() && tx.space() > 0;
+        let is_unblocked = self.tcp.can_resume(&self.net, tx.space());
         if left > 0 || has_more || is_unblocked {
             Polled::Busy
         } else {

@@ -274,7 +274,8 @@ impl<'p, A: App> Tcp<'p, A> {
         else {
             return;
         };
-        if tcb.wants_to_send && tcb.state().can_send() {
+        let has_room = tcb.snd.queue.has_room() && self.bodies.levels().0 > 0;
+        if tcb.wants_to_send && has_room && cx.net.pool.free_cnt() > 0 && tcb.state().can_send() {
             tcb.wants_to_send = false;
             let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
             cx.app.writable(&mut conn, state);

@@ -345,12 +345,13 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         }
     }
 
-    /// A duplicate acknowledgment as RFC 5681 2 defines it.
+    /// A duplicate acknowledgment as RFC 5681 2 defines it; the answer to a probe is none.
     #[inline]
     fn is_duplicate(&self, ack: SeqNum) -> bool {
         let snd = &self.tcb.snd;
         ack == snd.una
             && snd.una != snd.max
+            && snd.wnd.0 != 0
             && self.seg.is_empty()
             && self.seg.wnd.scaled(snd.wscale) == snd.wnd
     }

@@ -33,6 +33,9 @@ mod time_wait;
 mod timers;
 mod wheel;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
 pub use conns::ConnSlot;
@@ -48,7 +51,7 @@ use simoom_ring::{RxChecksum, RxPacket, TxRing};
 use siphasher::sip::SipHasher24;
 
 use crate::addr::FourTuple;
-use crate::config::{MSS_DEFAULT, MSS_MIN, READY_BURST_MAX, TIMERS_BURST_MAX};
+use crate::config::{MSS_DEFAULT, MSS_MIN, READY_BURST_MAX, SEND_RETRY, TIMERS_BURST_MAX};
 use crate::counters::DropReason;
 use crate::ip::{Datagram, proto};
 use crate::net::Net;
@@ -195,7 +198,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// True when there is more to do at once.
     pub(crate) fn poll<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
         for _ in 0..READY_BURST_MAX {
-            if cx.tx.space() == 0 {
+            if !self.can_resume(cx.net, cx.tx.space()) {
                 break;
             }
             let Some(idx) = self.conns.pop_ready() else {
@@ -218,19 +221,25 @@ impl<'p, A: App> Tcp<'p, A> {
             };
             self.forget_time_wait(idx);
         }
-        // Connections that wait for space go on when the ring has some, which a sync brings.
-        (self.conns.has_ready() && cx.tx.space() > 0) || self.next_at(cx.now) <= cx.now
+        self.can_resume(cx.net, cx.tx.space()) || self.next_at(cx.now) <= cx.now
     }
 
-    /// Whether a connection waits for space on the transmit ring.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.conns.has_ready()
+    /// Whether a connection waits for space on the transmit ring or for a frame, and can go on.
+    pub(crate) fn can_resume(&self, net: &Net<'_>, space: usize) -> bool {
+        self.conns.has_ready() && space > 0 && net.pool.free_cnt() > 0
     }
 
     /// When `poll` has something to do next.
     pub(crate) fn next_at(&self, now: Instant) -> Instant {
         let timer = self.wheel.next_at().unwrap_or(Instant::NEVER);
-        timer.min(self.time_waits.next_at(now).unwrap_or(Instant::NEVER))
+        let time_wait = self.time_waits.next_at(now).unwrap_or(Instant::NEVER);
+        // What waits for space or frames looks again by itself, too.
+        let retry = if self.conns.has_ready() {
+            now + SEND_RETRY
+        } else {
+            Instant::NEVER
+        };
+        timer.min(time_wait).min(retry)
     }
 
     fn forget_time_wait(&mut self, idx: u32) {

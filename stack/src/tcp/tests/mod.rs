@@ -1,0 +1,8 @@
+//! Whole connections by hand, in virtual time: segment in, exact segments out, then silence.
+
+mod closing;
+mod drops;
+mod opening;
+mod peer;
+mod receiving;
+mod sending;

@@ -1,0 +1,515 @@
+//! The other end of a connection, by hand: a segment in, exact segments out, then silence.
+//!
+//! Segments are written as packetdrill and tcpdump write them, sequence numbers relative to each
+//! side's first: `S 0:0(0) win 1000 <mss 1000,nop,wscale 7>`, `P. 1:101(100) ack 1 win 65535`.
+//! Payload is the byte stream in which byte `n` is `n % 251`, and is checked on both ways.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxRing};
+
+use crate::addr::Endpoint;
+use crate::iface::{Polled, Setup, Stack};
+use crate::ip::proto;
+use crate::tcp::cc::Reno;
+use crate::tcp::seqnum::{SeqNum, WireWnd};
+use crate::tcp::{
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry,
+    TimerNode,
+};
+use crate::testing::{
+    OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
+    frame, our_cidr, pool, rx, v4,
+};
+use crate::time::{Duration, Instant};
+use crate::wire::arp::Op;
+use crate::wire::checksum::Sum;
+use crate::wire::tcp::{Ctl, Segment, SynOptions};
+use crate::{Counters, DropReason};
+
+/// The stream of bytes that both sides send.
+pub(super) fn stream() -> &'static [u8] {
+    static STREAM: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    STREAM.get_or_init(|| (0..200_000_u32).map(|n| (n % 251) as u8).collect())
+}
+
+/// An application that writes down what it is told.
+#[derive(Default)]
+pub(super) struct Diary {
+    pub(super) lines: Vec<String>,
+    /// Most bytes that it takes in all.
+    pub(super) takes_max: usize,
+    pub(super) taken: usize,
+    pub(super) last: Option<ConnId>,
+    /// What it queues when it is told that it may.
+    pub(super) on_writable: Option<&'static [u8]>,
+}
+
+impl App for Diary {
+    type Conn = ();
+    type Congestion = Reno;
+
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Reno>) {
+        self.last = Some(conn.id());
+        self.lines.push("accepted".to_string());
+    }
+
+    fn connected(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+        self.lines.push("connected".to_string());
+    }
+
+    fn received(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut (), bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.takes_max - self.taken);
+        assert_eq!(bytes[..taken], stream()[self.taken..][..taken]);
+        self.taken += taken;
+        self.lines
+            .push(std::format!("received {} took {taken}", bytes.len()));
+        taken
+    }
+
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+        self.lines.push("writable".to_string());
+        if let Some(body) = self.on_writable.take() {
+            conn.send_body(body).expect("it was told that it may");
+        }
+    }
+
+    fn finished(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+        self.lines.push("finished".to_string());
+    }
+
+    fn woken(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+        self.lines.push("woken".to_string());
+    }
+
+    fn closed(&mut self, _id: ConnId, (): (), why: Closed) {
+        self.lines.push(std::format!("closed: {why}"));
+    }
+}
+
+/// A receive queue that is filled by hand, and the ring that shows what was sent.
+pub(super) struct TestQueue {
+    pub(super) rx: TestRx,
+    pub(super) tx: TestRing,
+}
+
+#[derive(Default)]
+pub(super) struct TestRx(VecDeque<RxPacket<'static>>);
+
+impl RxRing<'static> for TestRx {
+    fn sync(&mut self) -> usize {
+        self.0.len()
+    }
+
+    fn recv(&mut self) -> Option<RxPacket<'static>> {
+        self.0.pop_front()
+    }
+}
+
+impl Queue<'static> for TestQueue {
+    type Rx = TestRx;
+    type Tx = TestRing;
+
+    fn rings(&mut self) -> (&mut TestRx, &mut TestRing) {
+        (&mut self.rx, &mut self.tx)
+    }
+
+    fn arm(&mut self) -> Armed {
+        Armed::Sleep
+    }
+}
+
+/// How large the tables are.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) conns: usize,
+    pub(super) syns: usize,
+    pub(super) time_waits: usize,
+    pub(super) bodies: usize,
+    pub(super) frames: usize,
+}
+
+impl Sizes {
+    pub(super) const SMALL: Self = Self {
+        conns: 4,
+        syns: 4,
+        time_waits: 2,
+        bodies: 64,
+        frames: 512,
+    };
+}
+
+/// The stack under test, and the other end.
+pub(super) struct Peer {
+    pub(super) stack: Stack<'static, Diary>,
+    pub(super) queue: TestQueue,
+    pub(super) app: Diary,
+    pub(super) now: Instant,
+    pub(super) pool: &'static FramePool<'static>,
+    /// What was sent and not yet looked at, ARP aside.
+    pub(super) sent: VecDeque<Sent>,
+    /// The port that the other end speaks from, and the one that it speaks to.
+    pub(super) port: u16,
+    pub(super) our_port: u16,
+    /// What sequence numbers are relative to.
+    pub(super) peer_iss: SeqNum,
+    pub(super) our_iss: SeqNum,
+}
+
+impl Peer {
+    /// A stack that listens on port 80 with a backlog of 2, and takes all that comes.
+    pub(super) fn new(sizes: Sizes) -> Self {
+        fn slice<T: Default>(len: usize) -> Vec<T> {
+            (0..len).map(|_| T::default()).collect()
+        }
+        let pool = pool(sizes.frames);
+        let demux_len = Storage::<Diary>::demux_len(sizes.conns, sizes.syns, sizes.time_waits);
+        let storage = Storage {
+            conns: slice::<ConnSlot<'_, Diary>>(sizes.conns).into(),
+            syns: slice::<SynEntry>(sizes.syns).into(),
+            time_waits: slice::<TimeWaitEntry>(sizes.time_waits).into(),
+            bodies: slice::<BodyNode<'_>>(sizes.bodies).into(),
+            timers: slice::<TimerNode>(sizes.conns + sizes.syns).into(),
+            demux: vec![DemuxEntry::default(); demux_len].into(),
+        };
+        let caps = Caps {
+            fragments_max: 4,
+            ..Caps::PLAIN
+        };
+        let now = Instant::from_micros(1_000_000);
+        let mut stack = Stack::new(Setup {
+            pool,
+            caps,
+            mac: OUR_MAC,
+            storage,
+            seed: 1,
+            now,
+        });
+        stack.configure(our_cidr(), Some(v4(PEER_IP)));
+        stack.listen(80, 2).unwrap();
+        let queue = TestQueue {
+            rx: TestRx::default(),
+            tx: TestRing::new(1_000),
+        };
+        let app = Diary {
+            takes_max: usize::MAX,
+            ..Diary::default()
+        };
+        let mut peer = Self {
+            stack,
+            queue,
+            app,
+            now,
+            pool,
+            sent: VecDeque::new(),
+            port: 40_000,
+            our_port: 80,
+            peer_iss: SeqNum(u32::MAX - 1_000),
+            our_iss: SeqNum(0),
+        };
+        peer.meet();
+        peer
+    }
+
+    /// A connection that the other end opened, with its window and segments of 1,000 bytes.
+    pub(super) fn established(wnd: u32) -> Self {
+        let mut peer = Self::new(Sizes::SMALL);
+        peer.open(wnd);
+        peer
+    }
+
+    /// Opens a connection from the other end.
+    pub(super) fn open(&mut self, wnd: u32) {
+        self.arrive(&std::format!("S 0:0(0) win {wnd} <mss 1000>"));
+        self.take_iss();
+        self.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+        self.arrive(&std::format!(". 1:1(0) ack 1 win {wnd}"));
+        self.silent();
+        assert_eq!(self.app.lines.pop().as_deref(), Some("accepted"));
+    }
+
+    /// ARP: the two know each other.
+    fn meet(&mut self) {
+        let nobody = (MacAddr([0; 6]), OUR_IP);
+        let request = arp_packet(Op::Request, (PEER_MAC, PEER_IP), nobody);
+        self.arrive_frame(&arp_frame(&request));
+        // The reply, and the announcements of our address.
+        self.pass(3_000);
+        self.sent();
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        self.stack.counters()
+    }
+
+    pub(super) fn dropped(&self, reason: DropReason) -> u64 {
+        self.counters().dropped(reason)
+    }
+
+    /// Polls until there is nothing more to do at once.
+    pub(super) fn poll(&mut self) {
+        for _ in 0..100 {
+            let polled = self.stack.poll(self.now, &mut self.queue, &mut self.app);
+            self.answer_arp();
+            if polled == Polled::Idle && self.queue.rx.0.is_empty() {
+                return;
+            }
+        }
+        panic!("the stack stays busy");
+    }
+
+    /// Keeps the segments that were sent, and answers what is asked of the link.
+    fn answer_arp(&mut self) {
+        for sent in self.queue.tx.take() {
+            if sent.bytes[12..14] == [0x08, 0x00] {
+                self.sent.push_back(sent);
+            } else if sent.bytes[20..22] == [0, 1] && sent.bytes[38..42] == PEER_IP {
+                let reply = arp_packet(Op::Reply, (PEER_MAC, PEER_IP), (OUR_MAC, OUR_IP));
+                self.queue.rx.0.push_back(rx(self.pool, &arp_frame(&reply)));
+            }
+        }
+    }
+
+    /// Takes what was sent and not yet looked at.
+    pub(super) fn sent(&mut self) -> Vec<Sent> {
+        self.sent.drain(..).collect()
+    }
+
+    /// Lets time pass, stopping at every timer on the way.
+    pub(super) fn pass(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        loop {
+            let next = self
+                .stack
+                .poll_at(self.now)
+                .max(self.now + Duration::from_micros(1));
+            if next > until {
+                break;
+            }
+            self.now = next;
+            self.poll();
+        }
+        self.now = until;
+        self.poll();
+    }
+
+    /// The connection that was accepted last.
+    pub(super) fn id(&self) -> ConnId {
+        self.app.last.expect("a connection was accepted")
+    }
+
+    /// Acts on the connection that was accepted last, and lets the stack send what follows.
+    pub(super) fn act<R>(&mut self, act: impl FnOnce(&mut Conn<'_, 'static, Reno>) -> R) -> R {
+        let (now, id) = (self.now, self.id());
+        let done = self
+            .stack
+            .with_conn(now, id, |conn, _| act(conn))
+            .expect("it is there");
+        self.poll();
+        done
+    }
+
+    /// Queues the bytes of the stream from `offset` on.
+    pub(super) fn send(&mut self, offset: usize, len: usize) {
+        self.act(|conn| conn.send_body(&stream()[offset..][..len]))
+            .expect("there is room");
+    }
+
+    pub(super) fn arrive_frame(&mut self, frame: &[u8]) {
+        self.queue.rx.0.push_back(rx(self.pool, frame));
+        self.poll();
+    }
+
+    /// A segment arrives, in text.
+    pub(super) fn arrive(&mut self, text: &str) {
+        let mut bytes = self.segment(text);
+        fill_checksum(&mut bytes, PEER_IP, OUR_IP);
+        self.arrive_bytes(&bytes);
+    }
+
+    /// A segment arrives, in bytes.
+    pub(super) fn arrive_bytes(&mut self, bytes: &[u8]) {
+        let datagram = datagram(PEER_IP, OUR_IP, proto::TCP, bytes);
+        self.arrive_frame(&frame(OUR_MAC, &datagram));
+    }
+
+    /// The bytes of a segment, its checksum zero.
+    pub(super) fn segment(&self, text: &str) -> Vec<u8> {
+        let (text, options) = match text.split_once(" <") {
+            Some((text, options)) => (text, option_bytes(options.trim_end_matches('>'))),
+            None => (text, Vec::new()),
+        };
+        let words: Vec<&str> = text.split(' ').collect();
+        let (seq, rest) = words[1].split_once(':').expect("seq:end(len)");
+        let (_, len) = rest
+            .trim_end_matches(')')
+            .split_once('(')
+            .expect("end(len)");
+        let number = |text: &str| text.parse::<u32>().expect("a number");
+        let after = |word: &str| {
+            let at = words.iter().position(|w| *w == word)?;
+            Some(number(words[at + 1]))
+        };
+        let (seq, len) = (number(seq), number(len) as usize);
+        let mut bytes = self.port.to_be_bytes().to_vec();
+        bytes.extend(self.our_port.to_be_bytes());
+        bytes.extend((self.peer_iss + seq).0.to_be_bytes());
+        let ack = after("ack").map_or(0, |ack| (self.our_iss + ack).0);
+        bytes.extend(ack.to_be_bytes());
+        let ctl = words[0].chars().fold(0, |ctl, letter| {
+            ctl | match letter {
+                'F' => 1,
+                'S' => 2,
+                'R' => 4,
+                'P' => 8,
+                '.' => 16,
+                'U' => 32,
+                other => panic!("what is {other}?"),
+            }
+        });
+        bytes.extend([((20 + options.len()) as u8 / 4) << 4, ctl]);
+        bytes.extend((after("win").unwrap_or(0) as u16).to_be_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(options);
+        let offset = (seq as usize).saturating_sub(1);
+        bytes.extend(&stream()[offset..][..len]);
+        bytes
+    }
+
+    /// The next segment that was sent is this one.
+    #[track_caller]
+    pub(super) fn expect(&mut self, text: &str) {
+        let sent = self.sent.pop_front();
+        assert_eq!(
+            sent.map(|sent| self.describe(&sent.bytes)).as_deref(),
+            Some(text)
+        );
+    }
+
+    /// Nothing was sent that has not been looked at, and the application was told nothing new.
+    #[track_caller]
+    pub(super) fn silent(&mut self) {
+        let sent: Vec<String> = self
+            .sent()
+            .iter()
+            .map(|sent| self.describe(&sent.bytes))
+            .collect();
+        assert_eq!(sent, Vec::<String>::new());
+    }
+
+    /// What the application was told since the last time.
+    #[track_caller]
+    pub(super) fn told(&mut self, lines: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.app.lines), lines);
+    }
+
+    /// Takes the next segment's sequence number as our first.
+    pub(super) fn take_iss(&mut self) {
+        let bytes = &self.sent.front().expect("a segment was sent").bytes;
+        let segment = Segment::parse(&bytes[34..], bytes.len() - 34).expect("a segment");
+        self.our_iss = segment.seq;
+        self.our_port = segment.src_port;
+    }
+
+    /// A segment of ours in text, after its checksum and its payload have been checked.
+    fn describe(&self, frame: &[u8]) -> String {
+        let bytes = &frame[34..];
+        let segment = Segment::parse(bytes, bytes.len()).expect("a segment");
+        let len = bytes.len() as u16;
+        let mut sum = Sum::pseudo_header(v4(OUR_IP), v4(PEER_IP), proto::TCP, len);
+        sum.add(bytes);
+        assert!(sum.is_valid(), "a wrong checksum");
+        assert_eq!(
+            (segment.src_port, segment.dst_port),
+            (self.our_port, self.port)
+        );
+        let mut text = String::new();
+        for (bit, letter) in [
+            (Ctl::FIN, "F"),
+            (Ctl::SYN, "S"),
+            (Ctl::RST, "R"),
+            (Ctl::PSH, "P"),
+            (Ctl::ACK, "."),
+        ] {
+            text += if segment.ctl.has(bit) { letter } else { "" };
+        }
+        let seq = segment.seq.0.wrapping_sub(self.our_iss.0);
+        let (payload_len, end) = (segment.payload_len, seq + segment.payload_len);
+        let payload = &bytes[segment.header_len..];
+        assert_eq!(
+            payload,
+            &stream()[(seq as usize).saturating_sub(1)..][..payload.len()]
+        );
+        write!(text, " {seq}:{end}({payload_len})").unwrap();
+        if let Some(ack) = segment.ack {
+            write!(text, " ack {}", ack.0.wrapping_sub(self.peer_iss.0)).unwrap();
+        }
+        let WireWnd(wnd) = segment.wnd;
+        write!(text, " win {wnd}").unwrap();
+        let SynOptions { mss, wscale } = SynOptions::parse(&bytes[20..segment.header_len]);
+        let mss = mss.map(|mss| std::format!("mss {mss}"));
+        let wscale = wscale.map(|wscale| std::format!("nop,wscale {}", wscale.get()));
+        let options: Vec<String> = mss.into_iter().chain(wscale).collect();
+        if !options.is_empty() {
+            write!(text, " <{}>", options.join(",")).unwrap();
+        }
+        text
+    }
+
+    /// Opens a connection from our side, up to our SYN.
+    pub(super) fn connect(&mut self, port: u16) {
+        self.port = port;
+        let remote = Endpoint::new(v4(PEER_IP), port);
+        let id = self
+            .stack
+            .connect(self.now, remote, ())
+            .expect("there is a slot");
+        self.app.last = Some(id);
+        self.poll();
+        self.take_iss();
+    }
+
+    /// The end of a test: no connection is left, and every frame is home.
+    #[track_caller]
+    pub(super) fn gone(&mut self) {
+        let levels = self.stack.levels();
+        assert_eq!((levels.conns, levels.syns, levels.bodies), (0, 0, 0));
+        assert_all_home(self.pool);
+    }
+}
+
+fn arp_frame(packet: &[u8]) -> Vec<u8> {
+    let mut frame = OUR_MAC.0.to_vec();
+    frame.extend(PEER_MAC.0);
+    frame.extend([0x08, 0x06]);
+    frame.extend(packet);
+    frame
+}
+
+/// Puts the checksum into a segment.
+pub(super) fn fill_checksum(bytes: &mut [u8], src: [u8; 4], dst: [u8; 4]) {
+    let len = bytes.len() as u16;
+    let mut sum = Sum::pseudo_header(v4(src), v4(dst), proto::TCP, len);
+    sum.add(bytes);
+    bytes[16..18].copy_from_slice(&sum.finish().to_be_bytes());
+}
+
+fn option_bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for option in text.split(',') {
+        match option.split_once(' ') {
+            None if option == "nop" => bytes.push(1),
+            Some(("mss", mss)) => {
+                bytes.extend([2, 4]);
+                bytes.extend(mss.parse::<u16>().expect("an MSS").to_be_bytes());
+            }
+            Some(("wscale", shift)) => bytes.extend([3, 3, shift.parse().expect("a shift")]),
+            _ => panic!("what is {option}?"),
+        }
+    }
+    bytes
+}
