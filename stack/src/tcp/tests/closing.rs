@@ -157,7 +157,7 @@ fn a_new_connection_may_take_the_place_of_an_old_one() {
     // Not with an old number, but with one that is clearly behind the old connection.
     peer.arrive("S 0:0(0) win 1000");
     peer.expect(". 2:2(0) ack 2 win 0");
-    peer.peer_iss = peer.peer_iss + 100_000;
+    peer.peer_iss += 100_000;
     peer.arrive("S 0:0(0) win 1000 <mss 1000>");
     let old = peer.our_iss;
     peer.take_iss();

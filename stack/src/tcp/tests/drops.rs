@@ -75,7 +75,7 @@ fn an_acknowledgment_of_the_future_or_of_long_ago_is_challenged() {
     peer.expect(". 1:1(0) ack 1 win 65535");
     peer.our_iss = peer.our_iss - 1_002;
     peer.arrive("P. 1:11(10) ack 1 win 1000");
-    peer.our_iss = peer.our_iss + 1_002;
+    peer.our_iss += 1_002;
     peer.expect(". 1:1(0) ack 1 win 65535");
     assert_eq!(peer.dropped(DropReason::TcpBadAck), 2);
     peer.told(&[]);

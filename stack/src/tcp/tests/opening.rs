@@ -70,7 +70,7 @@ fn a_new_syn_takes_the_place_of_a_half_open_one() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.arrive("S 0:0(0) win 1000");
     peer.sent();
-    peer.peer_iss = peer.peer_iss + 5_000;
+    peer.peer_iss += 5_000;
     peer.arrive("S 0:0(0) win 1000");
     peer.take_iss();
     peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");

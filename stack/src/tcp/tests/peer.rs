@@ -10,7 +10,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxRing};
+use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing};
 
 use crate::addr::Endpoint;
 use crate::iface::{Polled, Setup, Stack};
