@@ -17,8 +17,9 @@ use std::process::{Command, Stdio};
 /// The package, and the binary in it, that serves files.
 pub(crate) const FILESERVER: &str = "simoom-fileserver";
 
-/// The feature that makes an image log to its second UART.
-const LOG_FEATURE: &str = "defmt";
+/// Features that an image is built with, where it has them: that it boots, and that it logs to the
+/// second UART.
+const FEATURES: [&str; 2] = ["boot", "defmt"];
 
 /// A built image.
 #[derive(Clone)]
@@ -61,7 +62,6 @@ pub(crate) fn cargo() -> Command {
 /// # Errors
 /// Cargo is missing or fails, or the ELF is not one that we can cut.
 pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
-    let has_log = has_feature(package, LOG_FEATURE)?;
     let mut cargo = cargo();
     cargo
         .args([
@@ -79,8 +79,10 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
             std::env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")),
         )
         .stdout(Stdio::piped());
-    if has_log {
-        cargo.args(["--features", LOG_FEATURE]);
+    for feature in FEATURES {
+        if has_feature(package, feature)? {
+            cargo.args(["--features", feature]);
+        }
     }
     let mut child = cargo.spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
