@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 3] = [
+const CARGO_STEPS: [Step; 4] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -60,6 +60,15 @@ const CARGO_STEPS: [Step; 3] = [
                 "-D",
                 "warnings",
             ])
+        },
+    },
+    Step {
+        name: "lints-images",
+        what: "clippy has nothing to say of what boots",
+        run: |_| {
+            let packages = ["--package", "simoom-echo", "--package", "simoom-fileserver"];
+            let flags = ["--features", "boot,defmt", "--", "-D", "warnings"];
+            cargo(&[&["clippy"], &packages[..], &flags[..]].concat())
         },
     },
     Step {
