@@ -166,3 +166,6 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         );
     }
 }
+
+/// The contract: an idle connection costs no more.
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Reno>>() <= 256);
