@@ -1,0 +1,401 @@
+//! Two stacks on one wire in virtual time: the file server, and clients that say given bytes and
+//! keep what they hear.
+
+use simoom::iface::Setup;
+use simoom::tcp::cc::Reno;
+use simoom::tcp::{
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry,
+    TimerNode,
+};
+use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
+use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::site::{Archive, Entry};
+use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
+use simoom_sim::{PortConfig, SimPort, SimQueue, Wire};
+
+/// How a client behaves beside saying its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// Bytes in each of its segments at most.
+    pub(crate) piece_len: usize,
+    /// Time between two pieces; none: as fast as they go.
+    pub(crate) pause: Duration,
+    /// It closes its side when it has said everything.
+    pub(crate) closes_early: bool,
+    /// It stops to take bytes when it has so many.
+    pub(crate) takes_max: usize,
+    /// It aborts when it has so many bytes.
+    pub(crate) aborts_at: usize,
+    /// It answers the server's close with its own.
+    pub(crate) answers_close: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            piece_len: 1_400,
+            pause: Duration::ZERO,
+            closes_early: false,
+            takes_max: usize::MAX,
+            aborts_at: usize::MAX,
+            answers_close: true,
+        }
+    }
+}
+
+/// One client connection, from its beginning to its end.
+pub(crate) struct Talk {
+    pub(crate) habits: Habits,
+    say: Vec<u8>,
+    said: usize,
+    next_at: Instant,
+    /// What it has heard.
+    pub(crate) heard: Vec<u8>,
+    /// When the server closed its side.
+    pub(crate) finished_at: Option<Instant>,
+    /// How the connection ended.
+    pub(crate) ended: Option<Closed>,
+}
+
+/// The client side's application.
+#[derive(Default)]
+pub(crate) struct Clients {
+    pub(crate) talks: Vec<Talk>,
+}
+
+impl std::fmt::Debug for Talk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (said, all, heard) = (self.said, self.say.len(), self.heard.len());
+        let (finished_at, ended) = (self.finished_at, self.ended);
+        write!(
+            f,
+            "said {said} of {all}, heard {heard}, finished {finished_at:?}, ended {ended:?}"
+        )
+    }
+}
+
+impl Talk {
+    fn go_on(&mut self, conn: &mut Conn<'_, '_, Reno>) {
+        while self.said < self.say.len() {
+            if conn.now() < self.next_at {
+                return conn.wake_at(self.next_at);
+            }
+            let piece_len = self.habits.piece_len.min(conn.generated_max());
+            let rest = &self.say[self.said..];
+            let piece = &rest[..rest.len().min(piece_len)];
+            if conn.send(piece).is_err() {
+                return;
+            }
+            self.said += piece.len();
+            self.next_at = conn.now() + self.habits.pause;
+        }
+        if self.habits.closes_early {
+            conn.close();
+        }
+    }
+}
+
+impl App for Clients {
+    type Conn = usize;
+    type Congestion = Reno;
+
+    fn accepted(&mut self, _: &mut Conn<'_, '_, Reno>) -> usize {
+        unreachable!("nobody listens")
+    }
+
+    fn connected(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+        conn.set_nodelay(true);
+        self.talks[*talk].go_on(conn);
+    }
+
+    fn received(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize, bytes: &[u8]) -> usize {
+        let talk = &mut self.talks[*talk];
+        let len = bytes.len().min(talk.habits.takes_max - talk.heard.len());
+        talk.heard.extend(&bytes[..len]);
+        if talk.heard.len() >= talk.habits.aborts_at {
+            conn.abort();
+        }
+        len
+    }
+
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+        self.talks[*talk].go_on(conn);
+    }
+
+    fn woken(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+        self.talks[*talk].go_on(conn);
+    }
+
+    fn finished(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+        let talk = &mut self.talks[*talk];
+        talk.finished_at = Some(conn.now());
+        if talk.habits.answers_close {
+            conn.close();
+        }
+    }
+
+    fn closed(&mut self, _: ConnId, talk: usize, why: Closed) {
+        self.talks[talk].ended = Some(why);
+    }
+}
+
+/// One end of the wire.
+pub(crate) struct Host<A: App + 'static> {
+    pub(crate) stack: Stack<'static, A>,
+    pub(crate) app: A,
+    pub(crate) pool: &'static FramePool<'static>,
+    queue: Option<SimQueue<'static>>,
+    rx_slots: usize,
+}
+
+impl<A: App> Host<A> {
+    fn new(wire: &Wire, config: PortConfig, app: A, sizes: Sizes, addr: [u8; 4]) -> Self {
+        let mut port: SimPort = wire.port(config);
+        let pool = pool(sizes.frames);
+        let queue = port.queue(0, pool);
+        let mut stack = Stack::new(Setup {
+            pool,
+            caps: config.caps(),
+            mac: config.mac,
+            storage: storage(sizes),
+            seed: addr[3].into(),
+            now: Instant::ZERO,
+        });
+        stack.configure(Cidr::new(std::net::Ipv4Addr::from(addr), 24).unwrap(), None);
+        Self {
+            stack,
+            app,
+            pool,
+            queue,
+            rx_slots: config.rx_slots,
+        }
+    }
+
+    fn poll(&mut self, now: Instant) {
+        let queue = self.queue.as_mut().expect("polled while it lives");
+        while self.stack.poll(now, queue, &mut self.app) == Polled::Busy {}
+    }
+
+    /// Fails if anything is in use still, but for frames in the receive ring.
+    fn assert_home(&mut self) {
+        let levels = self.stack.levels();
+        assert_eq!((levels.conns, levels.syns, levels.bodies), (0, 0, 0));
+        let out = self.pool.owned_cnt() - self.pool.free_cnt();
+        assert!(out as usize <= self.rx_slots, "{out} frames are out");
+        self.queue = None;
+        assert!(self.pool.all_home(), "a frame leaked: {:?}", self.pool);
+    }
+}
+
+/// How large the tables of a host are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) frames: usize,
+    pub(crate) conns: usize,
+    pub(crate) bodies: usize,
+}
+
+/// The world.
+pub(crate) struct World {
+    pub(crate) wire: Wire,
+    pub(crate) server: Host<FileServer>,
+    pub(crate) client: Host<Clients>,
+}
+
+impl World {
+    /// A server of `files`, with so many scratches, and a client side with no connection yet.
+    pub(crate) fn new(
+        seed: u64,
+        config: fn(MacAddr) -> PortConfig,
+        files: &[(String, Vec<u8>)],
+        sizes: Sizes,
+        scratches: usize,
+    ) -> Self {
+        let wire = Wire::new(seed);
+        let scratch = vec![0; scratches * SCRATCH_LEN].leak();
+        let app = FileServer::new(server(files), Scratches::new(scratch));
+        let config = |last| config(MacAddr([2, 0, 0, 0, 0, last]));
+        let mut server = Host::new(&wire, config(1), app, sizes, [10, 0, 0, 1]);
+        server.stack.listen(80, 64).unwrap();
+        let roomy = Sizes {
+            frames: 2_048,
+            conns: 256,
+            bodies: 1_024,
+        };
+        let client = Host::new(&wire, config(2), Clients::default(), roomy, [10, 0, 0, 2]);
+        Self {
+            wire,
+            server,
+            client,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_micros(self.wire.now_us())
+    }
+
+    /// Opens a connection that says `say`.
+    pub(crate) fn open(&mut self, say: impl Into<Vec<u8>>, habits: Habits) -> usize {
+        let talk = self.client.app.talks.len();
+        self.client.app.talks.push(Talk {
+            habits,
+            say: say.into(),
+            said: 0,
+            next_at: Instant::ZERO,
+            heard: Vec::new(),
+            finished_at: None,
+            ended: None,
+        });
+        let remote = Endpoint::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 80);
+        let now = self.now();
+        self.client.stack.connect(now, remote, talk).unwrap();
+        talk
+    }
+
+    /// Both sides do what there is to do now.
+    fn poll(&mut self) {
+        let now = self.now();
+        self.server.poll(now);
+        self.client.poll(now);
+    }
+
+    /// Goes on to when something happens next, or to `until`.
+    fn advance(&mut self, until: Instant) {
+        let now = self.now();
+        let ours = self.server.stack.poll_at(now);
+        let timers = ours.min(self.client.stack.poll_at(now)).as_micros();
+        let next = self.wire.next_at().unwrap_or(u64::MAX).min(timers);
+        self.wire
+            .advance_to(next.clamp(now.as_micros() + 1, until.as_micros()));
+    }
+
+    /// Lets time pass until `is_done`, `limit` from now at most.
+    pub(crate) fn run(&mut self, limit: Duration, is_done: impl Fn(&Self) -> bool) {
+        let until = self.now() + limit;
+        self.poll();
+        while !is_done(self) {
+            assert!(
+                self.now() < until,
+                "not done in time: {:?} {:?}",
+                self.client.app.talks,
+                self.server.stack.levels()
+            );
+            self.advance(until);
+            self.poll();
+        }
+    }
+
+    /// Runs until every connection is gone on both sides.
+    pub(crate) fn run_to_end(&mut self, limit: Duration) {
+        self.run(limit, Self::is_silent);
+        // What is under way still.
+        self.pass(Duration::from_secs(1));
+    }
+
+    /// Whether no connection is left on either side.
+    pub(crate) fn is_silent(&self) -> bool {
+        let (ours, theirs) = (self.server.stack.levels(), self.client.stack.levels());
+        ours.conns + ours.syns + theirs.conns == 0
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let until = self.now() + time;
+        while self.now() < until {
+            self.poll();
+            self.advance(until);
+        }
+    }
+
+    /// Ends the world: all frames, pieces and scratches are home on both sides.
+    pub(crate) fn assert_home(mut self, scratches: usize) {
+        self.server.assert_home();
+        self.client.assert_home();
+        assert_eq!(self.server.app.scratches_free(), scratches);
+    }
+
+    pub(crate) fn heard(&self, talk: usize) -> &[u8] {
+        &self.client.app.talks[talk].heard
+    }
+
+    pub(crate) fn talk(&self, talk: usize) -> &Talk {
+        &self.client.app.talks[talk]
+    }
+}
+
+/// A server of a tar of these files.
+fn server(files: &[(String, Vec<u8>)]) -> Server {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mtime(784_111_777);
+        builder
+            .append_data(&mut header, name, bytes.as_slice())
+            .unwrap();
+    }
+    let archive = Archive::new(builder.into_inner().unwrap().leak());
+    let memory = vec![Entry::VACANT; archive.census().unwrap().slot_cnt].leak();
+    Server::new(archive.index(memory, 1).unwrap(), Limits::DEFAULT)
+}
+
+fn pool(frames: usize) -> &'static FramePool<'static> {
+    let memory = vec![FrameMemory::ZERO; frames].leak();
+    let metas: Vec<_> = (0..frames).map(|_| FrameMeta::new()).collect();
+    Box::leak(Box::new(FramePool::new(memory, metas.leak())))
+}
+
+fn storage<A: App>(sizes: Sizes) -> Storage<'static, A> {
+    fn many<T>(cnt: usize, make: fn() -> T) -> &'static mut [T] {
+        let all: Vec<_> = (0..cnt).map(|_| make()).collect();
+        all.leak()
+    }
+    let (conns, syns) = (sizes.conns, 64);
+    let demux = Storage::<A>::demux_len(conns, syns, conns);
+    Storage {
+        conns: many(conns, ConnSlot::default).into(),
+        syns: many(syns, SynEntry::default).into(),
+        time_waits: many(conns, TimeWaitEntry::default).into(),
+        bodies: many(sizes.bodies, BodyNode::default).into(),
+        timers: many(conns + syns, TimerNode::default).into(),
+        demux: many(demux, DemuxEntry::default).into(),
+    }
+}
+
+/// An answer as a client sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Heard {
+    pub(crate) fn has(&self, line: &str) -> bool {
+        self.head.lines().any(|l| l == line)
+    }
+}
+
+/// Takes the answers apart; `is_bare` says which of them have no body (HEAD, 304).
+pub(crate) fn answers(mut bytes: &[u8], is_bare: impl Fn(usize) -> bool) -> Vec<Heard> {
+    let mut answers = Vec::new();
+    while !bytes.is_empty() {
+        let end = bytes
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .expect("a whole head")
+            + 4;
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head[9..12].parse().unwrap();
+        let len = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .map_or(0, |len| len.parse().unwrap());
+        let len = if is_bare(answers.len()) { 0 } else { len };
+        let body = bytes[end..end + len].to_vec();
+        bytes = &bytes[end + len..];
+        answers.push(Heard { status, head, body });
+    }
+    answers
+}
