@@ -393,8 +393,11 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(tcb) = self.conns.tcb(idx)
             && (tcb.state().is_synchronized() || tcb.state() == State::SynReceived)
         {
+            // A probe may lie beyond a closed window, where an RST would not be accepted.
+            let edge = tcb.snd.una + tcb.snd.wnd.0;
+            let is_beyond = tcb.snd.nxt.after(edge);
             let reset = Reset {
-                seq: tcb.snd.nxt,
+                seq: if is_beyond { edge } else { tcb.snd.nxt },
                 ack: Some(tcb.rcv.nxt),
             };
             let tuple = tcb.tuple;
