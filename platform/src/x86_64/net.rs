@@ -337,10 +337,10 @@ const FRAME_LEN: u64 = (FRAME_SIZE + size_of::<FrameMeta>()) as u64;
 
 /// Both rings of 256 full, and as many beside them.
 const FRAMES_MIN: usize = 768;
-/// 32 MiB: both rings, and an answer's head for each of the most connections, with as much again.
-const FRAMES_MAX: usize = 16_384;
+/// 16 MiB: both rings, an answer's head for each of the most connections, and nearly as much again.
+const FRAMES_MAX: usize = 8_192;
 const CONNS_MIN: usize = 1_024;
-const CONNS_MAX: usize = 8_192;
+const CONNS_MAX: usize = 4_096;
 
 /// Pieces of send queues for each connection: two answers, on the average over all of them.
 const BODIES_A_CONN: usize = 4;
