@@ -19,19 +19,23 @@ const ABORTS_CNT: usize = 500;
 /// Bytes of the file that a stalled or aborted client asks for: more than all buffers on the way.
 const NOISE_LEN: u64 = 24 * MIB;
 
-/// All connections are open before the first request is finished.
+/// All connections are open when their second requests come, all at once.
 pub(super) fn together(world: &mut World) -> Result<Outcome> {
     let mut served = world.serve(&sites::made(MIB)?, |_| {})?;
     let whole = request("GET", "/index.html", "");
-    let (first, rest) = whole.split_at(whole.len() / 2);
     let mut clients = Vec::with_capacity(TOGETHER_CNT);
     for idx in 0..TOGETHER_CNT {
+        // QEMU's own network accepts one connection at a time and lets the host's kernel try again
+        // after a second: an answer to each before the next is opened keeps that out of the test.
         let mut client = Client::connect(served.port).with_context(|| format!("client {idx}"))?;
-        client.send(first)?;
+        client.get("/index.html")?.expect(200)?;
         clients.push(client);
     }
-    for client in &mut clients {
-        client.send(rest)?;
+    let (first, rest) = whole.split_at(whole.len() / 2);
+    for part in [first, rest] {
+        for client in &mut clients {
+            client.send(part)?;
+        }
     }
     for (idx, client) in clients.iter_mut().enumerate() {
         let answer = client
