@@ -9,6 +9,7 @@
 //! Memory is divided once, after the image has taken what it serves: see [`Sizes`].
 
 use core::fmt;
+use core::net::Ipv4Addr;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{
@@ -187,7 +188,7 @@ impl<A: App + 'static> Net<A> {
             now,
         });
         match machine.command_line.ip {
-            Ip::Off => {}
+            Ip::Off => console!("simoom: warning: ip=off: there is no address to be reached at"),
             Ip::Dhcp { .. } => stack.start_dhcp(now),
             Ip::Static(StaticIp {
                 client,
@@ -195,7 +196,7 @@ impl<A: App + 'static> Net<A> {
                 gateway,
                 ..
             }) => {
-                let cidr = Cidr::new(client, prefix_len).ok_or(NetError::BadAddress)?;
+                let cidr = host_cidr(client, prefix_len).ok_or(NetError::BadAddress)?;
                 stack.configure(cidr, gateway.map(Addr::v4));
             }
         }
@@ -271,6 +272,15 @@ fn find_port(machine: &Machine) -> Result<Found, NetError> {
         gsi: slot.gsi,
     });
     Ok(virtio_mmio::find::<MachineHal>(slots, 0)?)
+}
+
+/// An address that a host can have on its network: not the network's own, nor its broadcast
+/// address (RFC 1122 3.2.1.3), where the prefix leaves room for these (RFC 3021).
+fn host_cidr(addr: Ipv4Addr, prefix_len: u8) -> Option<Cidr> {
+    let cidr = Cidr::new(addr, prefix_len)?;
+    let host_bits = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
+    let host = addr.to_bits() & host_bits;
+    (prefix_len > 30 || (host != 0 && host != host_bits)).then_some(cidr)
 }
 
 /// Connects the device's interrupt; false when it has to be polled by the clock instead.
@@ -372,6 +382,15 @@ mod tests {
         }
         let most = last.expect("200 MB suffice");
         assert_eq!((most.frames, most.conns), (FRAMES_MAX, CONNS_MAX));
+    }
+
+    #[test]
+    fn a_host_has_neither_the_first_nor_the_last_address() {
+        let is_good = |addr: [u8; 4], prefix_len| host_cidr(addr.into(), prefix_len).is_some();
+        assert!(is_good([10, 0, 2, 15], 24) && is_good([10, 0, 2, 0], 16));
+        assert!(!is_good([10, 0, 2, 0], 24) && !is_good([10, 0, 2, 255], 24));
+        assert!(is_good([10, 0, 2, 0], 31) && is_good([10, 0, 2, 255], 32));
+        assert!(is_good([10, 0, 0, 1], 0) && !is_good([10, 0, 0, 1], 33));
     }
 
     #[test]

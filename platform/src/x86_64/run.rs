@@ -187,7 +187,7 @@ fn tell(machine: &Machine, event: &Event) {
     match event {
         Event::Discovering { tries: 1 } => console!("simoom: dhcp: asking for an address"),
         Event::Discovering { tries } => {
-            console!("simoom: dhcp: no answer yet, asking for the {tries}th time");
+            console!("simoom: dhcp: no answer yet, asking again ({tries} times so far)");
         }
         Event::Bound {
             cidr,
