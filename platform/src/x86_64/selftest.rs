@@ -174,7 +174,7 @@ fn fail_on_purpose(machine: &mut Machine) {
             );
         }
         Some(place) => provoke::write(place, machine.initrd),
-        None => {}
+        Some("") | None => {}
     }
 }
 
