@@ -173,8 +173,8 @@ fn fail_on_purpose(machine: &mut Machine) {
                 memory.take_bytes(asked_len, 1).map(|bytes| bytes.len())
             );
         }
-        Some(place) => provoke::write(place, machine.initrd),
         Some("") | None => {}
+        Some(place) => provoke::write(place, machine.initrd),
     }
 }
 
