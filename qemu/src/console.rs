@@ -15,7 +15,8 @@ pub(crate) enum Line {
         /// From the guest's first instruction to here, ms.
         entry_ms: f64,
     },
-    /// `simoom: error: TEXT`; the guest exits with a code.
+    /// `simoom: error: TEXT`, or before there is an application `simoom: cannot start: TEXT`; the
+    /// guest exits with a code.
     Error(String),
     /// `simoom: all home: connections 0, frames F of F`
     AllHome {
@@ -44,7 +45,10 @@ pub(crate) fn parse(line: &str) -> Line {
     let Some(text) = line.strip_prefix("simoom: ") else {
         return Line::Other;
     };
-    if let Some(text) = text.strip_prefix("error: ") {
+    let error = text
+        .strip_prefix("error: ")
+        .or_else(|| text.strip_prefix("cannot start: "));
+    if let Some(text) = error {
         return Line::Error(text.to_owned());
     }
     listening(text)

@@ -3,7 +3,7 @@
 //! ```text
 //!   QEMU stdout (first UART) ──► thread: lines ─┐
 //!   QEMU stderr              ──► thread: lines ─┼──► one queue ──► next, wait_for
-//!   socket (second UART)     ──► thread: defmt ─┘
+//!   pipe (second UART)       ──► thread: defmt ─┘
 //! ```
 //!
 //! The child never outlives us: its guard ends it on every way out, and where `setpriv` is
@@ -17,11 +17,10 @@ use crate::machine::Launch;
 use crate::stop;
 use crate::symbols::Symbols;
 use anyhow::{Context, Result, bail};
-use std::io::{BufRead, BufReader, Read};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -71,7 +70,8 @@ pub(crate) struct Guest {
     child: Arc<Mutex<Child>>,
     events: Receiver<Event>,
     threads: Vec<JoinHandle<()>>,
-    log_name: String,
+    /// Our own end of the log for writing, by which QEMU opens it; the log ends without it.
+    log: Option<PipeWriter>,
     symbols: Symbols,
     _guard: stop::Guard,
 }
@@ -82,13 +82,10 @@ impl Guest {
     /// # Errors
     /// QEMU cannot be run. What it does not like about its arguments it says as [`Event::Qemu`].
     pub(crate) fn start(launch: &Launch, kernel: &Kernel) -> Result<Guest> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let log_name = format!("simoom-log-{}-{number}", std::process::id());
         let table = LogTable::open(&kernel.elf)?;
-        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&log_name)?)
-            .context("cannot make a socket for the log")?;
-        let mut command = command(launch, &log_name);
+        let (log_source, log) = std::io::pipe().context("cannot make a pipe for the log")?;
+        let log_path = format!("/proc/{}/fd/{}", std::process::id(), log.as_raw_fd());
+        let mut command = command(launch, &PathBuf::from(log_path));
         let started = Instant::now();
         let mut child = command.spawn().context("cannot run QEMU")?;
         let (sender, events) = channel();
@@ -97,7 +94,7 @@ impl Guest {
         let threads = vec![
             spawn_console(stdout, sender.clone()),
             spawn_errors(stderr, sender.clone()),
-            spawn_log(listener, table, sender),
+            spawn_log(log_source, table, sender),
         ];
         let child = Arc::new(Mutex::new(child));
         let ours = Arc::clone(&child);
@@ -108,7 +105,7 @@ impl Guest {
             child,
             events,
             threads,
-            log_name,
+            log: Some(log),
             symbols: Symbols::new(kernel.elf.clone()),
             _guard: guard,
         })
@@ -214,7 +211,7 @@ impl Guest {
             let mut lines = self.transcript.iter().rev();
             lines.find_map(|line| line.strip_prefix(start).map(str::to_owned))
         };
-        if let Some(text) = said("simoom: error: ") {
+        if let Some(text) = self.error_line() {
             return anyhow::anyhow!("the image says: {text}");
         }
         if let Some(text) = self.panic_line() {
@@ -227,6 +224,15 @@ impl Guest {
             Some(code) => anyhow::anyhow!("QEMU ended with code {code}"),
             None => anyhow::anyhow!("QEMU was ended by a signal"),
         }
+    }
+
+    /// The error that the image gave, if it did.
+    fn error_line(&self) -> Option<String> {
+        let mut lines = self.transcript.iter().rev();
+        lines.find_map(|line| match console::parse(line) {
+            Line::Error(text) => Some(text),
+            _ => None,
+        })
     }
 
     /// What a panic or an exception said, if there was one: its first line, and for a panic the
@@ -248,10 +254,8 @@ impl Guest {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .wait();
-        // A QEMU that never came to its log leaves a thread waiting for it: let it in.
-        if let Ok(addr) = SocketAddr::from_abstract_name(&self.log_name) {
-            drop(UnixStream::connect_addr(&addr));
-        }
+        // QEMU's end is closed; with ours the log has come to its end too.
+        self.log = None;
         for thread in self.threads.drain(..) {
             // A reader has no result; one that panicked has aborted us already.
             let _ = thread.join();
@@ -281,7 +285,7 @@ fn end(child: &Mutex<Child>) {
 }
 
 /// QEMU, inside what is wrapped around it.
-fn command(launch: &Launch, log_name: &str) -> Command {
+fn command(launch: &Launch, log: &Path) -> Command {
     let mut words: Vec<String> = Vec::new();
     let mut add = |wrap: &[&str]| words.extend(wrap.iter().map(|word| (*word).to_owned()));
     if let Some(setpriv) = install::find("setpriv") {
@@ -291,7 +295,7 @@ fn command(launch: &Launch, log_name: &str) -> Command {
         add(&["ip", "netns", "exec", netns]);
     }
     add(&[&launch.qemu.program.to_string_lossy()]);
-    words.extend(launch.args(Some(log_name)));
+    words.extend(launch.args(Some(log)));
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command
@@ -319,22 +323,13 @@ fn spawn_errors(stderr: impl Read + Send + 'static, sender: Sender<Event>) -> Jo
     })
 }
 
-fn spawn_log(
-    listener: UnixListener,
-    table: Option<LogTable>,
-    sender: Sender<Event>,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let Ok((stream, _)) = listener.accept() else {
-            return;
-        };
-        match table {
-            Some(table) => table.decode(stream, |line| {
-                let _ = sender.send(Event::Log(line));
-            }),
-            // No strings to decode with: keep the UART from blocking, no more.
-            None => drop(std::io::copy(&mut &stream, &mut std::io::sink())),
-        }
+fn spawn_log(source: PipeReader, table: Option<LogTable>, sender: Sender<Event>) -> JoinHandle<()> {
+    thread::spawn(move || match table {
+        Some(table) => table.decode(source, |line| {
+            let _ = sender.send(Event::Log(line));
+        }),
+        // No strings to decode with: keep the UART from blocking, no more.
+        None => drop(std::io::copy(&mut &source, &mut std::io::sink())),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The machine: everything about QEMU's command line, and nothing else.
 //!
 //! A guest is the same on every machine: two vCPUs where the QEMU needs them (see [`Qemu::vcpus`]),
-//! a console on the first UART (standard output), defmt on the second (a socket without a file),
+//! a console on the first UART (standard output), defmt on the second (a pipe),
 //! one network card without an option ROM, a device whose port ends QEMU with an exit code.
 
 use crate::accel::Accel;
@@ -10,7 +10,7 @@ use crate::text::{MIB, shell_word};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
@@ -201,8 +201,8 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// QEMU's arguments. `log` is the abstract socket that takes the second UART's bytes.
-    pub(crate) fn args(&self, log: Option<&str>) -> Vec<String> {
+    /// QEMU's arguments. `log` is the file that takes the second UART's bytes.
+    pub(crate) fn args(&self, log: Option<&Path>) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
         let mut machine = self.machine.name().to_owned();
@@ -230,14 +230,10 @@ impl Launch {
             "-serial",
             "chardev:console",
         ]);
-        if let Some(name) = log {
-            let socket = format!("socket,id=log,path={name},abstract=on,tight=on,server=off");
-            add(&[
-                "-chardev",
-                &socket,
-                "-device",
-                "isa-serial,chardev=log,index=1",
-            ]);
+        if let Some(path) = log {
+            let file = format!("file,id=log,path={}", path.display());
+            add(&["-chardev", &file]);
+            add(&["-device", "isa-serial,chardev=log,index=1"]);
         }
         add(&["-device", EXIT_DEVICE]);
         if self.entropy == Entropy::VirtioRng {

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(args),
         Command::Test(args) => test::run(args),
     };
+    stop::yield_to_exit();
     match done {
         Ok(code) => code,
         Err(error) => {

@@ -6,11 +6,16 @@
 //! test run. What is only memory or an unnamed file needs no entry: the kernel takes it back.
 
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 type Ending = Box<dyn FnOnce() + Send>;
 
 static ENDINGS: Mutex<Vec<(u64, Ending)>> = Mutex::new(Vec::new());
+
+/// Set when this program is on its way out by [`exit`].
+static IS_EXITING: AtomicBool = AtomicBool::new(false);
 
 /// Exit code after a signal: 128 + SIGINT, as a shell would have it.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -59,8 +64,16 @@ fn end_all() {
 
 /// Ends everything and goes with `code`.
 pub(crate) fn exit(code: i32) -> ! {
+    IS_EXITING.store(true, Ordering::SeqCst);
     end_all();
     process::exit(code)
+}
+
+/// Leaves the end to [`exit`] when that has begun: what it ends looks like a failure elsewhere.
+pub(crate) fn yield_to_exit() {
+    while IS_EXITING.load(Ordering::SeqCst) {
+        thread::park();
+    }
 }
 
 /// Puts the signal thread and the panic hook in place. Called once, by `main`.

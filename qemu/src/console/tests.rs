@@ -20,6 +20,10 @@ fn every_known_line_is_read() {
             Line::Error("no network card".to_owned()),
         ),
         (
+            "simoom: cannot start: no RDRAND",
+            Line::Error("no RDRAND".to_owned()),
+        ),
+        (
             "simoom: all home: connections 0, frames 512 of 512",
             Line::AllHome {
                 connections_cnt: 0,

@@ -150,7 +150,7 @@ pub(super) fn errors(world: &mut World) -> Result<Outcome> {
         (400, "a path that leaves", request("GET", "/%zz", "")),
         (404, "nothing there", request("GET", "/nowhere", "")),
         (
-            404,
+            400,
             "above the root",
             request("GET", "/../../etc/passwd", ""),
         ),
