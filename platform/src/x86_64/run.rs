@@ -77,6 +77,8 @@ struct Watch {
     addr: Option<Addr>,
     /// There have been connections since all was home.
     has_served: bool,
+    /// Connections that had been accepted when that was last looked at.
+    accepted: u64,
     /// Since when there are none, and all frames are home.
     home_since: Option<Instant>,
 }
@@ -98,6 +100,7 @@ impl Watch {
             link_at: now,
             addr: None,
             has_served: false,
+            accepted: 0,
             home_since: None,
         }
     }
@@ -151,8 +154,11 @@ impl Watch {
         frames: Frames,
     ) -> Instant {
         let levels = stack.levels();
+        // A connection may come and go between two looks.
+        let accepted = stack.counters().tcp_accepted;
+        self.has_served |= accepted != self.accepted || levels.conns + levels.syns > 0;
+        self.accepted = accepted;
         if levels.conns + levels.syns > 0 {
-            self.has_served = true;
             self.home_since = None;
             return Instant::NEVER;
         }
