@@ -19,7 +19,8 @@
 //!     for arg in std::env::var("DEP_SIMOOM_PLATFORM_LINK_ARGS").unwrap().split(' ') {
 //!         println!("cargo::rustc-link-arg-bin=simoom-echo={arg}");
 //!     }
-//!     println!("cargo::rustc-env=SIMOOM_ASM={}", std::env::var("DEP_SIMOOM_PLATFORM_ASM").unwrap());
+//!     let asm = std::env::var("DEP_SIMOOM_PLATFORM_ASM").unwrap();
+//!     println!("cargo::rustc-env=SIMOOM_ASM={asm}");
 //! }
 //! ```
 //!

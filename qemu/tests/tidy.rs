@@ -333,6 +333,7 @@ fn is_crate_root(name: &str) -> bool {
             package,
             ..,
         ] => package != "src",
+        ["main.rs", _, "tests" | "benches" | "examples", ..] => true,
         ["main.rs", _, "bin", ..] | [_, "bin", "src", ..] => true,
         _ => false,
     }
@@ -345,8 +346,9 @@ fn every_source_is_reachable_from_a_mod() {
     let is_root = |name: &str| {
         let file = root().join(name);
         // `tests/` of a package, not of a module: it lies beside a Cargo.toml.
-        let package = file.parent().and_then(Path::parent);
-        let has_manifest = package.is_some_and(|folder| folder.join("Cargo.toml").is_file());
+        // A test of several files has a folder in it.
+        let mut folders = file.ancestors().skip(2).take(2);
+        let has_manifest = folders.any(|folder| folder.join("Cargo.toml").is_file());
         is_crate_root(name)
             && (has_manifest || name.ends_with("build.rs") || name.contains("/bin/"))
     };

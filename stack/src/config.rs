@@ -3,7 +3,7 @@
 use crate::time::Duration;
 
 /// Frames taken from the receive ring in one poll. Long enough to share a doorbell, short enough
-/// that timers and the ring's far side are not kept waiting (64 full frames are 75 µs at 10 Gbit/s).
+/// that timers and the ring's far side do not wait (64 full frames are 75 µs at 10 Gbit/s).
 pub const BURST_MAX: usize = 64;
 
 /// Timers that fire in one poll; the rest fire in the next.
@@ -58,7 +58,7 @@ pub const SYN_ACK_RETRANSMITS_MAX: u8 = 4;
 /// SYNs sent again before an active open fails: more than three minutes with backoff (R2).
 pub const SYN_RETRANSMITS_MAX: u8 = 6;
 
-/// An acknowledgment waits no longer than this for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
+/// An acknowledgment waits no longer for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
 pub const DELAYED_ACK: Duration = Duration::from_millis(40);
 
 /// A send that was refused for want of frames or nodes is tried again this soon, if there is no

@@ -36,7 +36,11 @@ pub(crate) unsafe fn rdrand() -> Option<u64> {
     let (value, is_valid): (u64, u8);
     // SAFETY: the instruction exists (the caller) and changes registers only.
     unsafe {
-        asm!("rdrand {}", "setc {}", out(reg) value, out(reg_byte) is_valid, options(nomem, nostack))
+        asm!(
+            "rdrand {}", "setc {}",
+            out(reg) value, out(reg_byte) is_valid,
+            options(nomem, nostack),
+        )
     };
     (is_valid == 1).then_some(value)
 }

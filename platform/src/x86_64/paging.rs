@@ -75,13 +75,8 @@ pub(crate) fn install(record: &BootRecord, info: &BootInfo<'_>) -> Result<(), Ou
         tables.map(Range { start, end }, rights)?;
     }
     for start in record.guards {
-        tables.map(
-            Range {
-                start,
-                end: start + PAGE_LEN,
-            },
-            NOTHING,
-        )?;
+        let end = start + PAGE_LEN;
+        tables.map(Range { start, end }, NOTHING)?;
     }
 
     let is_memory = |large: &Range| {
@@ -97,13 +92,8 @@ pub(crate) fn install(record: &BootRecord, info: &BootInfo<'_>) -> Result<(), Ou
             tables.map(large, if is_memory(&large) { DATA } else { DEVICE })?;
         }
     }
-    tables.map(
-        Range {
-            start: 0,
-            end: PAGE_LEN,
-        },
-        NOTHING,
-    )?;
+    let (start, end) = (0, PAGE_LEN);
+    tables.map(Range { start, end }, NOTHING)?;
 
     for usable in info.regions.usable(MEMORY_END).ranges() {
         let above = Range {

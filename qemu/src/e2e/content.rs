@@ -2,7 +2,7 @@
 
 use super::http::{Client, encoded, request};
 use super::sites::{self, Noise, Pages};
-use super::{Outcome, Served, World};
+use super::{Outcome, Served, World, within};
 use crate::install;
 use crate::machine::{Launch, Machine};
 use crate::text::{self, MIB};
@@ -11,15 +11,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Length of the one big file, bytes.
 const FILE_LEN: u64 = 256 * MIB;
 /// Most memory beside it, MiB.
 const BESIDE_MAX_MIB: u64 = 64;
-/// Transfers that curl has open at once.
-const CURL_PARALLEL: &str = "32";
+/// How many curls run at once, each with a connection that it keeps.
+const CURLS_CNT: usize = 16;
+/// How long to wait for the first answer to each.
+const FIRST_LIMIT: Duration = Duration::from_secs(10);
 /// curl ends after this, seconds.
 const CURL_LIMIT_S: &str = "240";
 
@@ -60,7 +62,8 @@ fn fetch_pages(
     let mut served = world.serve(&site, change)?;
     let begun = Instant::now();
     let url = format!("http://127.0.0.1:{}", served.port);
-    let compared = fetch_and_compare(Command::new(install::CURL.need()?), &url, pages)?;
+    let curl = install::CURL.need()?;
+    let compared = fetch_and_compare(|| Command::new(&curl), &url, pages)?;
     println!(
         "       {} files, {} fetched and compared in {}",
         text::count(pages.len() as u64),
@@ -71,36 +74,45 @@ fn fetch_pages(
     served.finish()
 }
 
-/// Fetches every page with one parallel curl and compares it with its file; returns the bytes.
-pub(super) fn fetch_and_compare(mut curl: Command, url: &str, pages: &Pages) -> Result<u64> {
+/// Fetches every page with several curls at once and compares it with its file; returns the bytes.
+///
+/// Each curl is started when the one before it has its first answer: QEMU's own network accepts one
+/// connection at a time, and the host's kernel drops what comes on top of that.
+pub(super) fn fetch_and_compare(
+    curl: impl Fn() -> Command,
+    url: &str,
+    pages: &Pages,
+) -> Result<u64> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let config = folder.path().join("config");
     let target = |idx: usize| folder.path().join(idx.to_string());
-    let mut lines = String::new();
-    for (idx, (name, _)) in pages.iter().enumerate() {
-        writeln!(lines, "url = \"{url}/{}\"", encoded(name))?;
-        writeln!(lines, "output = \"{}\"", target(idx).display())?;
+    let mut curls = Vec::new();
+    for first in 0..CURLS_CNT.min(pages.len()) {
+        let mut lines = String::new();
+        for (idx, (name, _)) in pages.iter().enumerate().skip(first).step_by(CURLS_CNT) {
+            writeln!(lines, "url = \"{url}/{}\"", encoded(name))?;
+            writeln!(lines, "output = \"{}\"", target(idx).display())?;
+        }
+        let config = folder.path().join(format!("config-{first}"));
+        fs::write(&config, lines)?;
+        let child = curl()
+            .args(["--silent", "--show-error", "--fail"])
+            .args(["--max-time", CURL_LIMIT_S, "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run curl")?;
+        curls.push(child);
+        within(FIRST_LIMIT, || target(first).exists());
     }
-    fs::write(&config, lines)?;
-    let out = curl
-        .args([
-            "--silent",
-            "--show-error",
-            "--fail",
-            "--max-time",
-            CURL_LIMIT_S,
-        ])
-        .args(["--parallel", "--parallel-max", CURL_PARALLEL, "--config"])
-        .arg(&config)
-        .output()
-        .context("cannot run curl")?;
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        bail!(
-            "curl: {} ({})",
-            text::one_line(said.lines().last().unwrap_or_default()),
-            out.status
-        );
+    for child in curls {
+        let out = child.wait_with_output().context("cannot wait for curl")?;
+        if !out.status.success() {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = text::one_line(said.lines().last().unwrap_or_default());
+            bail!("curl: {said} ({})", out.status);
+        }
     }
     let mut compared = 0;
     for (idx, (name, path)) in pages.iter().enumerate() {

@@ -126,7 +126,7 @@ pub(super) fn ping(world: &mut World) -> Result<Outcome> {
         self::run(inside(&ping).args(["-c", "3", "-i", "0.2", "-W", "10", "-s", len, TAP_GUEST]))
             .with_context(|| format!("ping with {len} bytes"))?;
     }
-    fetch_and_compare(inside(&curl), &format!("http://{TAP_GUEST}"), &pages)?;
+    fetch_and_compare(|| inside(&curl), &format!("http://{TAP_GUEST}"), &pages)?;
     served.finish()
 }
 

@@ -141,7 +141,7 @@ impl<'p, A: App> Stack<'p, A> {
                 udp::input(&self.udp, &mut self.dhcp, &mut out, &ip, pkt, deliver);
             }
             proto::ICMP => {
-                // What it says about a path is heard by TCP's path MTU discovery, once there is one.
+                // Nobody here listens to what it says of a path yet.
                 let _notice = icmp::input(net, tx, now, &ip, pkt);
             }
             _ => icmp::unknown_protocol(net, tx, now, &ip, pkt),

@@ -6,10 +6,10 @@
 //!      └──────────────────────────────────────────────► stream
 //! ```
 //!
-//! This is the send buffer and the retransmit queue in one, and neither: an acknowledgment shortens
-//! the front, a segment is a slice `[offset, offset + len)` from SND.UNA on, and sending it again is
-//! taking the slice again. Nodes come from one table for all connections, so an idle connection has
-//! none; what is queued on one connection is bounded by [`SEND_NODES_MAX`].
+//! This is the send buffer and the retransmit queue in one, and neither: an acknowledgment
+//! shortens the front, a segment is a slice `[offset, offset + len)` from SND.UNA on, and sending
+//! it again is taking the slice again. Nodes come from one table for all connections, so an idle
+//! connection has none; what is queued on one connection is bounded by [`SEND_NODES_MAX`].
 
 use managed::ManagedSlice;
 use simoom_ring::{Fragment, Frame, TxPacket};

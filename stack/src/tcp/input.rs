@@ -126,7 +126,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
 
     // RFC 9293 3.10.7.3: SYN-SENT.
     fn syn_sent(&mut self, pkt: RxPacket<'p>) -> Step {
-        // First and second: an ACK of something else is refused, an RST counts with a good ACK only.
+        // First and second: an ACK of something else is refused, an RST needs a good ACK.
         let is_acceptable = |ack: SeqNum| ack.after(self.tcb.iss) && !ack.after(self.tcb.snd.max);
         let has_good_ack = self.seg.ack.is_some_and(is_acceptable);
         if self.seg.ack.is_some() && !has_good_ack {

@@ -26,6 +26,7 @@ mod output;
 mod rcv;
 mod rtt;
 pub mod seqnum;
+mod slots;
 mod snd;
 mod state;
 mod tcb;
@@ -38,10 +39,10 @@ mod tests;
 
 pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
-pub use conns::ConnSlot;
 pub use demux::DemuxEntry;
 pub use listen::{ListenError, ListenerId, SynEntry};
 pub use opening::ConnectError;
+pub use slots::ConnSlot;
 pub use state::{Event, State};
 pub use time_wait::TimeWaitEntry;
 pub use wheel::TimerNode;
@@ -61,10 +62,10 @@ use crate::wire::checksum::Sum;
 use crate::wire::tcp::{HEADER_LEN, Segment, SynOptions};
 
 use self::bodies::Bodies;
-use self::conns::Conns;
 use self::demux::{Demux, Found};
 use self::listen::{Listeners, SynQueue};
 use self::seqnum::SeqNum;
+use self::slots::Conns;
 use self::time_wait::TimeWaits;
 use self::wheel::Wheel;
 

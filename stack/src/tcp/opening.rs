@@ -4,12 +4,13 @@
 use simoom_ring::{RxPacket, TxRing};
 
 use super::app::{App, ConnId};
-use super::conns::{NONE, send_reset};
+use super::conns::send_reset;
 use super::demux::Found;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::output::send_bare;
 use super::seqnum::{SeqNum, WndScale, WndSize};
+use super::slots::NONE;
 use super::state::Event;
 use super::tcb::Tcb;
 use super::{Cx, Tcp, rmss, smss};

@@ -99,7 +99,7 @@ fn a_ring_needs_indices_inside_it() {
     assert_eq!(Cursor::new(4, 0, 4), Err(BadTail { tail: 4 }));
 }
 
-/// Both sides of a ring in one memory, driven at different paces: every value arrives once, in order.
+/// Both sides of a ring in one memory, at different paces: every value arrives once, in order.
 #[test]
 fn values_cross_rings_of_every_size_in_order() {
     for num_slots in 2..=8_u32 {
