@@ -1,0 +1,183 @@
+//! The table of connections: slots in the embedder's memory, each with the links of the free list,
+//! the accept queue, and the list of connections that wait for the transmit ring.
+
+use managed::ManagedSlice;
+
+use super::app::{App, ConnId};
+use super::tcb::Tcb;
+use crate::addr::FourTuple;
+
+/// The memory of one connection.
+pub struct ConnSlot<'p, A: App> {
+    live: Option<Live<'p, A>>,
+    generation: u32,
+    /// Next free slot, or next in the accept queue.
+    next: u32,
+    next_ready: u32,
+    is_ready: bool,
+}
+
+impl<A: App> Default for ConnSlot<'_, A> {
+    fn default() -> Self {
+        Self {
+            live: None,
+            generation: 0,
+            next: NONE,
+            next_ready: NONE,
+            is_ready: false,
+        }
+    }
+}
+
+pub(super) struct Live<'p, A: App> {
+    pub(super) tcb: Tcb<'p, A::Congestion>,
+    /// `None` until the application has accepted the connection.
+    pub(super) state: Option<A::Conn>,
+}
+
+/// All connections.
+pub(crate) struct Conns<'p, A: App> {
+    slots: ManagedSlice<'p, ConnSlot<'p, A>>,
+    free_first: u32,
+    cnt: usize,
+    ready_first: u32,
+    ready_last: u32,
+}
+
+impl<'p, A: App> Conns<'p, A> {
+    pub(crate) fn new(mut slots: ManagedSlice<'p, ConnSlot<'p, A>>) -> Self {
+        let len = slots.len().min(super::demux::INDEX_MAX) as u32;
+        for (idx, slot) in (0..len).zip(slots.iter_mut()) {
+            slot.next = if idx + 1 < len { idx + 1 } else { NONE };
+        }
+        let free_first = if len == 0 { NONE } else { 0 };
+        Self {
+            slots,
+            free_first,
+            cnt: 0,
+            ready_first: NONE,
+            ready_last: NONE,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn cnt(&self) -> usize {
+        self.cnt
+    }
+
+    #[inline]
+    pub(crate) fn tuple(&self, idx: u32) -> Option<&FourTuple> {
+        Some(&self.slots.get(idx as usize)?.live.as_ref()?.tcb.tuple)
+    }
+
+    pub(crate) fn has_free(&self) -> bool {
+        self.free_first != NONE
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        tcb: Tcb<'p, A::Congestion>,
+        state: Option<A::Conn>,
+    ) -> Option<u32> {
+        let idx = self.free_first;
+        let slot = self.slots.get_mut(idx as usize)?;
+        self.free_first = slot.next;
+        slot.next = NONE;
+        slot.live = Some(Live { tcb, state });
+        self.cnt += 1;
+        Some(idx)
+    }
+
+    /// Takes a connection out; its name stands for nothing any more.
+    pub(super) fn remove(&mut self, idx: u32) -> Option<Live<'p, A>> {
+        let slot = self.slots.get_mut(idx as usize)?;
+        let live = slot.live.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.next = self.free_first;
+        self.free_first = idx;
+        self.cnt -= 1;
+        Some(live)
+    }
+
+    pub(crate) fn id(&self, idx: u32) -> ConnId {
+        let generation = self
+            .slots
+            .get(idx as usize)
+            .map_or(0, |slot| slot.generation);
+        ConnId { idx, generation }
+    }
+
+    /// The slot that a name stands for, while it does.
+    pub(crate) fn named(&self, id: ConnId) -> Option<u32> {
+        let slot = self.slots.get(id.idx as usize)?;
+        (slot.generation == id.generation && slot.live.is_some()).then_some(id.idx)
+    }
+
+    #[inline]
+    pub(super) fn live(&mut self, idx: u32) -> Option<&mut Live<'p, A>> {
+        self.slots.get_mut(idx as usize)?.live.as_mut()
+    }
+
+    #[inline]
+    pub(crate) fn tcb(&mut self, idx: u32) -> Option<&mut Tcb<'p, A::Congestion>> {
+        self.live(idx).map(|live| &mut live.tcb)
+    }
+
+    pub(crate) fn app_state(&mut self, idx: u32) -> Option<&mut A::Conn> {
+        self.live(idx)?.state.as_mut()
+    }
+
+    pub(crate) fn set_app_state(&mut self, idx: u32, state: A::Conn) {
+        if let Some(live) = self.live(idx) {
+            live.state = Some(state);
+        }
+    }
+
+    pub(crate) fn next(&self, idx: u32) -> u32 {
+        self.slots.get(idx as usize).map_or(NONE, |slot| slot.next)
+    }
+
+    pub(crate) fn set_next(&mut self, idx: u32, next: u32) {
+        if let Some(slot) = self.slots.get_mut(idx as usize) {
+            slot.next = next;
+        }
+    }
+
+    /// Puts a connection on the list of those that have something to send.
+    pub(crate) fn push_ready(&mut self, idx: u32) {
+        let Some(slot) = self.slots.get_mut(idx as usize) else {
+            return;
+        };
+        if slot.is_ready {
+            return;
+        }
+        slot.is_ready = true;
+        slot.next_ready = NONE;
+        match self.slots.get_mut(self.ready_last as usize) {
+            Some(last) => last.next_ready = idx,
+            None => self.ready_first = idx,
+        }
+        self.ready_last = idx;
+    }
+
+    pub(crate) fn pop_ready(&mut self) -> Option<u32> {
+        let idx = self.ready_first;
+        let slot = self.slots.get_mut(idx as usize)?;
+        slot.is_ready = false;
+        self.ready_first = slot.next_ready;
+        if self.ready_first == NONE {
+            self.ready_last = NONE;
+        }
+        Some(idx)
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready_first != NONE
+    }
+}
+
+/// The end of a list.
+pub(super) const NONE: u32 = u32::MAX;
