@@ -309,12 +309,8 @@ fn take_pool(
     let (_, frame_memory, _) = unsafe { bytes.align_to_mut::<FrameMemory>() };
     let metas = memory.take_slice(frames, |_| FrameMeta::new())?;
     let mut pool = Some(FramePool::new(frame_memory, metas));
-    let taken = memory.take_slice(1, |_| pool.take())?;
-    // Just put there: an empty place would be a pool lost between two lines.
-    taken[0].as_ref().ok_or(OutOfMemory {
-        asked_len: 0,
-        free_len: 0,
-    })
+    let place = memory.take_slice(1, |_| pool.take())?;
+    Ok(place[0].as_ref().expect("the pool was just put there"))
 }
 
 fn take_storage<A: App + 'static>(

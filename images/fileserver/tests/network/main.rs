@@ -176,7 +176,8 @@ fn head_and_not_modified_have_no_body() {
         .find_map(|line| line.strip_prefix("ETag: ").map(str::to_string))
         .unwrap();
     let say = format!(
-        "HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: {etag}\r\n\r\n{}",
+        "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n\
+         GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: {etag}\r\n\r\n{}",
         get("dir1")
     );
     let heard = answers(&ask(say, early()), |n| n < 2);
