@@ -398,3 +398,31 @@ fn the_rules_see_what_they_should() {
     let text = "mod a;\npub(crate) mod b;\nmod c {\n#[cfg(test)]\nmod tests;\n";
     assert_eq!(modules(text), ["a", "b", "tests"]);
 }
+
+/// A reason to drop a packet that no test has seen is a guess.
+#[test]
+fn every_drop_reason_is_named_by_a_test() {
+    let text = |name: &str| fs::read_to_string(root().join(name)).unwrap_or_default();
+    let counters = text("stack/src/counters.rs");
+    let reasons = counters.lines().filter_map(|line| {
+        let (name, text) = line.trim().split_once(" = ")?;
+        let is_reason = text.starts_with('"') && name.chars().all(char::is_alphanumeric);
+        is_reason.then_some(name)
+    });
+    let tests: String = files()
+        .iter()
+        .filter(|name| name.starts_with("stack/") && name.contains("tests"))
+        .map(|name| text(name))
+        .collect();
+    let reasons: Vec<&str> = reasons.collect();
+    assert!(
+        reasons.len() > 20,
+        "the list is where this test looks for it"
+    );
+    let unseen: Vec<String> = reasons
+        .iter()
+        .filter(|name| !tests.contains(&format!("DropReason::{name}")))
+        .map(|name| format!("{name}: no test names it"))
+        .collect();
+    assert_none(&unseen);
+}

@@ -93,8 +93,6 @@ drop_reasons! {
     TcpTableFull = "tcp_table_full",
     /// Data that no frame may be kept for.
     TcpNoMemory = "tcp_no_memory",
-    /// Data after the connection was closed by our side (RFC 9293 3.6.1): answered with RST.
-    TcpDataAfterClose = "tcp_data_after_close",
     /// No frame in the pool to send with.
     TxNoFrame = "tx_no_frame",
     /// The transmit ring was full for a packet that nobody keeps.
