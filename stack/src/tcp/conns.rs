@@ -167,8 +167,8 @@ impl<'p, A: App> Tcp<'p, A> {
             State::TimeWait if sent == Sent::All && tcb.rcv.queue.is_empty() => {
                 return self.enter_time_wait(cx, idx);
             }
-            State::FinWait2 | State::TimeWait if tcb.app_at == Instant::NEVER => {
-                tcb.app_at = cx.now + FIN_WAIT_2_MAX;
+            State::FinWait2 | State::TimeWait if tcb.rexmt_at == Instant::NEVER => {
+                tcb.rexmt_at = cx.now + FIN_WAIT_2_MAX;
             }
             _ => {}
         }
@@ -194,7 +194,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let timed_out = timers(tcb, &mut cx.net.counters, cx.now);
         let is_left_over = matches!(tcb.state(), State::FinWait2 | State::TimeWait);
-        if timed_out.is_given_up || (timed_out.is_woken && is_left_over) {
+        if timed_out.is_given_up || (timed_out.is_retry && is_left_over) {
             return self.end(cx, idx, Closed::TimedOut);
         }
         if timed_out.is_retry {

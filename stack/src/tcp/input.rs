@@ -222,6 +222,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if !self.seg.ctl.has(Ctl::RST) {
             return Ok(());
         }
+        // RFC 1337 3: an RST does not end TIME-WAIT.
+        if self.tcb.state() == State::TimeWait {
+            return Err(Stop::Drop(DropReason::TcpOutOfWindow));
+        }
         if self.seg.seq == self.tcb.rcv.nxt {
             return Err(Stop::Reset);
         }

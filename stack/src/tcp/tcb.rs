@@ -35,11 +35,12 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
     pub(crate) neighbor_hint: u16,
-    /// `Rexmt`, `Persist`, or the retry of a refused send: one deadline, since only one runs.
+    /// `Rexmt`, `Persist`, the retry of a refused send, or the end of FIN-WAIT-2: one deadline,
+    /// since only one of them runs.
     pub(crate) rexmt_at: Instant,
     /// `DelAck`.
     pub(crate) delack_at: Instant,
-    /// The application's own, and FIN-WAIT-2's when the application is done.
+    /// The application's own.
     pub(crate) app_at: Instant,
     /// When the byte before `timed_seq` was sent, unless nothing is being timed.
     pub(crate) timed_at: Instant,
@@ -128,7 +129,9 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     pub(crate) fn set_rexmt(&mut self, now: Instant, moved: bool) {
         let is_needed = self.snd.una != self.snd.max || self.snd.has_unsent();
         if !is_needed {
-            self.rexmt_at = Instant::NEVER;
+            if !matches!(self.state, State::FinWait2 | State::TimeWait) {
+                self.rexmt_at = Instant::NEVER;
+            }
         } else if moved || self.rexmt_at == Instant::NEVER {
             self.rexmt_at = now + self.rtt.rto();
         }

@@ -12,7 +12,8 @@ use crate::time::Instant;
 pub(crate) struct TimedOut {
     /// The far side is given up.
     pub(crate) is_given_up: bool,
-    /// A send that was refused while nothing was in flight may be tried again.
+    /// A send that was refused while nothing was in flight may be tried again; in FIN-WAIT-2 and
+    /// TIME-WAIT, the far side has had its time.
     pub(crate) is_retry: bool,
     /// The application's time has come.
     pub(crate) is_woken: bool,

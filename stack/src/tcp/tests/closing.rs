@@ -209,3 +209,27 @@ fn a_close_behind_queued_data_waits_for_all_of_it() {
     peer.arrive(". 1:1(0) ack 3002 win 2000");
     assert_eq!(peer.act(|conn| conn.state()), State::FinWait2);
 }
+
+/// Bytes that nobody has read keep a connection in TIME-WAIT from becoming a compact entry.
+#[test]
+fn a_reset_in_time_wait_leaves_what_is_unread() {
+    let mut peer = Peer::established(60_000);
+    peer.app.takes_max = 0;
+    peer.act(|conn| conn.close());
+    peer.arrive("FP. 1:11(10) ack 2 win 60000");
+    peer.sent();
+    assert_eq!(peer.act(|conn| conn.state()), State::TimeWait);
+    peer.arrive("R 12:12(0)");
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 1);
+    peer.app.takes_max = usize::MAX;
+    peer.app.lines.clear();
+    peer.act(|conn| conn.wake_at(conn.now()));
+    peer.pass(100_000);
+    peer.told(&[
+        "woken",
+        "received 10 took 10",
+        "finished",
+        "closed: finished",
+    ]);
+    peer.gone();
+}
