@@ -155,12 +155,7 @@ impl FileServer {
                 Next::Took(consumed)
             }
             Some(Step::Taken { consumed: 0 }) => Next::Wait,
-            Some(Step::Taken { consumed }) => {
-                if client.is_within_head() && !was_within_head {
-                    conn.wake_at(conn.now() + HEAD);
-                }
-                Next::Took(consumed.min(bytes.len()))
-            }
+            Some(Step::Taken { consumed }) => Next::Took(consumed.min(bytes.len())),
             Some(Step::NeedMore) => {
                 if !was_within_head {
                     conn.wake_at(conn.now() + HEAD);

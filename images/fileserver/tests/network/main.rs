@@ -290,6 +290,57 @@ fn too_many_long_heads_at_once() {
     world.assert_home(SCRATCHES);
 }
 
+/// Scratch memory goes back as soon as the head is whole, and when its connection goes.
+#[test]
+fn scratch_memory_is_given_back() {
+    let mut world = world(gathering);
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(5_000));
+    for n in 0..3 * SCRATCHES {
+        let gone = Habits {
+            aborts_early: n % 3 == 0,
+            piece_len: 1_000,
+            ..Habits::default()
+        };
+        let end = if gone.aborts_early { "" } else { "\r\n\r\n" };
+        let talk = world.open(head.clone() + end, gone);
+        world.pass(Duration::from_secs(3));
+        assert_eq!(world.server.app.scratches_free(), SCRATCHES, "{n}");
+        let heard = answers(world.heard(talk), |_| false);
+        let statuses: Vec<_> = heard.iter().map(|answer| answer.status).collect();
+        let expected: &[u16] = if gone.aborts_early { &[] } else { &[200] };
+        assert_eq!(statuses, expected, "{n}");
+    }
+    world.run_to_end(minutes(3));
+    world.assert_home(SCRATCHES);
+}
+
+/// Answers that follow each other do not wait for acknowledgments.
+#[test]
+fn a_short_answer_goes_at_once() {
+    let mut world = world(gathering);
+    let talk = world.open(get("") + &get("") + &get(""), Habits::default());
+    world.pass(Duration::from_millis(20));
+    assert_eq!(answers(world.heard(talk), |_| false).len(), 3);
+}
+
+/// The time without a request counts from the end of a long answer, not from its beginning.
+#[test]
+fn a_long_answer_is_not_idle_time() {
+    let mut world = world(gathering);
+    let slow = Faults::none().bandwidth(100_000 * 8 / 10, 300_000);
+    world.wire.set_faults_all(&slow);
+    let say = get("dir0/file15.bin") + &get("");
+    let habits = Habits {
+        piece_len: get("dir0/file15.bin").len(),
+        pause: Duration::from_secs(90),
+        ..Habits::default()
+    };
+    let talk = world.open(say, habits);
+    world.run_to_end(minutes(6));
+    let heard = answers(world.heard(talk), |_| false);
+    assert_eq!(heard.len(), 2);
+}
+
 #[test]
 fn an_idle_connection_is_closed() {
     for say in ["", &get("")] {

@@ -23,6 +23,8 @@ pub(crate) struct Habits {
     pub(crate) pause: Duration,
     /// It closes its side when it has said everything.
     pub(crate) closes_early: bool,
+    /// It aborts when it has said everything.
+    pub(crate) aborts_early: bool,
     /// It stops to take bytes when it has so many.
     pub(crate) takes_max: usize,
     /// It aborts when it has so many bytes.
@@ -37,6 +39,7 @@ impl Default for Habits {
             piece_len: 1_400,
             pause: Duration::ZERO,
             closes_early: false,
+            aborts_early: false,
             takes_max: usize::MAX,
             aborts_at: usize::MAX,
             answers_close: true,
@@ -50,6 +53,7 @@ pub(crate) struct Talk {
     say: Vec<u8>,
     said: usize,
     next_at: Instant,
+    is_aborting: bool,
     /// What it has heard.
     pub(crate) heard: Vec<u8>,
     /// When the server closed its side.
@@ -92,6 +96,14 @@ impl Talk {
         }
         if self.habits.closes_early {
             conn.close();
+        }
+        if self.habits.aborts_early {
+            // Later, or what was said would not be heard.
+            conn.wake_at(conn.now() + Duration::from_secs(1));
+            if self.is_aborting {
+                conn.abort();
+            }
+            self.is_aborting = true;
         }
     }
 }
@@ -243,6 +255,7 @@ impl World {
             say: say.into(),
             said: 0,
             next_at: Instant::ZERO,
+            is_aborting: false,
             heard: Vec::new(),
             finished_at: None,
             ended: None,
