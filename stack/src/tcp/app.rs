@@ -3,6 +3,7 @@
 use simoom_ring::{Fragment, FramePool, TxRing};
 
 use crate::addr::{Endpoint, FourTuple};
+use crate::config::HEADS_RESERVED;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::cc::Congestion;
 use crate::tcp::state::{Event, State};
@@ -171,7 +172,9 @@ impl<C: Congestion> Conn<'_, '_, C> {
         if !self.has_room() {
             return self.remember_refusal(Err(SendError::Full));
         }
-        let Some(mut frame) = self.pool.alloc(self.headroom) else {
+        // The last frames are for headers: without them nothing queued could go out.
+        let is_spare = self.pool.free_cnt() > HEADS_RESERVED;
+        let Some(mut frame) = self.pool.alloc(self.headroom).filter(|_| is_spare) else {
             return self.remember_refusal(Err(SendError::NoFrame));
         };
         let room = frame

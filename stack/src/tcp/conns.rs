@@ -14,7 +14,7 @@ use super::time_wait::Old;
 use super::timers::timers;
 use super::{Cx, Tcp};
 use crate::addr::FourTuple;
-use crate::config::FIN_WAIT_2_MAX;
+use crate::config::{FIN_WAIT_2_MAX, HEADS_RESERVED};
 use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Repr, Segment, SynOptions};
@@ -103,7 +103,11 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         let has_room = tcb.snd.queue.has_room() && self.bodies.levels().0 > 0;
-        if tcb.wants_to_send && has_room && cx.net.pool.free_cnt() > 0 && tcb.state().can_send() {
+        if tcb.wants_to_send
+            && has_room
+            && cx.net.pool.free_cnt() > HEADS_RESERVED
+            && tcb.state().can_send()
+        {
             tcb.wants_to_send = false;
             let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
             cx.app.writable(&mut conn, state);
