@@ -297,3 +297,16 @@ fn the_last_frames_are_for_headers() {
     assert_eq!((first, second), (Ok(()), Err(SendError::NoFrame)));
     peer.expect("P. 1:6(5) ack 1 win 65535");
 }
+
+/// A probe lies beyond the closed window, where an RST would not be accepted.
+#[test]
+fn an_abort_behind_a_probe_resets_within_the_window() {
+    let mut peer = Peer::established(1_000);
+    peer.send(0, 3_000);
+    peer.arrive(". 1:1(0) ack 1001 win 0");
+    peer.pass(200);
+    peer.sent();
+    peer.act(|conn| conn.abort());
+    peer.expect("R. 1001:1001(0) ack 1 win 0");
+    peer.gone();
+}
