@@ -1,6 +1,6 @@
 //! ICMP: echoes answered in place, errors understood for the transports, errors sent in measure.
 
-use simoom_ring::{RxPacket, TxOffload, TxPacket, TxRing};
+use simoom_ring::{Frame, RxPacket, TxOffload, TxPacket, TxRing};
 
 use crate::addr::{Addr, Endpoint};
 use crate::config;
@@ -107,16 +107,8 @@ fn reply<'p>(
 ) {
     let mut frame = pkt.frame;
     icmpv4::reply_in_place(frame.bytes_mut());
-    let mut header = Header::new(ip.dst, ip.src, proto::ICMP);
     // RFC 1122 3.2.2.6: the service that was asked for; congestion marks do not travel back.
-    header.tos = ip.tos & !ECN;
-    send(
-        net,
-        tx,
-        now,
-        TxPacket::new(frame, TxOffload::default()),
-        &header,
-    );
+    send(net, tx, now, ip, frame, ip.tos & !ECN);
 }
 
 /// Tells the source of a datagram that there is nobody for it here. `pkt` is the datagram as
@@ -154,14 +146,7 @@ pub(crate) fn unreachable<'p>(
         return;
     }
     net.counters.icmp_errors_out += 1;
-    let header = Header::new(ip.dst, ip.src, proto::ICMP);
-    send(
-        net,
-        tx,
-        now,
-        TxPacket::new(frame, TxOffload::default()),
-        &header,
-    );
+    send(net, tx, now, ip, frame, 0);
 }
 
 /// A datagram of a protocol that nobody here speaks: counts it, and tells its source.
@@ -176,14 +161,21 @@ pub(crate) fn unknown_protocol<'p>(
     unreachable(net, tx, now, ip, pkt, Unreachable::Protocol);
 }
 
+/// Sends a message back to where a datagram came from.
 fn send<'p>(
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
-    packet: TxPacket<'p>,
-    header: &Header,
+    ip: &Datagram,
+    message: Frame<'p>,
+    tos: u8,
 ) {
-    if let Err(unsent) = ip::output(net, tx, now, packet, header) {
+    let header = Header {
+        tos,
+        ..Header::new(ip.dst, ip.src, proto::ICMP)
+    };
+    let packet = TxPacket::new(message, TxOffload::default());
+    if let Err(unsent) = ip::output(net, tx, now, packet, &header) {
         unsent.forget(net);
     }
 }
