@@ -194,13 +194,13 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// Whether another `send` or `send_body` will be taken. Asking is not being refused.
     pub fn has_room(&self) -> bool {
-        self.tcb.snd.queue.has_room() && self.bodies.levels().0 > 0
+        self.has_room_for(1)
     }
 
     /// Whether so many `send` or `send_body` in a row will be taken, as far as queues go: for an
     /// answer that must go as a whole or not at all. Asking is not being refused.
     pub fn has_room_for(&self, pieces: u16) -> bool {
-        self.tcb.snd.queue.room() >= pieces && self.bodies.levels().0 >= u32::from(pieces)
+        self.bodies.has_room(&self.tcb.snd.queue, pieces)
     }
 
     /// Shows the oldest received bytes to `take`, which says how many it took; `None` when there

@@ -82,11 +82,6 @@ impl SendQueue {
         self.len
     }
 
-    /// Whether another piece fits.
-    pub(crate) fn has_room(&self) -> bool {
-        self.nodes < SEND_NODES_MAX
-    }
-
     /// Pieces that still fit.
     pub(crate) fn room(&self) -> u16 {
         SEND_NODES_MAX.saturating_sub(self.nodes)
@@ -114,6 +109,12 @@ impl<'p> Bodies<'p> {
         (self.free_cnt, self.nodes.len())
     }
 
+    /// Whether so many more pieces fit, into the queue and into the table.
+    #[inline]
+    pub(crate) fn has_room(&self, queue: &SendQueue, pieces: u16) -> bool {
+        queue.room() >= pieces && self.free_cnt >= u32::from(pieces)
+    }
+
     /// Queues a piece at the end.
     pub(crate) fn push(
         &mut self,
@@ -124,7 +125,7 @@ impl<'p> Bodies<'p> {
         if len == 0 {
             return Ok(());
         }
-        if !queue.has_room() {
+        if queue.room() == 0 {
             return Err(SendError::Full);
         }
         let idx = self.free_first;

@@ -102,7 +102,7 @@ impl<'p, A: App> Tcp<'p, A> {
         else {
             return;
         };
-        let has_room = tcb.snd.queue.has_room() && self.bodies.levels().0 > 0;
+        let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
         if tcb.wants_to_send
             && has_room
             && cx.net.pool.free_cnt() > HEADS_RESERVED

@@ -141,7 +141,8 @@ fn send_segment<'p, C: Congestion>(
     tcb.neighbor_hint = hint;
 }
 
-/// Moves what sending a segment moves: SND.NXT, the timers, what we have acknowledged.
+/// Moves what sending a segment moves: SND.NXT, what is timed, what we have acknowledged. The
+/// retransmission timer is set when everything has been sent.
 fn mark_sent<C: Congestion>(
     tcb: &mut Tcb<'_, C>,
     net: &mut Net<'_>,
@@ -171,7 +172,6 @@ fn mark_sent<C: Congestion>(
     tcb.snd.is_rexmt_due = false;
     tcb.snd.is_probe_due = false;
     tcb.snd.max = tcb.snd.max.max(end);
-    tcb.set_rexmt(now, false);
 }
 
 /// The window to advertise now, and the promise that goes with it.
