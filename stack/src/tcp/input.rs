@@ -8,12 +8,12 @@ use simoom_ring::{FramePool, RxPacket};
 use crate::config::DELAYED_ACK;
 use crate::counters::{Counters, DropReason};
 use crate::tcp::bodies::Bodies;
-use crate::tcp::cc::{Acked, Congestion, Loss};
+use crate::tcp::cc::{Acked, Congestion, Signal};
 use crate::tcp::rcv::Kept;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::{Ctl, Segment, SynOptions};
 
 /// What a segment has brought about.
@@ -302,9 +302,13 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         // The FIN is behind the whole queue: asked before that becomes shorter.
         let is_fin_acked = tcb.snd.has_fin && data_len > tcb.snd.queue.len();
         self.bodies.acked(&mut tcb.snd.queue, data_len);
+        let mut rtt = None;
         if tcb.timed_at != Instant::NEVER && !ack.before(tcb.timed_seq) {
-            tcb.rtt.measured(now.since(tcb.timed_at));
+            rtt = Some(now.since(tcb.timed_at));
             tcb.timed_at = Instant::NEVER;
+        }
+        if let Some(rtt) = rtt {
+            tcb.rtt.measured(rtt);
         }
         if is_fin_acked {
             // The FIN is not in the queue: it is done with, too.
@@ -316,23 +320,27 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.snd.is_rexmt_due = false;
         tcb.rtt.forward();
         tcb.retransmits = 0;
-        self.recovered(ack, len - syn.min(len));
+        self.recovered(ack, len - syn.min(len), rtt);
         self.tcb.set_rexmt(now, true);
         self.outcome.has_room = true;
     }
 
     /// What an acknowledgment of new data means to congestion control (RFC 6582 3.2).
-    fn recovered(&mut self, ack: SeqNum, len: u32) {
+    fn recovered(&mut self, ack: SeqNum, len: u32, rtt: Option<Duration>) {
         let tcb = &mut *self.tcb;
-        let flight_size = tcb.snd.flight_size();
+        let (flight_size, smss) = (tcb.snd.flight_size(), u32::from(tcb.snd.smss));
         tcb.snd.dupacks = 0;
         if !tcb.snd.is_recovering {
             if len > 0 {
-                let srtt = tcb.rtt.srtt();
+                let cwnd = tcb.cc.cwnd();
                 let acked = Acked {
                     len,
                     flight_size,
-                    srtt,
+                    una: ack,
+                    nxt: tcb.snd.nxt,
+                    rtt,
+                    srtt: tcb.rtt.srtt(),
+                    is_cwnd_limited: flight_size.saturating_add(len) >= cwnd / 2,
                     now: self.now,
                 };
                 tcb.cc.acked(tcb.snd.smss, &acked);
@@ -340,11 +348,15 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             return;
         }
         if ack.before(tcb.snd.recover) {
-            // A partial acknowledgment: the next hole begins right here.
-            tcb.cc.lost(tcb.snd.smss, Loss::Partial(len), flight_size);
+            // A partial acknowledgment: the next hole begins right here. Deflate by what was
+            // acknowledged, add one segment back (step 5).
+            tcb.snd.inflation = tcb.snd.inflation.saturating_sub(len);
+            if len >= smss {
+                tcb.snd.inflation = tcb.snd.inflation.saturating_add(smss);
+            }
             tcb.snd.is_rexmt_due = true;
         } else {
-            tcb.cc.lost(tcb.snd.smss, Loss::Recovered, flight_size);
+            tcb.snd.inflation = 0;
             tcb.snd.is_recovering = false;
         }
     }
@@ -363,17 +375,20 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     fn duplicate(&mut self) {
         let snd = &mut self.tcb.snd;
         snd.dupacks = snd.dupacks.saturating_add(1);
-        let flight_size = snd.flight_size();
+        let (flight_size, smss) = (snd.flight_size(), u32::from(snd.smss));
         if snd.is_recovering {
-            self.tcb.cc.lost(snd.smss, Loss::Duplicate, flight_size);
+            // One more segment has left the network.
+            snd.inflation = snd.inflation.saturating_add(smss);
         } else if snd.dupacks == DUPACKS && !snd.una.before(snd.recover) {
             // RFC 6582 3.2, step 2: not for what an earlier timeout sent again.
             snd.recover = snd.max;
             snd.is_recovering = true;
             snd.is_rexmt_due = true;
+            snd.inflation = 3 * smss;
+            let smss = snd.smss;
             self.tcb
                 .cc
-                .lost(snd.smss, Loss::FastRetransmit, flight_size);
+                .signalled(smss, Signal::Loss, flight_size, self.now);
         }
     }
 

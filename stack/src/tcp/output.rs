@@ -68,7 +68,10 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
         }
         _ => {}
     }
-    match tcb.snd.next(tcb.cc.cwnd()) {
+    match tcb
+        .snd
+        .next(tcb.cc.cwnd().saturating_add(tcb.snd.inflation))
+    {
         Some(next) => Some(Next::Data(next)),
         None => tcb.is_ack_due.then_some(Next::Ack),
     }

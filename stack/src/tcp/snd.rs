@@ -33,6 +33,8 @@ pub(crate) struct Snd {
     pub(crate) wl2: SeqNum,
     /// Where recovery ends (RFC 6582).
     pub(crate) recover: SeqNum,
+    /// What recovery adds to cwnd for segments that have left the network (RFC 6582 3.2).
+    pub(crate) inflation: u32,
     /// Snd.Wind.Shift.
     pub(crate) wscale: WndScale,
     /// Duplicate acknowledgments in a row.
@@ -76,6 +78,7 @@ impl Snd {
             wl1: SeqNum(0),
             wl2: SeqNum(0),
             recover: iss,
+            inflation: 0,
             wscale: WndScale::ZERO,
             dupacks: 0,
             smss,

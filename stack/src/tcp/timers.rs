@@ -2,7 +2,7 @@
 //! delayed acknowledgment, the application's own time (RFC 9293 3.10.8).
 
 use crate::counters::Counters;
-use crate::tcp::cc::Congestion;
+use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -69,11 +69,13 @@ fn retransmission_timeout<C: Congestion>(
         let flight_size = tcb.snd.flight_size();
         // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
         if tcb.retransmits == 1 && tcb.state() != State::SynSent {
-            tcb.cc.timed_out(tcb.snd.smss, flight_size);
+            tcb.cc
+                .signalled(tcb.snd.smss, Signal::Timeout, flight_size, now);
         }
         // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
         tcb.snd.recover = tcb.snd.max;
         tcb.snd.is_recovering = false;
+        tcb.snd.inflation = 0;
         tcb.snd.is_rexmt_due = false;
         tcb.snd.dupacks = 0;
         tcb.snd.nxt = tcb.snd.una;

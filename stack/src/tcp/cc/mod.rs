@@ -1,35 +1,54 @@
 //! Congestion control: four calls, so that one can be added without touching TCP.
+//!
+//! A controller says how much may be in flight ([`Congestion::cwnd`]), learns what was acknowledged
+//! ([`Congestion::acked`]) and what the network has signalled ([`Congestion::signalled`]). What is
+//! lost, what to send again, and how sending is spread over a recovery is TCP's own: no controller
+//! counts duplicate acknowledgments.
 
 mod reno;
 
 pub use reno::Reno;
 
+use crate::tcp::seqnum::SeqNum;
 use crate::time::{Duration, Instant};
 
-/// What was acknowledged.
+/// What was acknowledged, while nothing was being recovered.
 #[derive(Clone, Copy, Debug)]
 pub struct Acked {
     /// Bytes that SND.UNA has moved by.
     pub len: u32,
     /// Bytes still in flight.
     pub flight_size: u32,
+    /// SND.UNA, after it has moved: rounds are told apart by it (RFC 9406 4.2).
+    pub una: SeqNum,
+    /// SND.NXT.
+    pub nxt: SeqNum,
+    /// The round-trip time that this acknowledgment has measured, if it has.
+    pub rtt: Option<Duration>,
     /// Smoothed round-trip time; zero while unknown.
     pub srtt: Duration,
+    /// The congestion window held data back since the last acknowledgment; a window that is not
+    /// used must not grow (RFC 7661, RFC 9438 5.8).
+    pub is_cwnd_limited: bool,
     /// Now.
     pub now: Instant,
 }
 
-/// What a loss was seen by, or the end of it.
+/// What the network, or its silence, has signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Three duplicate acknowledgments (RFC 5681 3.2): recovery begins.
-    FastRetransmit,
-    /// One more duplicate acknowledgment: a segment has left the network.
-    Duplicate,
-    /// An acknowledgment in recovery that does not end it (RFC 6582 3.2); the bytes that it covers.
-    Partial(u32),
-    /// Recovery has ended.
-    Recovered,
+#[non_exhaustive]
+pub enum Signal {
+    /// A loss, seen by acknowledgments (RFC 5681 3.2): once a recovery. Afterwards cwnd is where
+    /// the recovery is to end.
+    Loss,
+    /// A congestion mark (RFC 3168 6.1.2): at most once a round trip.
+    Ecn,
+    /// The retransmission timer has fired (RFC 5681 3.1): once a series of timeouts.
+    Timeout,
+    /// The last reduction was for nothing: what was taken for lost arrives (RFC 5682, RFC 2883).
+    Spurious,
+    /// Nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).
+    Idle,
 }
 
 /// The congestion window of one connection. All lengths are in bytes.
@@ -40,11 +59,8 @@ pub trait Congestion {
     /// New data was acknowledged outside of recovery.
     fn acked(&mut self, smss: u16, acked: &Acked);
 
-    /// Something was lost, or a step of recovery from it; `flight_size` bytes are in flight.
-    fn lost(&mut self, smss: u16, loss: Loss, flight_size: u32);
-
-    /// The retransmission timer has fired (RFC 5681 3.1).
-    fn timed_out(&mut self, smss: u16, flight_size: u32);
+    /// The network has signalled; `flight_size` bytes are in flight.
+    fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, now: Instant);
 
     /// The congestion window, cwnd.
     fn cwnd(&self) -> u32;
@@ -58,3 +74,6 @@ pub fn initial_window(smss: u16) -> u32 {
     let smss = u32::from(smss);
     (10 * smss).min((2 * smss).max(14_600))
 }
+
+/// The largest window that TCP can use (RFC 7323 2.3).
+pub const CWND_MAX: u32 = 1 << 30;

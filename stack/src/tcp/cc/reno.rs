@@ -1,6 +1,7 @@
-//! Slow start, congestion avoidance, fast recovery: RFC 5681 with the steps of RFC 6582.
+//! Slow start and congestion avoidance: RFC 5681 with appropriate byte counting (RFC 3465).
 
-use super::{Acked, Congestion, Loss, initial_window};
+use super::{Acked, CWND_MAX, Congestion, Signal, initial_window};
+use crate::time::Instant;
 
 /// NewReno.
 #[derive(Clone, Debug)]
@@ -9,11 +10,16 @@ pub struct Reno {
     ssthresh: u32,
     /// Bytes acknowledged towards the next increase in congestion avoidance.
     acked_len: u32,
+    /// What the last reduction has changed, to be undone if it was for nothing.
+    cwnd_before: u32,
+    ssthresh_before: u32,
 }
 
 impl Reno {
     /// Half of what was in flight, but two segments (RFC 5681, equation 4).
     fn halve(&mut self, smss: u16, flight_size: u32) {
+        self.cwnd_before = self.cwnd;
+        self.ssthresh_before = self.ssthresh;
         self.ssthresh = (flight_size / 2).max(2 * u32::from(smss));
     }
 }
@@ -24,13 +30,14 @@ impl Congestion for Reno {
             cwnd: initial_window(smss),
             ssthresh: u32::MAX,
             acked_len: 0,
+            cwnd_before: 0,
+            ssthresh_before: 0,
         }
     }
 
     fn acked(&mut self, smss: u16, acked: &Acked) {
         let smss = u32::from(smss);
-        // RFC 7661's concern: a window that was not used must not grow.
-        if acked.flight_size.saturating_add(acked.len) < self.cwnd / 2 {
+        if !acked.is_cwnd_limited {
             return;
         }
         if self.cwnd < self.ssthresh {
@@ -47,34 +54,24 @@ impl Congestion for Reno {
         self.cwnd = self.cwnd.min(CWND_MAX);
     }
 
-    fn lost(&mut self, smss: u16, loss: Loss, flight_size: u32) {
-        let one = u32::from(smss);
-        match loss {
-            Loss::FastRetransmit => {
-                // RFC 5681 3.2, steps 2 and 3: the three duplicates have left the network.
+    fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
+        match signal {
+            Signal::Loss | Signal::Ecn => {
                 self.halve(smss, flight_size);
-                self.cwnd = self.ssthresh.saturating_add(3 * one);
+                self.cwnd = self.ssthresh;
                 self.acked_len = 0;
             }
-            Loss::Duplicate => self.cwnd = self.cwnd.saturating_add(one).min(CWND_MAX),
-            Loss::Partial(len) => {
-                // RFC 6582 3.2, step 5: deflate by what was acknowledged, add one segment back.
-                self.cwnd = self.cwnd.saturating_sub(len).max(one);
-                if len >= one {
-                    self.cwnd = self.cwnd.saturating_add(one);
-                }
+            Signal::Timeout => {
+                self.halve(smss, flight_size);
+                self.cwnd = u32::from(smss);
+                self.acked_len = 0;
             }
-            // RFC 6582 3.2, step 3, the careful choice: no burst when little is in flight.
-            Loss::Recovered => {
-                self.cwnd = self.ssthresh.min(flight_size.max(one).saturating_add(one));
+            Signal::Spurious => {
+                self.cwnd = self.cwnd.max(self.cwnd_before);
+                self.ssthresh = self.ssthresh.max(self.ssthresh_before);
             }
+            Signal::Idle => self.cwnd = self.cwnd.min(initial_window(smss)),
         }
-    }
-
-    fn timed_out(&mut self, smss: u16, flight_size: u32) {
-        self.halve(smss, flight_size);
-        self.cwnd = u32::from(smss);
-        self.acked_len = 0;
     }
 
     #[inline]
@@ -87,25 +84,29 @@ impl Congestion for Reno {
     }
 }
 
-/// The largest window that TCP can use (RFC 7323 2.3).
-const CWND_MAX: u32 = 1 << 30;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::seqnum::SeqNum;
     use crate::time::{Duration, Instant};
 
     const SMSS: u16 = 1_000;
 
-    fn ack(reno: &mut Reno, len: u32) {
-        let cwnd = reno.cwnd();
-        let acked = Acked {
+    fn acked(len: u32) -> Acked {
+        Acked {
             len,
-            flight_size: cwnd - len,
+            flight_size: 0,
+            una: SeqNum(0),
+            nxt: SeqNum(0),
+            rtt: None,
             srtt: Duration::ZERO,
+            is_cwnd_limited: true,
             now: Instant::ZERO,
-        };
-        reno.acked(SMSS, &acked);
+        }
+    }
+
+    fn signalled(reno: &mut Reno, signal: Signal, flight_size: u32) {
+        reno.signalled(SMSS, signal, flight_size, Instant::ZERO);
     }
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
         let mut reno = Reno::new(SMSS);
         assert_eq!(reno.cwnd(), 10_000);
         for _ in 0..5 {
-            ack(&mut reno, 2_000);
+            reno.acked(SMSS, &acked(2_000));
         }
         assert_eq!(reno.cwnd(), 20_000);
     }
@@ -121,38 +122,52 @@ mod tests {
     #[test]
     fn avoidance_grows_by_one_segment_a_window() {
         let mut reno = Reno::new(SMSS);
-        reno.timed_out(SMSS, 20_000);
+        signalled(&mut reno, Signal::Timeout, 20_000);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, 10_000));
         while reno.cwnd() < 10_000 {
-            ack(&mut reno, 1_000);
+            reno.acked(SMSS, &acked(1_000));
         }
         for _ in 0..10 {
-            ack(&mut reno, 1_000);
+            reno.acked(SMSS, &acked(1_000));
         }
         assert_eq!(reno.cwnd(), 11_000);
     }
 
     #[test]
-    fn recovery_inflates_then_halves() {
+    fn a_loss_halves_what_was_in_flight() {
+        for signal in [Signal::Loss, Signal::Ecn] {
+            let mut reno = Reno::new(SMSS);
+            signalled(&mut reno, signal, 10_000);
+            assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
+            signalled(&mut reno, signal, 1_000);
+            assert_eq!((reno.cwnd(), reno.ssthresh()), (2_000, 2_000));
+        }
+    }
+
+    #[test]
+    fn a_reduction_for_nothing_is_undone() {
         let mut reno = Reno::new(SMSS);
-        reno.lost(SMSS, Loss::FastRetransmit, 10_000);
-        assert_eq!((reno.cwnd(), reno.ssthresh()), (8_000, 5_000));
-        reno.lost(SMSS, Loss::Duplicate, 10_000);
-        assert_eq!(reno.cwnd(), 9_000);
-        reno.lost(SMSS, Loss::Partial(2_000), 8_000);
-        assert_eq!(reno.cwnd(), 8_000);
-        reno.lost(SMSS, Loss::Recovered, 8_000);
-        assert_eq!(reno.cwnd(), 5_000);
+        signalled(&mut reno, Signal::Timeout, 10_000);
+        signalled(&mut reno, Signal::Spurious, 1_000);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, u32::MAX));
+    }
+
+    #[test]
+    fn an_idle_connection_starts_again() {
+        let mut reno = Reno::new(SMSS);
+        for _ in 0..10 {
+            reno.acked(SMSS, &acked(2_000));
+        }
+        signalled(&mut reno, Signal::Idle, 0);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, u32::MAX));
     }
 
     #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut reno = Reno::new(SMSS);
         let acked = Acked {
-            len: 100,
-            flight_size: 0,
-            srtt: Duration::ZERO,
-            now: Instant::ZERO,
+            is_cwnd_limited: false,
+            ..acked(100)
         };
         reno.acked(SMSS, &acked);
         assert_eq!(reno.cwnd(), 10_000);
