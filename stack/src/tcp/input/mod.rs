@@ -1,0 +1,244 @@
+//! SEGMENT ARRIVES (RFC 9293 3.10.7), for a connection that exists: one function for each step.
+//!
+//! Input changes state and queues; what is to be sent because of it is pulled by `output`. What the
+//! application must hear is returned as an [`Outcome`].
+
+mod ack;
+mod text;
+
+use simoom_ring::{FramePool, RxPacket};
+
+use crate::counters::{Counters, DropReason};
+use crate::tcp::bodies::Bodies;
+use crate::tcp::cc::Congestion;
+use crate::tcp::seqnum::{SeqNum, WndScale};
+use crate::tcp::state::{Event, State};
+use crate::tcp::tcb::Tcb;
+use crate::time::Instant;
+use crate::wire::tcp::{Ctl, Segment, SynOptions};
+
+/// What a segment has brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The connection has become established.
+    pub(crate) is_established: bool,
+    /// There may be bytes to offer, or the end of them.
+    pub(crate) has_received: bool,
+    /// The send queue has become shorter.
+    pub(crate) has_room: bool,
+    /// The connection is over: reset by them.
+    pub(crate) is_reset: bool,
+    /// With `is_reset`: it had not been established.
+    pub(crate) is_refused: bool,
+    /// Answer with this RST, and nothing else.
+    pub(crate) reset: Option<Reset>,
+}
+
+/// An RST to send (RFC 9293 3.10.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reset {
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: Option<SeqNum>,
+}
+
+/// The RST that answers a segment that belongs to nothing: CLOSED (RFC 9293 3.10.7.1).
+pub(crate) fn reset_for(seg: &Segment) -> Option<Reset> {
+    if seg.ctl.has(Ctl::RST) {
+        return None;
+    }
+    Some(match seg.ack {
+        Some(ack) => Reset {
+            seq: ack,
+            ack: None,
+        },
+        None => Reset {
+            seq: SeqNum(0),
+            ack: Some(seg.seq + seg.len()),
+        },
+    })
+}
+
+/// A step's verdict: go on, or stop here.
+type Step = Result<(), Stop>;
+
+/// Why a segment's way ends before the last step.
+enum Stop {
+    /// Dropped, and counted.
+    Drop(DropReason),
+    /// Dropped and counted, and answered with an acknowledgment.
+    Ack(DropReason),
+    /// A challenge ACK (RFC 5961).
+    Challenge(DropReason),
+    /// The connection is reset by them.
+    Reset,
+    /// Their segment is answered with RST.
+    Refuse(DropReason, Option<Reset>),
+}
+
+/// A segment on its way through the steps.
+pub(crate) struct Arrival<'a, 'p, C> {
+    pub(crate) tcb: &'a mut Tcb<'p, C>,
+    pub(crate) bodies: &'a mut Bodies<'p>,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) pool: &'p FramePool<'p>,
+    pub(crate) now: Instant,
+    pub(crate) seg: Segment,
+    pub(crate) options: SynOptions,
+    pub(crate) outcome: Outcome,
+}
+
+impl<'p, C: Congestion> Arrival<'_, 'p, C> {
+    /// Takes the segment through the steps. The packet's window is the payload.
+    pub(crate) fn segment_arrives(mut self, pkt: RxPacket<'p>) -> Outcome {
+        let steps = match self.tcb.state() {
+            State::SynSent => self.syn_sent(pkt),
+            _ => self.otherwise(pkt),
+        };
+        if let Err(stop) = steps {
+            self.stop(stop);
+        }
+        self.tcb.invariants();
+        self.outcome
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        match stop {
+            Stop::Drop(reason) => self.counters.drop(reason),
+            Stop::Ack(reason) => {
+                self.counters.drop(reason);
+                self.tcb.is_ack_due = true;
+            }
+            Stop::Challenge(reason) => {
+                self.counters.drop(reason);
+                self.counters.tcp_challenge_acks += 1;
+                self.tcb.is_ack_due = true;
+            }
+            Stop::Reset => {
+                self.outcome.is_refused = !self.tcb.state().is_synchronized();
+                self.tcb.transition(Event::Reset);
+                self.outcome.is_reset = true;
+            }
+            Stop::Refuse(reason, reset) => {
+                self.counters.drop(reason);
+                self.outcome.reset = reset;
+            }
+        }
+    }
+
+    // RFC 9293 3.10.7.3: SYN-SENT.
+    fn syn_sent(&mut self, pkt: RxPacket<'p>) -> Step {
+        // First and second: an ACK of something else is refused, an RST needs a good ACK.
+        let is_acceptable = |ack: SeqNum| ack.after(self.tcb.iss) && !ack.after(self.tcb.snd.max);
+        let has_good_ack = self.seg.ack.is_some_and(is_acceptable);
+        if self.seg.ack.is_some() && !has_good_ack {
+            return Err(Stop::Refuse(DropReason::TcpBadAck, reset_for(&self.seg)));
+        }
+        if self.seg.ctl.has(Ctl::RST) {
+            let refused = if has_good_ack {
+                Stop::Reset
+            } else {
+                Stop::Drop(DropReason::TcpNoAck)
+            };
+            return Err(refused);
+        }
+        // Fourth.
+        if !self.seg.ctl.has(Ctl::SYN) {
+            return Err(Stop::Drop(DropReason::TcpNoAck));
+        }
+        self.take_syn();
+        match self.seg.ack {
+            Some(ack) => {
+                self.acked(ack);
+                self.update_window(ack);
+                self.tcb.transition(Event::SynAckArrives);
+                self.established();
+                self.tcb.is_ack_due = true;
+                self.seventh_text(pkt);
+                self.eighth_fin();
+            }
+            // Simultaneous open: our SYN goes out again, with an ACK.
+            None => {
+                self.tcb.transition(Event::SynArrives);
+                self.tcb.is_ack_due = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// What their SYN says.
+    fn take_syn(&mut self) {
+        let tcb = &mut *self.tcb;
+        tcb.irs = self.seg.seq;
+        tcb.rcv.nxt = self.seg.seq + 1;
+        tcb.rcv.adv = tcb.rcv.nxt;
+        tcb.rcv.adv += tcb.rcv.window(self.pool);
+        tcb.snd.smss = super::smss(self.options.mss, tcb.rcv.rmss);
+        tcb.cc = C::new(tcb.snd.smss);
+        match self.options.wscale {
+            Some(wscale) => tcb.snd.wscale = wscale,
+            None => tcb.rcv.wscale = WndScale::ZERO,
+        }
+        // The text of a SYN begins behind it.
+        self.seg.seq += 1;
+        self.seg.ctl = self.seg.ctl.without(Ctl::SYN);
+    }
+
+    // RFC 9293 3.10.7.4: all other states.
+    fn otherwise(&mut self, pkt: RxPacket<'p>) -> Step {
+        self.first_sequence_number()?;
+        self.second_rst()?;
+        // Third, security: no compartments here.
+        self.fourth_syn()?;
+        self.fifth_ack()?;
+        // Sixth, URG: the pointer is not followed; urgent data stays in the stream.
+        self.seventh_text(pkt);
+        self.eighth_fin();
+        Ok(())
+    }
+
+    // RFC 9293 3.10.7.4, first: check the sequence number.
+    #[inline]
+    fn first_sequence_number(&mut self) -> Step {
+        let (seq, len, rcv) = (self.seg.seq, self.seg.len(), &self.tcb.rcv);
+        let wnd = rcv.wnd();
+        let in_window = |at: SeqNum| !at.before(rcv.nxt) && at.before(rcv.nxt + wnd);
+        let is_acceptable = match (len, wnd) {
+            // At a closed window, valid ACKs and RSTs are still taken; text is not.
+            (_, 0) => seq == rcv.nxt,
+            (0, _) => in_window(seq),
+            _ => in_window(seq) || in_window(seq + (len - 1)),
+        };
+        if is_acceptable {
+            return Ok(());
+        }
+        if self.seg.ctl.has(Ctl::RST) {
+            return Err(Stop::Drop(DropReason::TcpOutOfWindow));
+        }
+        Err(Stop::Ack(DropReason::TcpOutOfWindow))
+    }
+
+    // RFC 9293 3.10.7.4, second: check the RST bit (with RFC 5961 3.2).
+    #[inline]
+    fn second_rst(&mut self) -> Step {
+        if !self.seg.ctl.has(Ctl::RST) {
+            return Ok(());
+        }
+        // RFC 1337 3: an RST does not end TIME-WAIT.
+        if self.tcb.state() == State::TimeWait {
+            return Err(Stop::Drop(DropReason::TcpOutOfWindow));
+        }
+        if self.seg.seq == self.tcb.rcv.nxt {
+            return Err(Stop::Reset);
+        }
+        Err(Stop::Challenge(DropReason::TcpChallengedRst))
+    }
+
+    // RFC 9293 3.10.7.4, fourth: check the SYN bit (with RFC 5961 4.2).
+    #[inline]
+    fn fourth_syn(&mut self) -> Step {
+        if !self.seg.ctl.has(Ctl::SYN) {
+            return Ok(());
+        }
+        Err(Stop::Challenge(DropReason::TcpChallengedSyn))
+    }
+}
