@@ -45,6 +45,9 @@ pub const MSS_MIN: u16 = 64;
 /// Initial retransmission timeout (RFC 6298 2.1).
 pub const RTO_INITIAL: Duration = Duration::from_secs(1);
 
+/// Retransmission timeout of the first data after a SYN that had to be sent again (RFC 6298 5.7).
+pub const RTO_AFTER_SYN: Duration = Duration::from_secs(3);
+
 /// Least retransmission timeout. RFC 6298 2.4 says one second; every large stack has used 200 ms
 /// for decades, well above the delayed acknowledgment of any peer.
 pub const RTO_MIN: Duration = Duration::from_millis(200);

@@ -75,6 +75,10 @@ drop_reasons! {
     TcpNotUnicast = "tcp_not_unicast",
     /// Neither a connection nor a listener: answered with RST unless it is one.
     TcpNoConnection = "tcp_no_connection",
+    /// No timestamps, though both sides have agreed on them (RFC 7323 3.2).
+    TcpNoTimestamps = "tcp_no_timestamps",
+    /// Older timestamps than were seen already (RFC 7323 5.3).
+    TcpOldTimestamps = "tcp_old_timestamps",
     /// Outside the window (RFC 9293 3.10.7.4, first).
     TcpOutOfWindow = "tcp_out_of_window",
     /// An RST whose sequence number is in the window but not the next (RFC 5961 3).

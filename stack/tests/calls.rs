@@ -6,8 +6,8 @@ use simoom::iface::Setup;
 use simoom::tcp::calls::{CallError, Calls};
 use simoom::tcp::cc::Reno;
 use simoom::tcp::{
-    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, ListenerId, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, ListenerId, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, DropReason, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -50,6 +50,7 @@ impl Host {
             caps,
             mac,
             storage,
+            tcp: Settings::default(),
             seed,
             now,
         });

@@ -13,7 +13,7 @@ use core::net::Ipv4Addr;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{
-    App, BodyNode, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry, TimerNode,
+    App, BodyNode, ConnSlot, DemuxEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Addr, Cidr, Instant};
 use simoom_ring::{FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
@@ -184,6 +184,7 @@ impl<A: App + 'static> Net<A> {
             caps: port.caps(),
             mac: port.mac(),
             storage,
+            tcp: Settings::default(),
             seed: u64::from_le_bytes(seed),
             now,
         });

@@ -20,7 +20,7 @@ use crate::ip::proto;
 use crate::net::Net;
 use crate::random::Random;
 use crate::tcp::{
-    App, Conn, ConnId, ConnectError, Cx, Levels, ListenError, ListenerId, Storage, Tcp,
+    App, Conn, ConnId, ConnectError, Cx, Levels, ListenError, ListenerId, Settings, Storage, Tcp,
 };
 use crate::time::Instant;
 use crate::udp::{BindError, Udp, UdpOut};
@@ -46,6 +46,8 @@ pub struct Setup<'p, A: App> {
     pub mac: MacAddr,
     /// TCP's memory.
     pub storage: Storage<'p, A>,
+    /// What TCP offers and does.
+    pub tcp: Settings,
     /// 64 bits of good entropy: ports, sequence numbers and hashes must not be guessed.
     pub seed: u64,
     /// Now.
@@ -71,6 +73,7 @@ impl<'p, A: App> Stack<'p, A> {
             caps,
             mac,
             storage,
+            tcp,
             seed,
             now,
         } = setup;
@@ -81,7 +84,7 @@ impl<'p, A: App> Stack<'p, A> {
             net,
             udp: Udp::new(),
             dhcp,
-            tcp: Tcp::new(storage, random, now),
+            tcp: Tcp::new(storage, tcp, random, now),
         }
     }
 

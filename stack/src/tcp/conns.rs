@@ -17,7 +17,7 @@ use crate::addr::FourTuple;
 use crate::config::{FIN_WAIT_2_MAX, HEADS_RESERVED};
 use crate::net::Net;
 use crate::time::Instant;
-use crate::wire::tcp::{Ctl, Repr, Segment, SynOptions};
+use crate::wire::tcp::{Ctl, Options, Repr, Segment};
 
 impl<'p, A: App> Tcp<'p, A> {
     /// A segment for connection `idx`.
@@ -27,7 +27,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
         seg: Segment,
-        options: SynOptions,
+        options: &Options,
         pkt: RxPacket<'p>,
     ) {
         let Some(tcb) = self.conns.tcb(idx) else {
@@ -245,6 +245,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let old = Old {
             snd_nxt: tcb.snd.nxt,
             rcv_nxt: tcb.rcv.nxt,
+            ts_recent: tcb.ts.recent(),
         };
         let tuple = tcb.tuple;
         self.end(cx, idx, Closed::Finished);
@@ -333,7 +334,7 @@ pub(super) fn send_reset<'p>(
         ack: reset.ack,
         ctl: Ctl::RST,
         wnd: super::seqnum::WireWnd(0),
-        options: SynOptions::default(),
+        options: Options::default(),
     };
     output::send_bare(net, tx, now, tuple, &repr);
 }

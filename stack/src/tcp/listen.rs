@@ -9,8 +9,9 @@ use managed::ManagedSlice;
 use crate::addr::{Addr, FourTuple};
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+use crate::tcp::ts::Ts;
 use crate::time::{Duration, Instant};
-use crate::wire::tcp::{Ctl, Repr, SynOptions};
+use crate::wire::tcp::{Ctl, Options, Repr};
 
 /// Why a port cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub struct SynEntry {
     pub(crate) rmss: u16,
     /// Their window scale, if they offered one: then ours is in the SYN-ACK.
     pub(crate) wscale: Option<WndScale>,
+    pub(crate) is_sack_permitted: bool,
+    pub(crate) ts: Ts,
     pub(crate) retransmits: u8,
     pub(crate) listener: u8,
     /// When the last SYN-ACK went out: the first round-trip time, unless it was sent twice.
@@ -135,6 +138,8 @@ impl Default for SynEntry {
             smss: 0,
             rmss: 0,
             wscale: None,
+            is_sack_permitted: false,
+            ts: Ts::OFF,
             retransmits: 0,
             listener: u8::MAX,
             sent_at: Instant::NEVER,
@@ -146,7 +151,7 @@ impl Default for SynEntry {
 
 impl SynEntry {
     /// The SYN-ACK.
-    pub(crate) fn syn_ack(&self, wnd: WndSize) -> Repr {
+    pub(crate) fn syn_ack(&mut self, wnd: WndSize, now: Instant) -> Repr {
         Repr {
             src_port: self.tuple.local.port,
             dst_port: self.tuple.remote.port,
@@ -154,10 +159,13 @@ impl SynEntry {
             ack: Some(self.irs + 1),
             ctl: Ctl::SYN,
             wnd: wnd.to_wire(WndScale::ZERO),
-            options: SynOptions {
+            options: Options {
                 mss: Some(self.rmss),
                 // An answer to their offer only (RFC 7323 2.2).
                 wscale: self.wscale.map(|_| WndScale::ZERO),
+                sack_permitted: self.is_sack_permitted,
+                timestamps: self.ts.to_send(self.irs + 1, now),
+                ..Options::default()
             },
         }
     }

@@ -26,12 +26,14 @@ mod output;
 mod rcv;
 mod rtt;
 pub mod seqnum;
+mod settings;
 mod slots;
 mod snd;
 mod state;
 mod tcb;
 mod time_wait;
 mod timers;
+mod ts;
 mod wheel;
 
 #[cfg(test)]
@@ -42,10 +44,13 @@ pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
 pub use listen::{ListenError, ListenerId, SynEntry};
 pub use opening::ConnectError;
+pub use settings::Settings;
 pub use slots::ConnSlot;
 pub use state::{Event, State};
 pub use time_wait::TimeWaitEntry;
 pub use wheel::TimerNode;
+
+use core::hash::Hasher;
 
 use managed::ManagedSlice;
 use simoom_ring::{RxChecksum, RxPacket, TxRing};
@@ -59,7 +64,7 @@ use crate::net::Net;
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
-use crate::wire::tcp::{HEADER_LEN, Segment, SynOptions};
+use crate::wire::tcp::{HEADER_LEN, Options, Segment};
 
 use self::bodies::Bodies;
 use self::demux::{Demux, Found};
@@ -111,6 +116,7 @@ pub struct Tcp<'p, A: App> {
     demux: Demux<'p>,
     isn_key: SipHasher24,
     random: Random,
+    settings: Settings,
 }
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -118,7 +124,12 @@ impl<'p, A: App> Tcp<'p, A> {
     ///
     /// # Panics
     /// When there are fewer timers than connections and half-open connections together.
-    pub(crate) fn new(storage: Storage<'p, A>, mut random: Random, now: Instant) -> Self {
+    pub(crate) fn new(
+        storage: Storage<'p, A>,
+        settings: Settings,
+        mut random: Random,
+        now: Instant,
+    ) -> Self {
         let Storage {
             conns,
             syns,
@@ -146,6 +157,7 @@ impl<'p, A: App> Tcp<'p, A> {
             demux: Demux::new(demux, key),
             isn_key,
             random,
+            settings,
         }
     }
 
@@ -174,12 +186,12 @@ impl<'p, A: App> Tcp<'p, A> {
         let tuple = FourTuple { local, remote };
         let hash = self.demux.hash(&tuple);
         match self.find(hash, &tuple) {
-            Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, options, pkt),
-            Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, options, pkt),
+            Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, &options, pkt),
+            Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, &options, pkt),
             Some(Found::TimeWait(idx)) => {
-                self.arrives_late(cx, idx, hash, &tuple, seg, options);
+                self.arrives_late(cx, idx, hash, &tuple, seg, &options);
             }
-            None => self.arrives_unknown(cx, hash, &tuple, seg, options),
+            None => self.arrives_unknown(cx, hash, &tuple, seg, &options),
         }
     }
 
@@ -251,16 +263,26 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// The initial sequence number of RFC 6528: a clock of 4 µs, and a secret function of who.
     fn iss(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
-        use core::hash::Hasher;
+        let mut hasher = self.hasher_of_addrs(tuple);
+        hasher.write_u16(tuple.local.port);
+        hasher.write_u16(tuple.remote.port);
+        SeqNum((now.as_micros() / 4).wrapping_add(hasher.finish()) as u32)
+    }
+
+    /// What our timestamps begin at, between two addresses (RFC 7323 5.4).
+    fn ts_offset(&self, tuple: &FourTuple) -> u32 {
+        // Half of a hash is as secret as the whole.
+        self.hasher_of_addrs(tuple).finish() as u32
+    }
+
+    fn hasher_of_addrs(&self, tuple: &FourTuple) -> SipHasher24 {
         let mut hasher = self.isn_key;
         for addr in [tuple.local.addr, tuple.remote.addr] {
             let (high, low) = addr.words();
             hasher.write_u64(high);
             hasher.write_u64(low);
         }
-        hasher.write_u16(tuple.local.port);
-        hasher.write_u16(tuple.remote.port);
-        SeqNum((now.as_micros() / 4).wrapping_add(hasher.finish()) as u32)
+        hasher
     }
 
     /// Connections, half-open connections and connections in TIME-WAIT now.
@@ -290,7 +312,7 @@ pub struct Levels {
 
 /// Checks a segment: addresses, lengths, checksum.
 #[inline]
-fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, SynOptions), DropReason> {
+fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, Options), DropReason> {
     if ip.is_broadcast || !ip.src.is_unicast() {
         return Err(DropReason::TcpNotUnicast);
     }
@@ -305,8 +327,8 @@ fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, SynOptions), Dro
         }
     }
     let options = match bytes.get(HEADER_LEN..seg.header_len) {
-        Some(options) if !options.is_empty() => SynOptions::parse(options),
-        _ => SynOptions::default(),
+        Some(options) if !options.is_empty() => Options::parse(options),
+        _ => Options::default(),
     };
     Ok((seg, options))
 }

@@ -13,13 +13,14 @@ use super::seqnum::{SeqNum, WndScale, WndSize};
 use super::slots::NONE;
 use super::state::Event;
 use super::tcb::Tcb;
+use super::ts::{self, Ts};
 use super::{Cx, Tcp, rmss, smss};
 use crate::addr::{Addr, Endpoint, FourTuple};
 use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::time::Instant;
-use crate::wire::tcp::{Ctl, Repr, Segment, SynOptions};
+use crate::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
 
 /// Why a connection cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,11 @@ impl<'p, A: App> Tcp<'p, A> {
         let rmss = rmss(net);
         let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), rmss, rmss);
         tcb.transition(Event::ActiveOpen);
+        // What we offer; their answer decides.
+        tcb.is_sack_permitted = self.settings.sack;
+        if self.settings.timestamps {
+            tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
+        }
         let idx = self
             .conns
             .insert(tcb, Some(state))
@@ -113,7 +119,7 @@ impl<'p, A: App> Tcp<'p, A> {
         hash: u64,
         tuple: &FourTuple,
         seg: Segment,
-        options: SynOptions,
+        options: &Options,
     ) {
         // RFC 9293 3.10.7.2: LISTEN. First, RST; second, ACK; third, SYN.
         let is_syn = seg.ctl.has(Ctl::SYN) && !seg.ctl.has(Ctl::RST) && seg.ack.is_none();
@@ -140,7 +146,7 @@ impl<'p, A: App> Tcp<'p, A> {
         hash: u64,
         tuple: &FourTuple,
         seg: &Segment,
-        options: SynOptions,
+        options: &Options,
         listener: u8,
         iss: Option<SeqNum>,
     ) {
@@ -152,6 +158,12 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let rmss = rmss(cx.net);
         let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
+        let ts = match options.timestamps {
+            Some(theirs) if self.settings.timestamps => {
+                Ts::on(self.ts_offset(tuple), theirs.val, seg.seq + 1, cx.now)
+            }
+            _ => Ts::OFF,
+        };
         let entry = SynEntry {
             tuple: *tuple,
             iss,
@@ -159,6 +171,8 @@ impl<'p, A: App> Tcp<'p, A> {
             smss: smss(options.mss, rmss),
             rmss,
             wscale: options.wscale,
+            is_sack_permitted: options.sack_permitted && self.settings.sack,
+            ts,
             listener,
             ..SynEntry::default()
         };
@@ -183,7 +197,7 @@ impl<'p, A: App> Tcp<'p, A> {
         entry.sent_at = cx.now;
         entry.rexmt_at = cx.now + entry.rto();
         self.wheel.set(timer, entry.rexmt_at);
-        let repr = entry.syn_ack(first_window(cx.net, entry.rmss));
+        let repr = entry.syn_ack(first_window(cx.net, entry.rmss), cx.now);
         send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
 
@@ -229,7 +243,7 @@ impl<'p, A: App> Tcp<'p, A> {
         idx: u32,
         hash: u64,
         seg: Segment,
-        options: SynOptions,
+        options: &Options,
         pkt: RxPacket<'p>,
     ) {
         let Some(entry) = self.syns.get(idx) else {
@@ -239,6 +253,9 @@ impl<'p, A: App> Tcp<'p, A> {
         if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() && !seg.ctl.has(Ctl::RST) {
             if seg.seq == entry.irs {
                 // The SYN again: ours was lost, or is late.
+                if let (Some(theirs), Some(entry)) = (options.timestamps, self.syns.get_mut(idx)) {
+                    entry.ts.update(theirs, seg.seq, cx.now);
+                }
                 cx.net.counters.tcp_retransmits += 1;
                 return self.send_syn_ack(cx, idx);
             }
@@ -255,6 +272,16 @@ impl<'p, A: App> Tcp<'p, A> {
                 self.send_syn_ack(cx, idx);
             }
             return;
+        }
+        // RFC 7323 5.3, R1, and 3.2: timestamps, once they are agreed upon, are in all but RSTs.
+        if entry.ts.is_on() && !seg.ctl.has(Ctl::RST) {
+            let Some(timestamps) = options.timestamps else {
+                return cx.net.counters.drop(DropReason::TcpNoTimestamps);
+            };
+            if entry.ts.is_old(timestamps, cx.now) {
+                cx.net.counters.drop(DropReason::TcpOldTimestamps);
+                return self.send_syn_ack(cx, idx);
+            }
         }
         // Second: a passive open goes back to LISTEN.
         if seg.ctl.has(Ctl::RST) {
@@ -307,6 +334,9 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.snd.nxt = entry.iss + 1;
         tcb.snd.max = tcb.snd.nxt;
         tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);
+        tcb.is_sack_permitted = entry.is_sack_permitted;
+        tcb.set_ts(entry.ts);
+        tcb.retransmits = entry.retransmits;
         if entry.retransmits == 0 {
             tcb.timed_at = entry.sent_at;
             tcb.timed_seq = tcb.snd.nxt;
@@ -326,7 +356,7 @@ impl<'p, A: App> Tcp<'p, A> {
         hash: u64,
         tuple: &FourTuple,
         seg: Segment,
-        options: SynOptions,
+        options: &Options,
     ) {
         let Some(old) = self.time_waits.get(idx) else {
             return;
@@ -335,8 +365,9 @@ impl<'p, A: App> Tcp<'p, A> {
             return cx.net.counters.drop(DropReason::TcpOutOfWindow);
         }
         let is_syn = seg.ctl.has(Ctl::SYN) && seg.ack.is_none();
+        let ts_val = options.timestamps.map(|theirs| theirs.val);
         if is_syn
-            && seg.seq.after(old.rcv_nxt)
+            && old.is_behind(seg.seq, ts_val.filter(|_| self.settings.timestamps))
             && let Some(listener) = self.listeners.find(tuple.local.port)
         {
             // A new incarnation, clearly behind the old one in both directions (RFC 9293 3.6.1).
@@ -348,6 +379,10 @@ impl<'p, A: App> Tcp<'p, A> {
             self.time_waits.restart(idx, cx.now);
         }
         cx.net.counters.drop(DropReason::TcpOutOfWindow);
+        let timestamps = old.ts_recent.map(|ecr| Timestamps {
+            val: ts::val(self.ts_offset(tuple), cx.now),
+            ecr,
+        });
         let repr = Repr {
             src_port: tuple.local.port,
             dst_port: tuple.remote.port,
@@ -355,7 +390,10 @@ impl<'p, A: App> Tcp<'p, A> {
             ack: Some(old.rcv_nxt),
             ctl: Ctl::default(),
             wnd: WndSize(0).to_wire(WndScale::ZERO),
-            options: SynOptions::default(),
+            options: Options {
+                timestamps,
+                ..Options::default()
+            },
         };
         send_bare(cx.net, cx.tx, cx.now, tuple, &repr);
     }

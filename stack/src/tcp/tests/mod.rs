@@ -6,3 +6,4 @@ mod opening;
 mod peer;
 mod receiving;
 mod sending;
+mod timestamps;

@@ -18,8 +18,8 @@ use crate::ip::proto;
 use crate::tcp::cc::Reno;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use crate::testing::{
     OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
@@ -28,7 +28,7 @@ use crate::testing::{
 use crate::time::{Duration, Instant};
 use crate::wire::arp::Op;
 use crate::wire::checksum::Sum;
-use crate::wire::tcp::{Ctl, Segment, SynOptions};
+use crate::wire::tcp::{Ctl, Options, Segment};
 use crate::{Counters, DropReason};
 
 /// The stream of bytes that both sides send.
@@ -158,11 +158,23 @@ pub(super) struct Peer {
     /// What sequence numbers are relative to.
     pub(super) peer_iss: SeqNum,
     pub(super) our_iss: SeqNum,
+    /// What our timestamps are relative to.
+    pub(super) our_ts: u32,
 }
 
 impl Peer {
-    /// A stack that listens on port 80 with a backlog of 2, and takes all that comes.
+    /// A stack that listens on port 80 with a backlog of 2, takes all that comes, and offers no
+    /// options but those that every TCP has.
     pub(super) fn new(sizes: Sizes) -> Self {
+        let plain = Settings {
+            sack: false,
+            timestamps: false,
+        };
+        Self::with(sizes, plain)
+    }
+
+    /// A stack as of `new`, with these settings.
+    pub(super) fn with(sizes: Sizes, settings: Settings) -> Self {
         fn slice<T: Default>(len: usize) -> Vec<T> {
             (0..len).map(|_| T::default()).collect()
         }
@@ -186,6 +198,7 @@ impl Peer {
             caps,
             mac: OUR_MAC,
             storage,
+            tcp: settings,
             seed: 1,
             now,
         });
@@ -210,6 +223,7 @@ impl Peer {
             our_port: 80,
             peer_iss: SeqNum(u32::MAX - 1_000),
             our_iss: SeqNum(0),
+            our_ts: 0,
         };
         peer.meet();
         peer
@@ -340,7 +354,7 @@ impl Peer {
     /// The bytes of a segment, its checksum zero.
     pub(super) fn segment(&self, text: &str) -> Vec<u8> {
         let (text, options) = match text.split_once(" <") {
-            Some((text, options)) => (text, option_bytes(options.trim_end_matches('>'))),
+            Some((text, options)) => (text, self.option_bytes(options.trim_end_matches('>'))),
             None => (text, Vec::new()),
         };
         let words: Vec<&str> = text.split(' ').collect();
@@ -413,6 +427,8 @@ impl Peer {
         let segment = Segment::parse(&bytes[34..], bytes.len() - 34).expect("a segment");
         self.our_iss = segment.seq;
         self.our_port = segment.src_port;
+        let options = Options::parse(&bytes[54..34 + segment.header_len]);
+        self.our_ts = options.timestamps.map_or(0, |ts| ts.val);
     }
 
     /// A segment of ours in text, after its checksum and its payload have been checked.
@@ -450,12 +466,9 @@ impl Peer {
         }
         let WireWnd(wnd) = segment.wnd;
         write!(text, " win {wnd}").unwrap();
-        let SynOptions { mss, wscale } = SynOptions::parse(&bytes[20..segment.header_len]);
-        let mss = mss.map(|mss| std::format!("mss {mss}"));
-        let wscale = wscale.map(|wscale| std::format!("nop,wscale {}", wscale.get()));
-        let options: Vec<String> = mss.into_iter().chain(wscale).collect();
+        let options = self.option_text(&bytes[20..segment.header_len]);
         if !options.is_empty() {
-            write!(text, " <{}>", options.join(",")).unwrap();
+            write!(text, " <{options}>").unwrap();
         }
         text
     }
@@ -498,18 +511,76 @@ pub(super) fn fill_checksum(bytes: &mut [u8], src: [u8; 4], dst: [u8; 4]) {
     bytes[16..18].copy_from_slice(&sum.finish().to_be_bytes());
 }
 
-fn option_bytes(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for option in text.split(',') {
-        match option.split_once(' ') {
-            None if option == "nop" => bytes.push(1),
-            Some(("mss", mss)) => {
-                bytes.extend([2, 4]);
-                bytes.extend(mss.parse::<u16>().expect("an MSS").to_be_bytes());
+/// The options, byte by byte: their order and padding is part of what is expected.
+impl Peer {
+    fn option_bytes(&self, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for option in text.split(',') {
+            let words: Vec<&str> = option.split(' ').collect();
+            let number = |at: usize| words[at].parse::<u32>().expect("a number");
+            match words[0] {
+                "nop" => bytes.push(1),
+                "mss" => {
+                    bytes.extend([2, 4]);
+                    bytes.extend((number(1) as u16).to_be_bytes());
+                }
+                "wscale" => bytes.extend([3, 3, number(1) as u8]),
+                "sackOK" => bytes.extend([4, 2]),
+                "TS" => {
+                    bytes.extend([8, 10]);
+                    bytes.extend(number(2).to_be_bytes());
+                    let ecr = number(4);
+                    let ecr = if ecr == 0 {
+                        0
+                    } else {
+                        self.our_ts.wrapping_add(ecr - 1)
+                    };
+                    bytes.extend(ecr.to_be_bytes());
+                }
+                "sack" => {
+                    bytes.extend([5, (words.len() * 8 - 6) as u8]);
+                    for block in &words[1..] {
+                        for edge in block.split(':') {
+                            let edge = edge.parse::<u32>().expect("a number");
+                            bytes.extend((self.our_iss + edge).0.to_be_bytes());
+                        }
+                    }
+                }
+                other => panic!("what is {other}?"),
             }
-            Some(("wscale", shift)) => bytes.extend([3, 3, shift.parse().expect("a shift")]),
-            _ => panic!("what is {option}?"),
         }
+        bytes
     }
-    bytes
+
+    fn option_text(&self, mut bytes: &[u8]) -> String {
+        let mut texts: Vec<String> = Vec::new();
+        while let Some((&kind, rest)) = bytes.split_first() {
+            if kind == 1 {
+                texts.push("nop".to_string());
+                bytes = rest;
+                continue;
+            }
+            let (option, rest) = bytes.split_at(rest[0].into());
+            let number = |at: usize| u32::from_be_bytes(option[at..at + 4].try_into().unwrap());
+            texts.push(match kind {
+                2 => std::format!("mss {}", u16::from_be_bytes([option[2], option[3]])),
+                3 => std::format!("wscale {}", option[2]),
+                4 => "sackOK".to_string(),
+                5 => {
+                    let relative = |at| number(at).wrapping_sub(self.peer_iss.0);
+                    let blocks = (2..option.len()).step_by(8);
+                    let block = |at| std::format!(" {}:{}", relative(at), relative(at + 4));
+                    "sack".to_string() + &blocks.map(block).collect::<String>()
+                }
+                8 => {
+                    // Ours count from 1 in the first segment, so that 0 is no echo.
+                    let val = number(2).wrapping_sub(self.our_ts).wrapping_add(1);
+                    std::format!("TS val {val} ecr {}", number(6))
+                }
+                other => panic!("what is option {other}?"),
+            });
+            bytes = rest;
+        }
+        texts.join(",")
+    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tcp::seqnum::WndScale;
 use std::vec;
 use std::vec::Vec;
 
@@ -10,7 +11,7 @@ fn repr() -> Repr {
         ack: Some(SeqNum(0xfffe_fdfc)),
         ctl: Ctl::PSH,
         wnd: WireWnd(0x1234),
-        options: SynOptions::default(),
+        options: Options::default(),
     }
 }
 
@@ -33,9 +34,10 @@ fn what_is_emitted_parses_back() {
 
 #[test]
 fn a_syn_has_its_options_in_linux_order() {
-    let options = SynOptions {
+    let options = Options {
         mss: Some(1460),
         wscale: Some(WndScale::from_wire(7)),
+        ..Options::default()
     };
     let syn = Repr {
         ctl: Ctl::SYN,
@@ -45,7 +47,7 @@ fn a_syn_has_its_options_in_linux_order() {
     };
     let bytes = emitted(&syn);
     assert_eq!(&bytes[20..], [2, 4, 0x05, 0xb4, 1, 3, 3, 7]);
-    assert_eq!(SynOptions::parse(&bytes[20..]), options);
+    assert_eq!(Options::parse(&bytes[20..]), options);
     let segment = Segment::parse(&bytes, bytes.len()).unwrap();
     assert_eq!(
         (segment.ack, segment.len(), segment.header_len),
@@ -69,21 +71,98 @@ fn a_header_that_contradicts_itself_is_refused() {
 
 #[test]
 fn malformed_options_end_the_list_and_unknown_ones_do_not() {
-    let mss = SynOptions {
+    let mss = Options {
         mss: Some(1000),
-        wscale: None,
+        ..Options::default()
     };
-    let cases: [(&[u8], SynOptions); 8] = [
-        (&[], SynOptions::default()),
+    let cases: [(&[u8], Options); 8] = [
+        (&[], Options::default()),
         (&[1, 1, 2, 4, 3, 232], mss),
         (&[254, 3, 9, 2, 4, 3, 232], mss),
         (&[2, 4, 3, 232, 9, 0, 3, 3, 7], mss),
         (&[2, 4, 3, 232, 9, 1, 3, 3, 7], mss),
         (&[2, 4, 3, 232, 3, 200, 7], mss),
         (&[2, 4, 3, 232, 0, 3, 3, 7], mss),
-        (&[2, 3, 9, 3, 2, 2], SynOptions::default()),
+        (&[2, 3, 9, 3, 2, 2], Options::default()),
     ];
     for (bytes, expected) in cases {
-        assert_eq!(SynOptions::parse(bytes), expected, "{bytes:?}");
+        assert_eq!(Options::parse(bytes), expected, "{bytes:?}");
     }
+}
+
+fn block(left: u32, right: u32) -> SackBlock {
+    SackBlock {
+        left: SeqNum(left),
+        right: SeqNum(right),
+    }
+}
+
+/// Each combination of options is written as Linux writes it, and reads back as it was.
+#[test]
+fn options_are_in_linux_order_and_parse_back() {
+    let timestamps = Some(Timestamps { val: 7, ecr: 9 });
+    let ts_bytes = [0, 0, 0, 7, 0, 0, 0, 9];
+    let syn = Options {
+        mss: Some(1_460),
+        wscale: Some(WndScale::from_wire(7)),
+        sack_permitted: true,
+        timestamps,
+        ..Options::default()
+    };
+    let mut sack = SackBlocks::NONE;
+    assert!(sack.push(block(1, 2)) && sack.push(block(3, 4)));
+    let cases: [(Options, Vec<u8>); 5] = [
+        (
+            syn,
+            [&[2, 4, 5, 180, 4, 2, 8, 10][..], &ts_bytes, &[1, 3, 3, 7]].concat(),
+        ),
+        (
+            Options {
+                timestamps: None,
+                ..syn
+            },
+            vec![2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 7],
+        ),
+        (
+            Options {
+                timestamps,
+                ..Options::default()
+            },
+            [&[1, 1, 8, 10][..], &ts_bytes].concat(),
+        ),
+        (
+            Options {
+                timestamps,
+                sack,
+                ..Options::default()
+            },
+            [
+                &[1, 1, 8, 10][..],
+                &ts_bytes,
+                &[1, 1, 5, 18],
+                &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4],
+            ]
+            .concat(),
+        ),
+        (Options::default(), vec![]),
+    ];
+    for (options, expected) in cases {
+        let bytes = emitted(&Repr { options, ..repr() });
+        assert_eq!(bytes[20..], expected);
+        assert_eq!(Options::parse(&bytes[20..]), options);
+    }
+}
+
+#[test]
+fn sack_blocks_are_left_out_until_all_fits() {
+    let mut options = Options::default();
+    for n in 0..4 {
+        assert!(options.sack.push(block(10 * n, 10 * n + 5)));
+    }
+    assert!(!options.sack.push(block(90, 95)));
+    options.fit();
+    assert_eq!((options.sack.as_slice().len(), options.len()), (4, 36));
+    options.timestamps = Some(Timestamps { val: 0, ecr: 0 });
+    options.fit();
+    assert_eq!((options.sack.as_slice().len(), options.len()), (3, 40));
 }

@@ -1,0 +1,19 @@
+//! What TCP offers and does, as the embedder wants it.
+
+/// Choices for all connections of a stack. The default is what a server on the open Internet wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Offer and take selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Offer and take timestamps (RFC 7323 3).
+    pub timestamps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sack: true,
+            timestamps: true,
+        }
+    }
+}
