@@ -164,7 +164,7 @@ impl SynEntry {
                 // An answer to their offer only (RFC 7323 2.2).
                 wscale: self.wscale.map(|_| WndScale::ZERO),
                 sack_permitted: self.is_sack_permitted,
-                timestamps: self.ts.to_send(self.irs + 1, now),
+                timestamps: self.ts.stamp(self.irs + 1, now),
                 ..Options::default()
             },
         }

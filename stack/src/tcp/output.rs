@@ -188,7 +188,7 @@ fn advertise<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>, syn: bool) -> WireWnd {
 }
 
 fn options<C>(tcb: &mut Tcb<'_, C>, syn: bool, now: Instant) -> Options {
-    let timestamps = tcb.ts.to_send(tcb.rcv.nxt, now);
+    let timestamps = tcb.ts.stamp(tcb.rcv.nxt, now);
     if !syn {
         return Options {
             timestamps,

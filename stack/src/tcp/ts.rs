@@ -60,7 +60,7 @@ impl Ts {
 
     /// What goes into a segment's header now; `rcv_nxt` is what the segment acknowledges.
     #[inline]
-    pub(crate) fn to_send(&mut self, rcv_nxt: SeqNum, now: Instant) -> Option<Timestamps> {
+    pub(crate) fn stamp(&mut self, rcv_nxt: SeqNum, now: Instant) -> Option<Timestamps> {
         self.last_ack_sent = rcv_nxt;
         self.is_on.then_some(Timestamps {
             val: val(self.offset, now),
@@ -141,11 +141,11 @@ mod tests {
     fn only_what_begins_at_the_last_ack_or_before_counts() {
         let mut ts = Ts::on(0, 5, NXT, at(0));
         ts.update(seg(9, 0), NXT + 1, at(1));
-        assert_eq!(ts.to_send(NXT, at(2)), Some(seg(2, 5)));
+        assert_eq!(ts.stamp(NXT, at(2)), Some(seg(2, 5)));
         ts.update(seg(9, 0), NXT, at(1));
-        assert_eq!(ts.to_send(NXT, at(2)), Some(seg(2, 9)));
+        assert_eq!(ts.stamp(NXT, at(2)), Some(seg(2, 9)));
         ts.update(seg(8, 0), NXT, at(1));
-        assert_eq!(ts.to_send(NXT, at(2)), Some(seg(2, 9)));
+        assert_eq!(ts.stamp(NXT, at(2)), Some(seg(2, 9)));
     }
 
     #[test]
