@@ -1,7 +1,7 @@
 //! TCP (RFC 9293).
 //!
 //! ```text
-//!   Tcp::input ─ demux ─┬─ conns.rs   Arrival::segment_arrives (input.rs) ─ App ─ output.rs
+//!   Tcp::input ─ demux ─┬─ conns.rs   Arrival::segment_arrives (input/) ─ App ─ output.rs
 //!                       ├─ opening.rs  SYN queue (listen.rs): the third step of a handshake
 //!                       ├─ opening.rs  listener: the first step
 //!                       └─ time_wait.rs
@@ -10,9 +10,12 @@
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference
-//! - `rtt.rs`, [`cc`]: timeouts and congestion control
+//! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
+//! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
 //! - [`App`] and [`calls`]: the application's two ways in
 
+mod accept;
+mod active;
 mod app;
 mod bodies;
 pub mod calls;
@@ -39,11 +42,11 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use active::ConnectError;
 pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
 pub use listen::{ListenError, ListenerId, SynEntry};
-pub use opening::ConnectError;
 pub use settings::Settings;
 pub use slots::ConnSlot;
 pub use state::{Event, State};

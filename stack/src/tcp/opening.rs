@@ -1,51 +1,24 @@
-//! How connections begin: listeners and their queues, active opens, and what late segments of old
-//! connections get.
+//! How connections to us begin: listeners, the SYN queue, and what late segments of old connections
+//! get.
 
 use simoom_ring::{RxPacket, TxRing};
 
-use super::app::{App, ConnId};
+use super::app::App;
 use super::conns::send_reset;
 use super::demux::Found;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::output::send_bare;
 use super::seqnum::{SeqNum, WndScale, WndSize};
-use super::slots::NONE;
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
 use super::{Cx, Tcp, rmss, smss};
-use crate::addr::{Addr, Endpoint, FourTuple};
+use crate::addr::FourTuple;
 use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
-use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-
-/// Why a connection cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// Not the address of one host, or port 0.
-    BadRemote,
-    /// There is no address to connect from yet.
-    NoAddress,
-    /// All ports towards this endpoint are taken.
-    NoPort,
-    /// The connection table is full.
-    Full,
-}
-
-impl core::fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::BadRemote => "not an endpoint that can be connected to",
-            Self::NoAddress => "no address yet",
-            Self::NoPort => "no free port",
-            Self::Full => "too many connections",
-        })
-    }
-}
 
 impl<'p, A: App> Tcp<'p, A> {
     /// Passive OPEN: accepts connections to `port` on any of our addresses. `backlog` bounds the
@@ -57,58 +30,6 @@ impl<'p, A: App> Tcp<'p, A> {
     /// No more connections on this port.
     pub(crate) fn unlisten(&mut self, id: ListenerId) {
         self.listeners.close(id);
-    }
-
-    /// Active OPEN. The SYN goes out at the next poll.
-    pub(crate) fn connect(
-        &mut self,
-        net: &Net<'p>,
-        now: Instant,
-        remote: Endpoint,
-        state: A::Conn,
-    ) -> Result<ConnId, ConnectError> {
-        if !remote.addr.is_unicast() || remote.port == 0 {
-            return Err(ConnectError::BadRemote);
-        }
-        let addr = net.addr().ok_or(ConnectError::NoAddress)?;
-        if !self.conns.has_free() {
-            return Err(ConnectError::Full);
-        }
-        let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
-        let rmss = rmss(net);
-        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), rmss, rmss);
-        tcb.transition(Event::ActiveOpen);
-        // What we offer; their answer decides.
-        tcb.is_sack_permitted = self.settings.sack;
-        if self.settings.timestamps {
-            tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
-        }
-        let idx = self
-            .conns
-            .insert(tcb, Some(state))
-            .ok_or(ConnectError::Full)?;
-        if !self.demux.insert(self.demux.hash(&tuple), Found::Conn(idx)) {
-            self.conns.remove(idx);
-            return Err(ConnectError::Full);
-        }
-        self.conns.push_ready(idx);
-        Ok(self.conns.id(idx))
-    }
-
-    /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1).
-    fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<FourTuple> {
-        let first = self.random.below(PORTS_CNT.into()) as u16;
-        // A bounded search: almost every try succeeds unless almost every port is taken.
-        (0..PORT_TRIES_MAX).find_map(|n| {
-            let port = PORTS_FIRST + first.wrapping_add(n) % PORTS_CNT;
-            let tuple = FourTuple {
-                local: Endpoint { addr, port },
-                remote,
-            };
-            self.find(self.demux.hash(&tuple), &tuple)
-                .is_none()
-                .then_some(tuple)
-        })
     }
 
     /// A segment for no connection: to a listener if it is a SYN, else it is refused.
@@ -397,79 +318,6 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         send_bare(cx.net, cx.tx, cx.now, tuple, &repr);
     }
-
-    /// Puts an established connection into its listener's accept queue.
-    pub(super) fn push_accept(&mut self, idx: u32) {
-        let Some(tcb) = self.conns.tcb(idx) else {
-            return;
-        };
-        let Some(place) = self.listeners.get_mut(tcb.listener) else {
-            return;
-        };
-        let last = place.accept_last;
-        place.accept_last = idx;
-        place.accept_cnt += 1;
-        if last == NONE {
-            place.accept_first = idx;
-        } else {
-            self.conns.set_next(last, idx);
-        }
-        self.conns.set_next(idx, NONE);
-    }
-
-    /// Takes the connection that has waited longest out of a listener's accept queue.
-    fn pop_accept(&mut self, listener: ListenerId) -> Option<ConnId> {
-        let first = self.listeners.get_mut(listener.0)?.accept_first;
-        if first == NONE {
-            return None;
-        }
-        self.unlink_accept(listener.0, first);
-        Some(self.conns.id(first))
-    }
-
-    /// Takes a connection out of a listener's accept queue, with the application's state for it.
-    pub(crate) fn accept(&mut self, listener: ListenerId, state: A::Conn) -> Option<ConnId> {
-        let id = self.pop_accept(listener)?;
-        self.conns.set_app_state(id.idx, state);
-        Some(id)
-    }
-
-    /// A connection that ends before it was accepted leaves the queue.
-    pub(super) fn leave_accept_queue(&mut self, idx: u32) {
-        if !A::ACCEPTS_LATER || self.conns.app_state(idx).is_some() {
-            return;
-        }
-        let Some(tcb) = self.conns.tcb(idx) else {
-            return;
-        };
-        let listener = tcb.listener;
-        self.unlink_accept(listener, idx);
-    }
-
-    /// Unlinks a connection from an accept queue if it is in it: a walk along the backlog.
-    fn unlink_accept(&mut self, listener: u8, idx: u32) {
-        let Some(place) = self.listeners.get_mut(listener) else {
-            return;
-        };
-        let (mut previous, mut at) = (NONE, place.accept_first);
-        while at != NONE && at != idx {
-            previous = at;
-            at = self.conns.next(at);
-        }
-        if at == NONE {
-            return;
-        }
-        let next = self.conns.next(at);
-        if previous == NONE {
-            place.accept_first = next;
-        } else {
-            self.conns.set_next(previous, next);
-        }
-        if next == NONE {
-            place.accept_last = previous;
-        }
-        place.accept_cnt = place.accept_cnt.saturating_sub(1);
-    }
 }
 
 /// The window of a SYN-ACK.
@@ -480,10 +328,3 @@ fn first_window(net: &Net<'_>, rmss: u16) -> WndSize {
 
 /// How far the ISS of a new incarnation is behind the old one at least.
 const ISS_STEP: u32 = 1 << 16;
-
-/// The dynamic ports (RFC 6335 6).
-const PORTS_FIRST: u16 = 49_152;
-const PORTS_CNT: u16 = 16_384;
-
-/// Ports that are tried for one active open.
-const PORT_TRIES_MAX: u16 = 64;

@@ -1,0 +1,98 @@
+//! Active OPEN: connections that begin here.
+
+use super::Tcp;
+use super::app::{App, ConnId};
+use super::demux::Found;
+use super::rmss;
+use super::state::Event;
+use super::tcb::Tcb;
+use super::ts::Ts;
+use crate::addr::{Addr, Endpoint, FourTuple};
+use crate::net::Net;
+use crate::time::Instant;
+
+/// Why a connection cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Not the address of one host, or port 0.
+    BadRemote,
+    /// There is no address to connect from yet.
+    NoAddress,
+    /// All ports towards this endpoint are taken.
+    NoPort,
+    /// The connection table is full.
+    Full,
+}
+
+impl core::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BadRemote => "not an endpoint that can be connected to",
+            Self::NoAddress => "no address yet",
+            Self::NoPort => "no free port",
+            Self::Full => "too many connections",
+        })
+    }
+}
+
+impl<'p, A: App> Tcp<'p, A> {
+    /// Active OPEN. The SYN goes out at the next poll.
+    pub(crate) fn connect(
+        &mut self,
+        net: &Net<'p>,
+        now: Instant,
+        remote: Endpoint,
+        state: A::Conn,
+    ) -> Result<ConnId, ConnectError> {
+        if !remote.addr.is_unicast() || remote.port == 0 {
+            return Err(ConnectError::BadRemote);
+        }
+        let addr = net.addr().ok_or(ConnectError::NoAddress)?;
+        if !self.conns.has_free() {
+            return Err(ConnectError::Full);
+        }
+        let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
+        let rmss = rmss(net);
+        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), rmss, rmss);
+        tcb.transition(Event::ActiveOpen);
+        // What we offer; their answer decides.
+        tcb.is_sack_permitted = self.settings.sack;
+        if self.settings.timestamps {
+            tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
+        }
+        let idx = self
+            .conns
+            .insert(tcb, Some(state))
+            .ok_or(ConnectError::Full)?;
+        if !self.demux.insert(self.demux.hash(&tuple), Found::Conn(idx)) {
+            self.conns.remove(idx);
+            return Err(ConnectError::Full);
+        }
+        self.conns.push_ready(idx);
+        Ok(self.conns.id(idx))
+    }
+
+    /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1).
+    fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<FourTuple> {
+        let first = self.random.below(PORTS_CNT.into()) as u16;
+        // A bounded search: almost every try succeeds unless almost every port is taken.
+        (0..PORT_TRIES_MAX).find_map(|n| {
+            let port = PORTS_FIRST + first.wrapping_add(n) % PORTS_CNT;
+            let tuple = FourTuple {
+                local: Endpoint { addr, port },
+                remote,
+            };
+            self.find(self.demux.hash(&tuple), &tuple)
+                .is_none()
+                .then_some(tuple)
+        })
+    }
+}
+
+/// The dynamic ports (RFC 6335 6).
+const PORTS_FIRST: u16 = 49_152;
+const PORTS_CNT: u16 = 16_384;
+
+/// Ports that are tried for one active open.
+const PORT_TRIES_MAX: u16 = 64;
