@@ -5,8 +5,11 @@
 //! lost, what to send again, and how sending is spread over a recovery is TCP's own: no controller
 //! counts duplicate acknowledgments.
 
+mod cubic;
+mod hystart;
 mod reno;
 
+pub use cubic::Cubic;
 pub use reno::Reno;
 
 use crate::tcp::seqnum::SeqNum;

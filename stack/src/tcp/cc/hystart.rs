@@ -1,0 +1,136 @@
+//! HyStart++ (RFC 9406): leaves slow start when round trips become longer, before the queue that
+//! makes them longer overflows.
+//!
+//! ```text
+//!   slow start ── least RTT of a round rose by an eighth (4 to 16 ms) ─► conservative slow start
+//!       ▲                                                                 (CSS): a quarter as fast
+//!       └────────── it has fallen again: the rise was jitter ◄──────────────┤
+//!                                                      5 rounds ─► avoidance┘
+//! ```
+
+use super::Acked;
+use crate::tcp::seqnum::SeqNum;
+
+/// The rounds of one slow start.
+#[derive(Clone, Debug)]
+pub(super) struct HyStart {
+    /// The round ends when this is acknowledged.
+    window_end: SeqNum,
+    /// In slow start the least RTT of the last round; in CSS that of the round which began it: what
+    /// this round is compared with, in either. `u32::MAX` while unknown.
+    ///
+    /// RFC 9406 keeps two. One is enough: a round in CSS that falls below the baseline is below the
+    /// round before it, too, so going back to slow start decides the same with either.
+    reference_us: u32,
+    /// The least RTT of this round; `u32::MAX` while unknown.
+    round_us: u32,
+    /// RTTs measured in this round, as far as they matter.
+    samples: u8,
+    /// Rounds spent in CSS.
+    css_rounds: u8,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has been acknowledged yet: the first round has no end.
+    New,
+    SlowStart,
+    Css,
+}
+
+/// How fast the window may grow by this acknowledgment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// By all that was acknowledged.
+    Full,
+    /// By a quarter of it.
+    Quarter,
+    /// Slow start is over.
+    Over,
+}
+
+impl HyStart {
+    pub(super) const fn new() -> Self {
+        Self {
+            window_end: SeqNum(0),
+            reference_us: u32::MAX,
+            round_us: u32::MAX,
+            samples: 0,
+            css_rounds: 0,
+            stage: Stage::New,
+        }
+    }
+
+    /// Takes an acknowledgment into account (RFC 9406 4.2).
+    #[inline]
+    pub(super) fn acked(&mut self, acked: &Acked) -> Growth {
+        if self.stage == Stage::New {
+            self.stage = Stage::SlowStart;
+            self.window_end = acked.nxt;
+        } else if !acked.una.before(self.window_end) {
+            self.next_round(acked.nxt);
+        }
+        if self.stage == Stage::Css && self.css_rounds >= CSS_ROUNDS {
+            return Growth::Over;
+        }
+        if let Some(rtt) = acked.rtt {
+            let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+            self.round_us = self.round_us.min(rtt_us);
+            self.samples = self.samples.saturating_add(1);
+            self.compare();
+        }
+        match self.stage {
+            Stage::New | Stage::SlowStart => Growth::Full,
+            Stage::Css => Growth::Quarter,
+        }
+    }
+
+    fn next_round(&mut self, nxt: SeqNum) {
+        self.window_end = nxt;
+        if self.stage == Stage::Css {
+            // The round in which CSS began counts, however little was left of it.
+            self.css_rounds = self.css_rounds.saturating_add(1);
+        } else {
+            self.reference_us = self.round_us;
+        }
+        self.round_us = u32::MAX;
+        self.samples = 0;
+    }
+
+    /// Compares this round with the reference, once enough was measured to know its least RTT.
+    fn compare(&mut self) {
+        if self.samples < N_RTT_SAMPLE || self.reference_us == u32::MAX {
+            return;
+        }
+        if self.stage == Stage::Css {
+            if self.round_us < self.reference_us {
+                self.stage = Stage::SlowStart;
+            }
+            return;
+        }
+        let rise_us =
+            (self.reference_us / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH_US, MAX_RTT_THRESH_US);
+        if self.round_us >= self.reference_us.saturating_add(rise_us) {
+            self.stage = Stage::Css;
+            self.css_rounds = 0;
+            self.reference_us = self.round_us;
+        }
+    }
+}
+
+/// The values that RFC 9406 4.3 recommends, under its names.
+const MIN_RTT_THRESH_US: u32 = 4_000;
+const MAX_RTT_THRESH_US: u32 = 16_000;
+const MIN_RTT_DIVISOR: u32 = 8;
+const N_RTT_SAMPLE: u8 = 8;
+const CSS_ROUNDS: u8 = 5;
+
+/// What one acknowledgment may add in CSS is divided by this.
+pub(super) const CSS_GROWTH_DIVISOR: u32 = 4;
+
+/// Segments that one acknowledgment may add: RFC 9406's L without pacing.
+pub(super) const L: u32 = 8;
+
+#[cfg(test)]
+mod tests;
