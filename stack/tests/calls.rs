@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use simoom::iface::Setup;
 use simoom::tcp::calls::{CallError, Calls};
-use simoom::tcp::cc::Reno;
+use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
     BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, ListenerId, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
@@ -13,7 +13,7 @@ use simoom::{Cidr, DropReason, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, SimQueue, Wire};
 
-type App = Calls<Reno>;
+type App = Calls<Cubic>;
 
 /// One end of the wire.
 struct Host {

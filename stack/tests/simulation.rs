@@ -83,6 +83,7 @@ fn habits(rng: &mut Rng) -> Habits {
 fn run_seed(seed: u64) {
     let mut rng = Rng::new(seed);
     let wire = Wire::new(rng.next_u64());
+    world::set_reno(rng.below(4) == 0);
     let habits = habits(&mut rng);
     let tally = Rc::new(RefCell::new(Tally::default()));
     let host = |n: u8, rng: &mut Rng| {
@@ -188,6 +189,7 @@ fn transfers_survive_bad_networks() {
 /// A fine network, many connections, no fault: nothing is sent twice, nothing is dropped.
 #[test]
 fn a_fine_network_needs_no_retransmission() {
+    world::set_reno(false);
     let wire = Wire::new(1);
     let tally = Rc::new(RefCell::new(Tally::default()));
     let habits = Habits {

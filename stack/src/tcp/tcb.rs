@@ -189,4 +189,4 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 const TIMESTAMPS_LEN: u16 = 12;
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Reno>>() <= 304);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 320);

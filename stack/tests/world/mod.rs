@@ -1,11 +1,12 @@
 //! Two stacks on one wire in virtual time: a server of slices of known content, clients that ask
 //! for them and check every byte.
 
+mod congestion;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use simoom::iface::Setup;
-use simoom::tcp::cc::Reno;
 use simoom::tcp::{
     App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
@@ -13,6 +14,8 @@ use simoom::tcp::{
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, Rng, SimPort, SimQueue, Wire};
+
+pub(crate) use congestion::{Either, set_reno};
 
 /// Everything that is ever served: bytes that tell their place.
 pub(crate) fn content() -> &'static [u8] {
@@ -107,7 +110,7 @@ impl Idle {
     const MAX: Duration = Duration::from_secs(120);
 
     /// Waits on, or gives up.
-    fn woken(&self, conn: &mut Conn<'_, '_, Reno>) {
+    fn woken(&self, conn: &mut Conn<'_, '_, Either>) {
         if conn.now().since(self.since) >= Self::MAX {
             conn.abort();
         } else {
@@ -149,7 +152,7 @@ impl Peer {
         })
     }
 
-    fn ask(&self, conn: &mut Conn<'_, '_, Reno>, client: &mut Client) {
+    fn ask(&self, conn: &mut Conn<'_, '_, Either>, client: &mut Client) {
         while client.asked < client.requests.len()
             && client.asked - client.answered < self.habits.pipeline as usize
         {
@@ -166,7 +169,7 @@ impl Peer {
         }
     }
 
-    fn serve(&self, conn: &mut Conn<'_, '_, Reno>, bytes: &[u8]) -> usize {
+    fn serve(&self, conn: &mut Conn<'_, '_, Either>, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while let Some(request) = Request::from_bytes(&bytes[taken..]) {
             // Room for both pieces, or neither.
@@ -211,15 +214,15 @@ impl Peer {
 
 impl App for Peer {
     type Conn = Side;
-    type Congestion = Reno;
+    type Congestion = Either;
 
-    fn accepted(&mut self, conn: &mut Conn<'_, '_, Reno>) -> Side {
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Either>) -> Side {
         conn.set_nodelay(true);
         conn.wake_at(conn.now() + Idle::MAX);
         Side::Server(Idle { since: conn.now() })
     }
 
-    fn connected(&mut self, conn: &mut Conn<'_, '_, Reno>, state: &mut Side) {
+    fn connected(&mut self, conn: &mut Conn<'_, '_, Either>, state: &mut Side) {
         let Side::Client(client) = state else {
             panic!("only clients connect")
         };
@@ -228,7 +231,12 @@ impl App for Peer {
         self.ask(conn, client);
     }
 
-    fn received(&mut self, conn: &mut Conn<'_, '_, Reno>, state: &mut Side, bytes: &[u8]) -> usize {
+    fn received(
+        &mut self,
+        conn: &mut Conn<'_, '_, Either>,
+        state: &mut Side,
+        bytes: &[u8],
+    ) -> usize {
         if self.rng.below(1_000) < self.habits.stalls_permille {
             conn.wake_at(conn.now() + Duration::from_micros(1 + self.rng.below(300_000)));
             return 0;
@@ -252,14 +260,14 @@ impl App for Peer {
         }
     }
 
-    fn woken(&mut self, conn: &mut Conn<'_, '_, Reno>, state: &mut Side) {
+    fn woken(&mut self, conn: &mut Conn<'_, '_, Either>, state: &mut Side) {
         match state {
             Side::Server(idle) => idle.woken(conn),
             Side::Client(client) => client.idle.woken(conn),
         }
     }
 
-    fn writable(&mut self, conn: &mut Conn<'_, '_, Reno>, state: &mut Side) {
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Either>, state: &mut Side) {
         if let Side::Client(client) = state {
             self.ask(conn, client);
         }

@@ -18,7 +18,7 @@
 mod scratch;
 
 use simoom::Duration;
-use simoom::tcp::cc::Reno;
+use simoom::tcp::cc::Cubic;
 use simoom::tcp::{App, Closed, Conn, ConnId};
 
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
@@ -85,7 +85,7 @@ impl Client {
 }
 
 /// The connection of a call.
-type Connection<'a, 'p> = Conn<'a, 'p, Reno>;
+type Connection<'a, 'p> = Conn<'a, 'p, Cubic>;
 
 /// What is to become of the bytes offered.
 enum Next {
@@ -264,7 +264,7 @@ fn head_len(step: &Step) -> Option<usize> {
 
 impl App for FileServer {
     type Conn = Client;
-    type Congestion = Reno;
+    type Congestion = Cubic;
 
     fn accepted(&mut self, conn: &mut Connection<'_, '_>) -> Client {
         // Answers are queued as a whole: there is nothing to wait for.

@@ -2,7 +2,7 @@
 //! keep what they hear.
 
 use simoom::iface::Setup;
-use simoom::tcp::cc::Reno;
+use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
     App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Talk {
 }
 
 impl Talk {
-    fn go_on(&mut self, conn: &mut Conn<'_, '_, Reno>) {
+    fn go_on(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
         while self.said < self.say.len() {
             if conn.now() < self.next_at {
                 return conn.wake_at(self.next_at);
@@ -110,18 +110,23 @@ impl Talk {
 
 impl App for Clients {
     type Conn = usize;
-    type Congestion = Reno;
+    type Congestion = Cubic;
 
-    fn accepted(&mut self, _: &mut Conn<'_, '_, Reno>) -> usize {
+    fn accepted(&mut self, _: &mut Conn<'_, '_, Cubic>) -> usize {
         unreachable!("nobody listens")
     }
 
-    fn connected(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+    fn connected(&mut self, conn: &mut Conn<'_, '_, Cubic>, talk: &mut usize) {
         conn.set_nodelay(true);
         self.talks[*talk].go_on(conn);
     }
 
-    fn received(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize, bytes: &[u8]) -> usize {
+    fn received(
+        &mut self,
+        conn: &mut Conn<'_, '_, Cubic>,
+        talk: &mut usize,
+        bytes: &[u8],
+    ) -> usize {
         let talk = &mut self.talks[*talk];
         let len = bytes.len().min(talk.habits.takes_max - talk.heard.len());
         talk.heard.extend(&bytes[..len]);
@@ -131,15 +136,15 @@ impl App for Clients {
         len
     }
 
-    fn writable(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Cubic>, talk: &mut usize) {
         self.talks[*talk].go_on(conn);
     }
 
-    fn woken(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+    fn woken(&mut self, conn: &mut Conn<'_, '_, Cubic>, talk: &mut usize) {
         self.talks[*talk].go_on(conn);
     }
 
-    fn finished(&mut self, conn: &mut Conn<'_, '_, Reno>, talk: &mut usize) {
+    fn finished(&mut self, conn: &mut Conn<'_, '_, Cubic>, talk: &mut usize) {
         let talk = &mut self.talks[*talk];
         talk.finished_at = Some(conn.now());
         if talk.habits.answers_close {

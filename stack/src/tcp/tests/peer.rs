@@ -15,7 +15,7 @@ use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing};
 use crate::addr::Endpoint;
 use crate::iface::{Polled, Setup, Stack};
 use crate::ip::proto;
-use crate::tcp::cc::Reno;
+use crate::tcp::cc::Cubic;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
     App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
@@ -51,18 +51,18 @@ pub(super) struct Diary {
 
 impl App for Diary {
     type Conn = ();
-    type Congestion = Reno;
+    type Congestion = Cubic;
 
-    fn accepted(&mut self, conn: &mut Conn<'_, '_, Reno>) {
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
         self.last = Some(conn.id());
         self.lines.push("accepted".to_string());
     }
 
-    fn connected(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+    fn connected(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("connected".to_string());
     }
 
-    fn received(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut (), bytes: &[u8]) -> usize {
+    fn received(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.takes_max - self.taken);
         assert_eq!(bytes[..taken], stream()[self.taken..][..taken]);
         self.taken += taken;
@@ -71,18 +71,18 @@ impl App for Diary {
         taken
     }
 
-    fn writable(&mut self, conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("writable".to_string());
         if let Some(body) = self.on_writable.take() {
             conn.send_body(body).expect("it was told that it may");
         }
     }
 
-    fn finished(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+    fn finished(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("finished".to_string());
     }
 
-    fn woken(&mut self, _conn: &mut Conn<'_, '_, Reno>, (): &mut ()) {
+    fn woken(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("woken".to_string());
     }
 
@@ -317,7 +317,7 @@ impl Peer {
     }
 
     /// Acts on the connection that was accepted last, and lets the stack send what follows.
-    pub(super) fn act<R>(&mut self, act: impl FnOnce(&mut Conn<'_, 'static, Reno>) -> R) -> R {
+    pub(super) fn act<R>(&mut self, act: impl FnOnce(&mut Conn<'_, 'static, Cubic>) -> R) -> R {
         let (now, id) = (self.now, self.id());
         let done = self
             .stack

@@ -138,7 +138,7 @@ fn three_duplicates_send_the_lost_segment_again_at_once() {
     peer.silent();
     assert_eq!(peer.counters().tcp_timeouts, 0);
     let status = peer.act(|conn| conn.status());
-    assert_eq!((status.ssthresh, status.unacked_len), (4_500, 0));
+    assert_eq!((status.ssthresh, status.unacked_len), (6_300, 0));
 }
 
 #[test]
