@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Windows are in bytes, times in milliseconds. Of K and of the start of the epoch only their sum
-//! is kept, the point in time of the plateau: the curve needs no more. The clock of the curve stands
-//! still while the window is not what holds data back (RFC 9438 5.8).
+//! is kept, the point in time of the plateau: the curve needs no more. The clock of the curve
+//! stands still while the window is not what holds data back (RFC 9438 5.8).
 //!
 //! A congestion mark costs as much as a loss (beta 0.7): RFC 9438 4.6 says so. RFC 8511 would let
 //! it cost less (0.85) on the assumption that whoever marks keeps its queue short. It is an
