@@ -7,6 +7,7 @@ mod boot;
 mod content;
 mod figures;
 mod http;
+mod linux;
 mod load;
 mod network;
 mod program;
@@ -33,6 +34,11 @@ const HOME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every case, in the order of a run.
 pub(crate) const CASES: &[Step] = &[
+    step(
+        "linux-peer",
+        "our stack and Linux over bad wires, every byte",
+        linux::peer,
+    ),
     step(
         "probe",
         "the accelerator probe ends as it should under TCG",

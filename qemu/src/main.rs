@@ -12,6 +12,7 @@
 //! ([`stop`]).
 
 mod accel;
+mod bench;
 mod console;
 mod deflog;
 mod demo;
@@ -20,6 +21,7 @@ mod guest;
 mod image;
 mod install;
 mod kernel;
+mod linux;
 mod machine;
 mod serve;
 mod site;
@@ -48,6 +50,8 @@ enum Command {
     Image(image::ImageArgs),
     /// Run every check there is
     Test(test::TestArgs),
+    /// Measure against others
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Image(args) => image::run(args),
         Command::Test(args) => test::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     stop::yield_to_exit();
     match done {

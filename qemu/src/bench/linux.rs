@@ -1,0 +1,184 @@
+//! The suite `linux`: the transfers of [`crate::linux`], by our stack and by Linux reno.
+
+use super::EXIT_NOT_HERE;
+use super::report::{self, Row, median};
+use crate::linux;
+use crate::linux::check::at_once;
+use crate::linux::exchange::{CONTENT_LEN, Op, Work};
+use crate::linux::transfer::{Captures, Done, Roles, Transfer};
+use crate::linux::wires::{WIRES, WireKind};
+use crate::text;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What `bench linux` takes.
+#[derive(Args)]
+pub(crate) struct LinuxArgs {
+    /// Transfers of each kind, for us and for Linux; medians count
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..1000))]
+    runs: u32,
+    /// The seed of the first run; the others have the next ones
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only the cases whose names contain this
+    #[arg(long)]
+    only: Option<String>,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Leave a capture of every transfer, as its server saw it
+    #[arg(long, value_name = "FOLDER")]
+    pcap: Option<PathBuf>,
+    /// Print every transfer
+    #[arg(long)]
+    verbose: bool,
+    /// Only look that all bytes are right
+    #[arg(long, hide = true)]
+    check: bool,
+}
+
+/// A kind of transfer on a kind of wire.
+#[derive(Clone, Copy)]
+struct Case {
+    kind: &'static WireKind,
+    work: Work,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!("{}, {}", self.kind.name, Transfer::title(self.work))
+    }
+
+    fn mbit_per_s(&self, done: &Done) -> f64 {
+        self.work.total_len() as f64 * 8.0 / 1e6 / done.took.as_secs_f64()
+    }
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// No namespaces here; a transfer that failed.
+pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        let own: Vec<String> = std::env::args().skip(1).collect();
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let status = linux::in_user_namespace(&own)?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+    }
+    if let Err(error) = linux::look() {
+        eprintln!("error: {}", text::one_line(&format!("{error:#}")));
+        return Ok(ExitCode::from(EXIT_NOT_HERE));
+    }
+    if args.check {
+        linux::check::run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wanted = |case: &Case| match &args.only {
+        Some(part) => case.name().contains(part.as_str()),
+        None => true,
+    };
+    let cases: Vec<Case> = cases().into_iter().filter(wanted).collect();
+    if cases.is_empty() {
+        bail!("no case has that in its name");
+    }
+    println!(
+        "both directions have the same faults; medians of {}",
+        args.runs
+    );
+    report::print_heading(RIVAL, "goodput, Mbit/s");
+    let mut rows = Vec::new();
+    for case in &cases {
+        let row = measure(&args, case).with_context(|| case.name())?;
+        row.print();
+        rows.push(row);
+    }
+    if let Some(file) = &args.json {
+        report::write_json(&rows, file)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cases() -> Vec<Case> {
+    let work = |len, times, is_kept| Work {
+        op: Op::Get,
+        len,
+        times,
+        is_kept,
+    };
+    let works = [
+        work(CONTENT_LEN as u32, 1, false),
+        work(64 << 10, 100, false),
+        work(64 << 10, 100, true),
+    ];
+    let of_kind = |kind| works.map(|work| Case { kind, work });
+    WIRES.iter().flat_map(of_kind).collect()
+}
+
+/// Ours and theirs in turn, the same seeds for both.
+fn measure(args: &LinuxArgs, case: &Case) -> Result<Row> {
+    let captures = Captures {
+        folder: args.pcap.clone(),
+    };
+    let both = [Roles::WeServeLinux, Roles::LinuxServesLinux];
+    let runs = (0..args.runs).flat_map(|run| both.map(|roles| (run, roles)));
+    let transfers: Vec<Transfer> = runs
+        .map(|(run, roles)| Transfer {
+            kind: case.kind,
+            roles,
+            work: case.work,
+            seed: args.seed + u64::from(run),
+            limit: LIMIT,
+        })
+        .collect();
+    let done = at_once(&transfers, lanes(case.kind), |transfer| {
+        let done = transfer.run(&captures)?;
+        if args.verbose {
+            println!(
+                "  {:?} seed {}: {:.2} Mbit/s in {} (relay late by {} us, {} us at most)",
+                transfer.roles,
+                transfer.seed,
+                case.mbit_per_s(&done),
+                text::span(done.took),
+                done.lag.mean_us(),
+                done.lag.worst_us,
+            );
+        }
+        Ok(done)
+    })?;
+    let of = |roles: Roles| {
+        let done = transfers.iter().zip(&done);
+        let done = done.filter(|(transfer, _)| transfer.roles == roles);
+        let rates: Vec<f64> = done.map(|(_, done)| case.mbit_per_s(done)).collect();
+        median(&rates)
+    };
+    let (ours, rival) = (of(Roles::WeServeLinux), of(Roles::LinuxServesLinux));
+    Ok(Row {
+        suite: "linux",
+        case: case.name(),
+        metric: "goodput",
+        unit: "Mbit/s",
+        ours,
+        rival,
+        rival_name: RIVAL,
+        ratio: ours / rival,
+        bar: case.kind.bar,
+    })
+}
+
+/// Transfers at a time. On a wire that loses nothing they keep a core busy, and go alone; on the
+/// others they wait most of the time, and one of ours goes beside one of Linux's.
+fn lanes(kind: &WireKind) -> usize {
+    if kind.loss == simoom_sim::Chance::NEVER {
+        1
+    } else {
+        2
+    }
+}
+
+const RIVAL: &str = "linux reno";
+/// Longest time for a transfer: 16 MiB at a fifth of a megabit a second.
+const LIMIT: Duration = Duration::from_secs(600);
