@@ -147,6 +147,10 @@ pub struct Counters {
     pub tcp_accepted: u64,
     /// Challenge ACKs sent (RFC 5961).
     pub tcp_challenge_acks: u64,
+    /// SYNs that were answered with a cookie (RFC 4987 3.6).
+    pub tcp_cookies_sent: u64,
+    /// Connections that a cookie has brought back.
+    pub tcp_cookies_accepted: u64,
     /// TIME-WAIT entries that had to go early for a newer one.
     pub tcp_time_wait_evicted: u64,
 }
@@ -173,6 +177,8 @@ impl Counters {
             tcp_resets_out: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
+            tcp_cookies_sent: 0,
+            tcp_cookies_accepted: 0,
             tcp_time_wait_evicted: 0,
         }
     }

@@ -21,7 +21,9 @@ mod bodies;
 pub mod calls;
 pub mod cc;
 mod conns;
+mod cookies;
 mod demux;
+mod flood;
 mod input;
 mod listen;
 mod opening;
@@ -70,6 +72,7 @@ use crate::wire::checksum::Sum;
 use crate::wire::tcp::{HEADER_LEN, Options, Segment};
 
 use self::bodies::Bodies;
+use self::cookies::Cookies;
 use self::demux::{Demux, Found};
 use self::listen::{Listeners, SynQueue};
 use self::seqnum::SeqNum;
@@ -118,6 +121,7 @@ pub struct Tcp<'p, A: App> {
     wheel: Wheel<'p>,
     demux: Demux<'p>,
     isn_key: SipHasher24,
+    cookies: Cookies,
     random: Random,
     settings: Settings,
 }
@@ -144,6 +148,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let mut draw = || random.next_u64();
         let key = [draw(), draw(), draw(), draw()];
         let isn_key = SipHasher24::new_with_keys(draw(), draw());
+        let cookies = Cookies::new(SipHasher24::new_with_keys(draw(), draw()));
         let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
         let wheel = Wheel::new(timers, now);
         assert!(
@@ -159,6 +164,7 @@ impl<'p, A: App> Tcp<'p, A> {
             wheel,
             demux: Demux::new(demux, key),
             isn_key,
+            cookies,
             random,
             settings,
         }
@@ -194,7 +200,7 @@ impl<'p, A: App> Tcp<'p, A> {
             Some(Found::TimeWait(idx)) => {
                 self.arrives_late(cx, idx, hash, &tuple, seg, &options);
             }
-            None => self.arrives_unknown(cx, hash, &tuple, seg, &options),
+            None => self.arrives_unknown(cx, hash, &tuple, seg, &options, pkt),
         }
     }
 

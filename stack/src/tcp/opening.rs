@@ -18,6 +18,7 @@ use crate::addr::FourTuple;
 use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
+use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -41,22 +42,26 @@ impl<'p, A: App> Tcp<'p, A> {
         tuple: &FourTuple,
         seg: Segment,
         options: &Options,
+        pkt: RxPacket<'p>,
     ) {
         // RFC 9293 3.10.7.2: LISTEN. First, RST; second, ACK; third, SYN.
-        let is_syn = seg.ctl.has(Ctl::SYN) && !seg.ctl.has(Ctl::RST) && seg.ack.is_none();
-        let listener = if is_syn {
-            self.listeners.find(tuple.local.port)
-        } else {
-            None
-        };
-        let Some(listener) = listener else {
-            cx.net.counters.drop(DropReason::TcpNoConnection);
-            if let Some(reset) = reset_for(&seg) {
-                send_reset(cx.net, cx.tx, cx.now, tuple, reset);
+        if !seg.ctl.has(Ctl::RST)
+            && let Some(listener) = self.listeners.find(tuple.local.port)
+        {
+            if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() {
+                return self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
             }
-            return;
-        };
-        self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
+            if let Some(entry) = self.entry_of_cookie(tuple, &seg, options, listener, cx) {
+                if let Some(conn) = self.redeem(cx, &entry, hash) {
+                    self.arrives(cx, conn, seg, options, pkt);
+                }
+                return;
+            }
+        }
+        cx.net.counters.drop(DropReason::TcpNoConnection);
+        if let Some(reset) = reset_for(&seg) {
+            send_reset(cx.net, cx.tx, cx.now, tuple, reset);
+        }
     }
 
     /// LISTEN, third: a SYN becomes an entry of the SYN queue, and is answered.
@@ -71,13 +76,9 @@ impl<'p, A: App> Tcp<'p, A> {
         listener: u8,
         iss: Option<SeqNum>,
     ) {
-        let Some(place) = self.listeners.get_mut(listener) else {
-            return;
-        };
-        if place.syn_cnt >= place.backlog {
-            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
-        }
         let rmss = rmss(cx.net);
+        // The ISS of a new incarnation lies behind the old one, as a cookie cannot.
+        let may_be_cookie = self.settings.syn_cookies && iss.is_none();
         let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
         let ts = match options.timestamps {
             Some(theirs) if self.settings.timestamps => {
@@ -97,17 +98,26 @@ impl<'p, A: App> Tcp<'p, A> {
             listener,
             ..SynEntry::default()
         };
-        let Some(idx) = self.syns.insert(entry) else {
-            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
-        };
+        match self.queue_syn(&entry, hash) {
+            Some(idx) => self.send_syn_ack(cx, idx),
+            None if may_be_cookie => self.send_cookie(cx, entry),
+            None => cx.net.counters.drop(DropReason::TcpSynQueueFull),
+        }
+    }
+
+    /// Puts an entry into the SYN queue of its listener, unless that or the table is full.
+    fn queue_syn(&mut self, entry: &SynEntry, hash: u64) -> Option<u32> {
+        let place = self.listeners.get_mut(entry.listener)?;
+        if place.syn_cnt >= place.backlog {
+            return None;
+        }
+        let idx = self.syns.insert(entry.clone())?;
         if !self.demux.insert(hash, Found::Syn(idx)) {
             self.syns.remove(idx);
-            return cx.net.counters.drop(DropReason::TcpSynQueueFull);
+            return None;
         }
-        if let Some(place) = self.listeners.get_mut(listener) {
-            place.syn_cnt += 1;
-        }
-        self.send_syn_ack(cx, idx);
+        place.syn_cnt += 1;
+        Some(idx)
     }
 
     fn send_syn_ack<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
@@ -231,19 +241,35 @@ impl<'p, A: App> Tcp<'p, A> {
     /// `None`, counted, when there is no place: the entry stays, and the segment comes again.
     fn promote<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, hash: u64) -> Option<u32> {
         let listener = self.syns.get(idx)?.listener;
+        if !self.has_place(cx, listener) {
+            return None;
+        }
+        let entry = self.take_syn_entry(idx)?;
+        let conn = self.receive_syn(cx, &entry)?;
+        self.demux.replace(hash, Found::Syn(idx), Found::Conn(conn));
+        Some(conn)
+    }
+
+    /// Whether one more connection of this listener has a place; counted when it has not.
+    pub(super) fn has_place<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, listener: u8) -> bool {
         let is_accept_full = self
             .listeners
             .get_mut(listener)
             .is_some_and(|place| A::ACCEPTS_LATER && place.accept_cnt >= place.backlog);
         if is_accept_full {
             cx.net.counters.drop(DropReason::TcpAcceptQueueFull);
-            return None;
-        }
-        if !self.conns.has_free() {
+        } else if !self.conns.has_free() {
             cx.net.counters.drop(DropReason::TcpTableFull);
-            return None;
         }
-        let entry = self.take_syn_entry(idx)?;
+        !is_accept_full && self.conns.has_free()
+    }
+
+    /// A connection in SYN-RECEIVED, as its entry says.
+    pub(super) fn receive_syn<T>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        entry: &SynEntry,
+    ) -> Option<u32> {
         let mut tcb = Tcb::new(cx.net.pool, entry.tuple, entry.iss, entry.smss, entry.rmss);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
@@ -256,14 +282,13 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.snd.max = tcb.snd.nxt;
         tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);
         tcb.is_sack_permitted = entry.is_sack_permitted;
-        tcb.set_ts(entry.ts);
+        tcb.set_ts(entry.ts.clone());
         tcb.retransmits = entry.retransmits;
-        if entry.retransmits == 0 {
+        if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
             tcb.timed_at = entry.sent_at;
             tcb.timed_seq = tcb.snd.nxt;
         }
         let conn = self.conns.insert(tcb, None)?;
-        self.demux.replace(hash, Found::Syn(idx), Found::Conn(conn));
         cx.net.counters.tcp_accepted += 1;
         Some(conn)
     }
@@ -321,7 +346,7 @@ impl<'p, A: App> Tcp<'p, A> {
 }
 
 /// The window of a SYN-ACK.
-fn first_window(net: &Net<'_>, rmss: u16) -> WndSize {
+pub(super) fn first_window(net: &Net<'_>, rmss: u16) -> WndSize {
     let frames = net.pool.free_cnt().saturating_sub(FRAMES_RESERVED) / 2;
     WndSize(frames.saturating_mul(rmss.into()).min(RCV_WND_MAX))
 }

@@ -7,6 +7,9 @@ pub struct Settings {
     pub sack: bool,
     /// Offer and take timestamps (RFC 7323 3).
     pub timestamps: bool,
+    /// Answer SYNs that find no place in the SYN queue with cookies (RFC 4987 3.6); else they are
+    /// dropped.
+    pub syn_cookies: bool,
 }
 
 impl Default for Settings {
@@ -14,6 +17,7 @@ impl Default for Settings {
         Self {
             sack: true,
             timestamps: true,
+            syn_cookies: true,
         }
     }
 }

@@ -74,9 +74,11 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             rtt = Some(now.since(tcb.timed_at));
             tcb.timed_at = Instant::NEVER;
         }
-        if syn > 0 && tcb.retransmits > 0 {
+        if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
-            tcb.rtt.syn_timed_out();
+            if tcb.retransmits > 0 {
+                tcb.rtt.syn_timed_out();
+            }
         } else if rtt.is_none() && tcb.timed_at == Instant::NEVER {
             // Nothing is being timed after a retransmission: an echo is not ambiguous (RFC 7323 4).
             let echoed = |seg| tcb.ts.rtt(seg, now);

@@ -1,6 +1,7 @@
 //! Whole connections by hand, in virtual time: segment in, exact segments out, then silence.
 
 mod closing;
+mod cookies;
 mod drops;
 mod opening;
 mod peer;

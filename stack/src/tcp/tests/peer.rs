@@ -169,6 +169,7 @@ impl Peer {
         let plain = Settings {
             sack: false,
             timestamps: false,
+            syn_cookies: false,
         };
         Self::with(sizes, plain)
     }

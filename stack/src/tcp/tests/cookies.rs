@@ -1,0 +1,83 @@
+//! SYNs that find the SYN queue full (RFC 4987 3.6).
+
+use super::peer::{Peer, Sizes};
+use crate::DropReason;
+use crate::tcp::Settings;
+
+/// A listener whose SYN queue two other clients have filled, with nothing left to see of it.
+fn flooded() -> Peer {
+    let mut peer = Peer::with(Sizes::SMALL, Settings::default());
+    for port in [1, 2] {
+        peer.port = port;
+        peer.arrive("S 0:0(0) win 65535 <mss 1000>");
+    }
+    peer.sent();
+    peer.port = 3;
+    peer
+}
+
+#[test]
+fn a_cookie_brings_back_all_options_by_timestamps() {
+    let mut peer = flooded();
+    peer.arrive("S 0:0(0) win 65535 <mss 1400,sackOK,TS val 100 ecr 0,nop,wscale 7>");
+    peer.take_iss();
+    assert_eq!(peer.stack.levels().syns, 2, "nothing is kept");
+    let options = "<mss 1460,sackOK,TS val 1 ecr 100,nop,wscale 0>";
+    peer.expect(&std::format!("S. 0:0(0) ack 1 win 65535 {options}"));
+    peer.arrive("P. 1:11(10) ack 1 win 100 <nop,nop,TS val 101 ecr 1>");
+    peer.told(&["accepted", "received 10 took 10"]);
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.smss, status.snd_wnd), (1_400 - 12, 100 << 7));
+    let counters = peer.counters();
+    assert_eq!(
+        (counters.tcp_cookies_sent, counters.tcp_cookies_accepted),
+        (1, 1)
+    );
+}
+
+#[test]
+fn without_timestamps_a_cookie_brings_back_the_mss() {
+    let mut peer = flooded();
+    peer.arrive("S 0:0(0) win 65535 <mss 1000,nop,nop,sackOK,nop,wscale 7>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.arrive(". 1:1(0) ack 1 win 100");
+    peer.told(&["accepted"]);
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.smss, status.snd_wnd), (536, 100));
+}
+
+#[test]
+fn what_is_no_cookie_is_refused() {
+    let mut peer = flooded();
+    peer.arrive("S 0:0(0) win 65535 <mss 1000>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.arrive(". 1:1(0) ack 2 win 100");
+    peer.expect("R 2:2(0) win 0");
+    peer.arrive(". 2:2(0) ack 1 win 100");
+    peer.expect("R 1:1(0) win 0");
+    assert_eq!(peer.dropped(DropReason::TcpNoConnection), 2);
+    peer.pass(129_000);
+    peer.sent();
+    peer.arrive(". 1:1(0) ack 1 win 100");
+    peer.expect("R 1:1(0) win 0");
+    peer.told(&[]);
+}
+
+/// No place for the connection: the client's data comes again, and nothing is refused.
+#[test]
+fn a_cookie_waits_for_a_place_in_the_table() {
+    let mut peer = flooded();
+    let accepted = Sizes::SMALL.conns as u16;
+    for port in 3..4 + accepted {
+        peer.port = port;
+        peer.arrive("S 0:0(0) win 65535 <mss 1000>");
+        peer.take_iss();
+        peer.sent();
+        peer.arrive(". 1:1(0) ack 1 win 100");
+        peer.silent();
+    }
+    assert_eq!(peer.dropped(DropReason::TcpTableFull), 1);
+    assert_eq!(peer.stack.levels().conns, usize::from(accepted));
+}
