@@ -129,8 +129,10 @@ fn send_segment<'p, C: Congestion>(
     if let Next::Data(data) = next
         && taken == data.len as usize
     {
-        repr.ctl = match (data.psh, data.fin) {
-            (_, true) => Ctl::FIN.with(Ctl::PSH),
+        // RFC 9293 3.9.1.2: PSH is about data, and a FIN alone has none.
+        repr.ctl = match (data.psh && taken > 0, data.fin) {
+            (true, true) => Ctl::FIN.with(Ctl::PSH),
+            (false, true) => Ctl::FIN,
             (true, false) => Ctl::PSH,
             (false, false) => Ctl::default(),
         };

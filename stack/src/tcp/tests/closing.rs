@@ -42,7 +42,7 @@ fn they_close_first() {
     peer.send(0, 100);
     peer.expect("P. 1:101(100) ack 12 win 65535");
     peer.act(|conn| conn.close());
-    peer.expect("FP. 101:101(0) ack 12 win 65535");
+    peer.expect("F. 101:101(0) ack 12 win 65535");
     peer.arrive(". 12:12(0) ack 102 win 60000");
     peer.told(&["closed: finished"]);
     peer.silent();
@@ -54,7 +54,7 @@ fn they_close_first() {
 fn both_close_at_once() {
     let mut peer = Peer::established(60_000);
     peer.act(|conn| conn.close());
-    peer.expect("FP. 1:1(0) ack 1 win 65535");
+    peer.expect("F. 1:1(0) ack 1 win 65535");
     peer.arrive("F. 1:1(0) ack 1 win 60000");
     peer.expect(". 2:2(0) ack 2 win 65535");
     assert_eq!(peer.act(|conn| conn.state()), State::Closing);
@@ -69,7 +69,7 @@ fn both_close_at_once() {
 fn a_fin_that_acknowledges_ours_ends_it_at_once() {
     let mut peer = Peer::established(60_000);
     peer.act(|conn| conn.close());
-    peer.expect("FP. 1:1(0) ack 1 win 65535");
+    peer.expect("F. 1:1(0) ack 1 win 65535");
     peer.arrive("F. 1:1(0) ack 2 win 60000");
     peer.expect(". 2:2(0) ack 2 win 65535");
     peer.told(&["finished", "closed: finished"]);
@@ -80,9 +80,9 @@ fn a_fin_that_acknowledges_ours_ends_it_at_once() {
 fn a_lost_fin_is_sent_again() {
     let mut peer = Peer::established(60_000);
     peer.act(|conn| conn.close());
-    peer.expect("FP. 1:1(0) ack 1 win 65535");
+    peer.expect("F. 1:1(0) ack 1 win 65535");
     peer.pass(200);
-    peer.expect("FP. 1:1(0) ack 1 win 65535");
+    peer.expect("F. 1:1(0) ack 1 win 65535");
     peer.arrive(". 1:1(0) ack 2 win 60000");
     peer.pass(50_000);
     peer.silent();

@@ -117,7 +117,7 @@ fn an_echo_measures_what_was_sent_twice() {
 fn time_wait_answers_with_timestamps_and_is_reused_by_them() {
     let mut peer = established();
     peer.act(|conn| conn.close());
-    peer.expect("FP. 1:1(0) ack 1 win 65535 <nop,nop,TS val 1 ecr 100>");
+    peer.expect("F. 1:1(0) ack 1 win 65535 <nop,nop,TS val 1 ecr 100>");
     peer.arrive("F. 1:1(0) ack 2 win 65535 <nop,nop,TS val 110 ecr 1>");
     peer.expect(". 2:2(0) ack 2 win 65535 <nop,nop,TS val 1 ecr 110>");
     peer.arrive("F. 1:1(0) ack 2 win 65535 <nop,nop,TS val 110 ecr 1>");
