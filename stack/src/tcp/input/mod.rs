@@ -192,6 +192,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
 
     // RFC 9293 3.10.7.4: all other states.
     fn otherwise(&mut self, pkt: RxPacket<'p>) -> Step {
+        self.crossed_syn_ack();
         self.first_sequence_number()?;
         self.second_rst()?;
         // Third, security: no compartments here.
@@ -205,6 +206,26 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         self.seventh_text(pkt);
         self.eighth_fin();
         Ok(())
+    }
+
+    // RFC 9293 3.5, figure 7, step 6: after a simultaneous open, the SYN that acknowledges ours is
+    // the one that has been taken already, and lies before the window. Without it here, both sides
+    // would refuse each other's for ever: only its acknowledgment counts.
+    fn crossed_syn_ack(&mut self) {
+        if self.tcb.state() == State::SynReceived
+            && self.seg.ctl.has(Ctl::SYN)
+            && self.seg.seq == self.tcb.irs
+            && self.seg.ack == Some(self.tcb.snd.max)
+        {
+            self.seg.seq += 1;
+            self.seg.ctl = self.seg.ctl.without(Ctl::SYN);
+            // The window of a SYN is not scaled, but from here on it would be.
+            self.seg.wnd = self
+                .seg
+                .wnd
+                .scaled(WndScale::ZERO)
+                .to_wire(self.tcb.snd.wscale);
+        }
     }
 
     // RFC 9293 3.10.7.4, first: check the sequence number.

@@ -243,3 +243,21 @@ fn both_sides_may_open_at_once() {
     assert_eq!(peer.act(|conn| conn.state()), State::Established);
     peer.silent();
 }
+
+/// RFC 9293 3.5, figure 7: the SYN-ACKs cross, too, and neither side answers the other's.
+#[test]
+fn crossing_syn_acks_establish_a_connection() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.connect(8_080);
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 2>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    // One that acknowledges something else is what any SYN behind the window is.
+    peer.arrive("S. 0:0(0) ack 0 win 1000 <mss 1000,nop,wscale 2>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.arrive("S. 0:0(0) ack 1 win 1000 <mss 1000,nop,wscale 2>");
+    peer.told(&["connected"]);
+    assert_eq!(peer.act(|conn| conn.state()), State::Established);
+    assert_eq!(peer.act(|conn| conn.status().snd_wnd), 1_000, "not scaled");
+    peer.silent();
+}
