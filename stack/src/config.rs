@@ -42,6 +42,24 @@ pub const MSS_DEFAULT: u16 = 536;
 /// The least MSS that a far side may impose; a smaller one would only multiply packets.
 pub const MSS_MIN: u16 = 64;
 
+/// Least IP MTU of a path that a router may make us believe in: room for [`MSS_MIN`] bytes.
+pub const PATH_MTU_MIN: u16 = 40 + MSS_MIN;
+
+/// Narrow paths that are remembered; the oldest goes first. Paths behind one tunnel are narrow
+/// together, so a few get through again by themselves.
+pub const PATH_MTUS_MAX: usize = 32;
+
+/// How long a narrow path is believed to be narrow (RFC 1191 6.3 suggests ten minutes).
+pub const PATH_MTU_AGE: Duration = Duration::from_secs(600);
+
+/// Timeouts in a row after which full segments are made smaller, and how small: what RFC 4821 7.7
+/// calls the base, then what every IPv4 host takes.
+pub const BLACK_HOLE_MSS: [(u8, u16); 2] = [(3, 1_024), (5, MSS_DEFAULT)];
+
+/// Challenge ACKs a second, of all connections together (RFC 5961 7): far more than accidents
+/// need, far less than a link carries.
+pub const CHALLENGE_ACKS_PER_SEC: u32 = 1_000;
+
 /// Initial retransmission timeout (RFC 6298 2.1).
 pub const RTO_INITIAL: Duration = Duration::from_secs(1);
 

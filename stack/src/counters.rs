@@ -57,6 +57,8 @@ drop_reasons! {
     IcmpBroadcast = "icmp_broadcast",
     /// Larger than one frame.
     IcmpTooLarge = "icmp_too_large",
+    /// An error about a segment that is not in flight (RFC 5927 4.1).
+    IcmpStale = "icmp_stale",
     /// A header that contradicts the datagram (RFC 768).
     UdpMalformed = "udp_malformed",
     /// A wrong checksum.
@@ -133,6 +135,13 @@ pub struct Counters {
     pub icmp_errors_out: u64,
     /// ICMP errors that the rate limit held back.
     pub icmp_errors_suppressed: u64,
+    /// ICMP errors about segments in flight that changed nothing: soft errors, and sizes that got
+    /// through before.
+    pub icmp_errors_ignored: u64,
+    /// Connections that have learned of a narrow path (RFC 1191).
+    pub path_mtu_updates: u64,
+    /// Connections that make their segments smaller because full ones are lost without a word.
+    pub tcp_black_holes: u64,
     /// TCP segments received, of any kind.
     pub tcp_segments_in: u64,
     /// TCP segments sent, of any kind.
@@ -151,6 +160,8 @@ pub struct Counters {
     pub tcp_cookies_sent: u64,
     /// Connections that a cookie has brought back.
     pub tcp_cookies_accepted: u64,
+    /// Challenge ACKs that the throttle held back (RFC 5961 7).
+    pub tcp_challenge_acks_suppressed: u64,
     /// TIME-WAIT entries that had to go early for a newer one.
     pub tcp_time_wait_evicted: u64,
 }
@@ -170,6 +181,9 @@ impl Counters {
             neighbors_evicted: 0,
             icmp_errors_out: 0,
             icmp_errors_suppressed: 0,
+            icmp_errors_ignored: 0,
+            path_mtu_updates: 0,
+            tcp_black_holes: 0,
             tcp_segments_in: 0,
             tcp_segments_out: 0,
             tcp_retransmits: 0,
@@ -177,6 +191,7 @@ impl Counters {
             tcp_resets_out: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
+            tcp_challenge_acks_suppressed: 0,
             tcp_cookies_sent: 0,
             tcp_cookies_accepted: 0,
             tcp_time_wait_evicted: 0,

@@ -9,6 +9,7 @@ use crate::addr::{Addr, Cidr};
 use crate::arp::Neighbors;
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
+use crate::ip::PathMtus;
 
 /// The state of the network layer.
 pub struct Net<'p> {
@@ -23,6 +24,7 @@ pub struct Net<'p> {
     /// The next hop for what is not on our network.
     pub(crate) gateway: Option<Addr>,
     pub(crate) neighbors: Neighbors<'p>,
+    pub(crate) path_mtus: PathMtus,
     pub(crate) icmp_errors: ErrorLimit,
     pub(crate) counters: Counters,
     /// Identification of the next IPv4 datagram.
@@ -40,6 +42,7 @@ impl<'p> Net<'p> {
             cidr: None,
             gateway: None,
             neighbors: Neighbors::new(),
+            path_mtus: PathMtus::new(),
             icmp_errors: ErrorLimit::new(),
             counters: Counters::new(),
             ident: 0,
@@ -78,6 +81,7 @@ impl<'p> Net<'p> {
     }
 
     fn forget_neighbors(&mut self) {
+        self.path_mtus.clear();
         for _ in 0..self.neighbors.clear() {
             self.counters.drop(DropReason::TxUnresolved);
         }

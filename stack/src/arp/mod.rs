@@ -143,6 +143,13 @@ pub(crate) fn poll<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant
     }
     if net.neighbors.announcement(now) {
         announce(net, tx);
+        // Connections that come all at once must not wait for the way back to be known.
+        if let Some(gateway) = net.gateway
+            && let Some((ask, evicted)) = net.neighbors.seek(gateway, now)
+        {
+            evicted.count(&mut net.counters);
+            request(net, tx, ask);
+        }
     }
     // Each round moves one entry's deadline beyond `now`, so there are at most as many as entries.
     for _ in 0..config::NEIGHBORS_MAX {

@@ -217,14 +217,31 @@ impl<'p> Neighbors<'p> {
                 },
             );
         }
+        let (ask, lost) = self.incomplete(addr, Some(packet), now);
+        (Some(ask), lost)
+    }
+
+    /// Looks for a neighbor before there is a packet for it; `None` when it is in the table.
+    pub(super) fn seek(&mut self, addr: Addr, now: Instant) -> Option<(Ask, Lost)> {
+        let is_known = self.find(addr).is_some();
+        (!is_known).then(|| self.incomplete(addr, None, now))
+    }
+
+    /// An entry for a neighbor that is asked for the first time.
+    fn incomplete(
+        &mut self,
+        addr: Addr,
+        waiting: Option<TxPacket<'p>>,
+        now: Instant,
+    ) -> (Ask, Lost) {
         let (entry, lost) = self.make(addr);
         entry.state = State::Incomplete;
         entry.since = now;
-        entry.waiting = Some(packet);
+        entry.waiting = waiting;
         let ask = entry.ask(now);
         let due = entry.due;
         self.due = self.due.min(due);
-        (Some(ask), lost)
+        (ask, lost)
     }
 
     /// The first request to a neighbor whose entry is stale; those that follow are timed.

@@ -383,3 +383,26 @@ fn random_packets_never_panic() {
 fn near_not_ours(random: &mut Random) -> [u8; 4] {
     [10, 0, 2, 16 + random.below(200) as u8]
 }
+
+/// The way back must be known before connections come all at once.
+#[test]
+fn the_gateway_is_asked_for_with_the_announcement() {
+    let pool = testing::pool(8);
+    let mut net = testing::bare_net(pool);
+    let mut ring = TestRing::new(usize::MAX);
+    net.configure(testing::our_cidr(), Some(v4(PEER_IP)));
+    poll(&mut net, &mut ring, Instant::ZERO);
+    let asked: std::vec::Vec<[u8; 4]> = ring
+        .take()
+        .iter()
+        .map(|sent| sent.bytes[38..42].try_into().unwrap())
+        .collect();
+    assert_eq!(asked, [OUR_IP, PEER_IP]);
+    testing::meet(&mut net, PEER_IP, PEER_MAC, Instant::ZERO);
+    poll(
+        &mut net,
+        &mut ring,
+        Instant::ZERO + config::ARP_ANNOUNCE_INTERVAL,
+    );
+    assert_eq!(ring.take().len(), 1, "the second announcement alone");
+}

@@ -28,6 +28,8 @@ pub struct Notice {
     pub remote: Endpoint,
     /// The four bytes behind its ports: TCP's sequence number.
     pub seq: u32,
+    /// The length of the datagram in bytes, its IP header included.
+    pub len: u16,
 }
 
 /// A message came in: answers an echo in the frame that brought it, and gives an error to whom it
@@ -90,6 +92,7 @@ fn receive(net: &Net<'_>, ip: &Datagram, pkt: &RxPacket<'_>) -> Result<Received,
                 local: Endpoint::new(local, u16::from_be_bytes([s0, s1])),
                 remote: Endpoint::new(quoted.dst, u16::from_be_bytes([d0, d1])),
                 seq: u32::from_be_bytes([q0, q1, q2, q3]),
+                len: quoted.total_len,
             }))
         }
         Message::Unknown => Err(DropReason::IcmpUnknownType),

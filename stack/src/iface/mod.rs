@@ -144,8 +144,10 @@ impl<'p, A: App> Stack<'p, A> {
                 udp::input(&self.udp, &mut self.dhcp, &mut out, &ip, pkt, deliver);
             }
             proto::ICMP => {
-                // Nobody here listens to what it says of a path yet.
-                let _notice = icmp::input(net, tx, now, &ip, pkt);
+                let notice = icmp::input(net, tx, now, &ip, pkt);
+                if let Some(notice) = notice.filter(|notice| notice.proto == proto::TCP) {
+                    self.tcp.notice(&mut Cx { net, tx, app, now }, &notice);
+                }
             }
             _ => icmp::unknown_protocol(net, tx, now, &ip, pkt),
         }

@@ -19,7 +19,10 @@ use crate::wire::ipv4::HEADER_LEN as V4_HEADER_LEN;
 
 pub use crate::wire::ipv4::proto;
 
+mod pmtu;
 mod v4;
+
+pub(crate) use pmtu::{PathMtus, plateau_below};
 
 /// A datagram that came in. What is left in the packet is its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

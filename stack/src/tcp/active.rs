@@ -1,12 +1,11 @@
 //! Active OPEN: connections that begin here.
 
-use super::Tcp;
 use super::app::{App, ConnId};
 use super::demux::Found;
-use super::rmss;
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::Ts;
+use super::{Tcp, rmss, smss_to};
 use crate::addr::{Addr, Endpoint, FourTuple};
 use crate::net::Net;
 use crate::time::Instant;
@@ -54,7 +53,8 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
         let rmss = rmss(net);
-        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), rmss, rmss);
+        let smss = smss_to(net, remote.addr, Some(rmss), now);
+        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), smss, rmss);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
         tcb.is_sack_permitted = self.settings.sack;

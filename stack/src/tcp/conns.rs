@@ -38,6 +38,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb,
             bodies: &mut self.bodies,
             counters: &mut cx.net.counters,
+            challenges: &mut self.challenges,
             pool,
             now: cx.now,
             seg,

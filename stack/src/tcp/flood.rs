@@ -9,7 +9,7 @@ use super::listen::SynEntry;
 use super::opening::first_window;
 use super::output::send_bare;
 use super::ts::Ts;
-use super::{Cx, Tcp, rmss, smss};
+use super::{Cx, Tcp, rmss, smss_to};
 use crate::addr::FourTuple;
 use crate::counters::DropReason;
 use crate::wire::tcp::{Options, Segment};
@@ -65,7 +65,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tuple: *tuple,
             iss,
             irs,
-            smss: smss(Some(mss), rmss),
+            smss: smss_to(cx.net, tuple.remote.addr, Some(mss), cx.now),
             rmss,
             wscale: carried.and_then(|carried| carried.wscale),
             is_sack_permitted: carried.is_some_and(|carried| carried.is_sack_permitted),

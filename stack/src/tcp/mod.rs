@@ -20,6 +20,7 @@ mod app;
 mod bodies;
 pub mod calls;
 pub mod cc;
+mod challenge;
 mod conns;
 mod cookies;
 mod demux;
@@ -28,6 +29,7 @@ mod input;
 mod listen;
 mod opening;
 mod output;
+mod path;
 mod rcv;
 mod rtt;
 pub mod seqnum;
@@ -61,7 +63,7 @@ use managed::ManagedSlice;
 use simoom_ring::{RxChecksum, RxPacket, TxRing};
 use siphasher::sip::SipHasher24;
 
-use crate::addr::FourTuple;
+use crate::addr::{Addr, FourTuple};
 use crate::config::{MSS_DEFAULT, MSS_MIN, READY_BURST_MAX, SEND_RETRY, TIMERS_BURST_MAX};
 use crate::counters::DropReason;
 use crate::ip::{Datagram, proto};
@@ -72,6 +74,7 @@ use crate::wire::checksum::Sum;
 use crate::wire::tcp::{HEADER_LEN, Options, Segment};
 
 use self::bodies::Bodies;
+use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
 use self::listen::{Listeners, SynQueue};
@@ -122,6 +125,7 @@ pub struct Tcp<'p, A: App> {
     demux: Demux<'p>,
     isn_key: SipHasher24,
     cookies: Cookies,
+    challenges: ChallengeLimit,
     random: Random,
     settings: Settings,
 }
@@ -165,6 +169,7 @@ impl<'p, A: App> Tcp<'p, A> {
             demux: Demux::new(demux, key),
             isn_key,
             cookies,
+            challenges: ChallengeLimit::new(Random::new(random.next_u64())),
             random,
             settings,
         }
@@ -347,6 +352,12 @@ fn smss(theirs: Option<u16>, ours: u16) -> u16 {
     theirs
         .unwrap_or(MSS_DEFAULT)
         .clamp(MSS_MIN, ours.max(MSS_MIN))
+}
+
+/// The largest segment that we send to `remote`: less where the path is known to be narrow.
+fn smss_to(net: &Net<'_>, remote: Addr, theirs: Option<u16>, now: Instant) -> u16 {
+    let path = net.path_mtus.get(remote, now).unwrap_or(u16::MAX);
+    smss(theirs, rmss(net).min(path.saturating_sub(40)))
 }
 
 /// The largest segment that a port carries: the MTU without the headers of IPv4 and TCP.

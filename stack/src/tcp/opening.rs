@@ -13,7 +13,7 @@ use super::seqnum::{SeqNum, WndScale, WndSize};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
-use super::{Cx, Tcp, rmss, smss};
+use super::{Cx, Tcp, rmss, smss_to};
 use crate::addr::FourTuple;
 use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
@@ -90,7 +90,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tuple: *tuple,
             iss,
             irs: seg.seq,
-            smss: smss(options.mss, rmss),
+            smss: smss_to(cx.net, tuple.remote.addr, options.mss, cx.now),
             rmss,
             wscale: options.wscale,
             is_sack_permitted: options.sack_permitted && self.settings.sack,

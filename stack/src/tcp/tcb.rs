@@ -117,10 +117,16 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     /// What both sides have agreed on: timestamps make segments shorter (RFC 9293 3.7.1).
     pub(crate) fn set_ts(&mut self, ts: Ts) {
         if ts.is_on() {
-            self.snd.smss = self.snd.smss.saturating_sub(TIMESTAMPS_LEN);
+            self.snd.smss = self.snd.smss.saturating_sub(ts.option_len());
             self.cc = C::new(self.snd.smss);
         }
         self.ts = ts;
+    }
+
+    /// Sends what is in flight again, from the first byte on, as the windows allow.
+    pub(crate) fn send_again(&mut self) {
+        self.snd.nxt = self.snd.una;
+        self.timed_at = Instant::NEVER;
     }
 
     /// The earliest of all deadlines.
@@ -184,9 +190,6 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         );
     }
 }
-
-/// Bytes of the timestamps option with its padding.
-const TIMESTAMPS_LEN: u16 = 12;
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
 const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 320);

@@ -3,6 +3,7 @@
 
 use crate::counters::Counters;
 use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::path::suspect_black_hole;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -66,6 +67,9 @@ fn retransmission_timeout<C: Congestion>(
         tcb.snd.is_probe_due = true;
     } else {
         counters.tcp_timeouts += 1;
+        if suspect_black_hole(tcb) {
+            counters.tcp_black_holes += 1;
+        }
         let flight_size = tcb.snd.flight_size();
         // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
         if tcb.retransmits == 1 && tcb.state() != State::SynSent {

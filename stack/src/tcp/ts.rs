@@ -53,6 +53,11 @@ impl Ts {
         self.is_on
     }
 
+    /// Bytes of the option in each segment, padding included.
+    pub(crate) fn option_len(&self) -> u16 {
+        if self.is_on { OPTION_LEN } else { 0 }
+    }
+
     /// TS.Recent, where timestamps are used.
     pub(crate) fn recent(&self) -> Option<u32> {
         self.is_on.then_some(self.recent)
@@ -105,6 +110,9 @@ pub(crate) fn val(offset: u32, now: Instant) -> u32 {
 fn secs(now: Instant) -> u32 {
     (now.as_micros() / 1_000_000) as u32
 }
+
+/// Bytes of the option with its padding.
+const OPTION_LEN: u16 = 12;
 
 /// How long TS.Recent is believed: 24 days (RFC 7323 5.5).
 const RECENT_MAX_SECS: u32 = 24 * 24 * 3_600;

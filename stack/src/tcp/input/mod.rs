@@ -11,6 +11,7 @@ use simoom_ring::{FramePool, RxPacket};
 use crate::counters::{Counters, DropReason};
 use crate::tcp::bodies::Bodies;
 use crate::tcp::cc::Congestion;
+use crate::tcp::challenge::ChallengeLimit;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
@@ -81,6 +82,7 @@ pub(crate) struct Arrival<'a, 'p, C> {
     pub(crate) tcb: &'a mut Tcb<'p, C>,
     pub(crate) bodies: &'a mut Bodies<'p>,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) challenges: &'a mut ChallengeLimit,
     pub(crate) pool: &'p FramePool<'p>,
     pub(crate) now: Instant,
     pub(crate) seg: Segment,
@@ -111,8 +113,12 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             }
             Stop::Challenge(reason) => {
                 self.counters.drop(reason);
-                self.counters.tcp_challenge_acks += 1;
-                self.tcb.is_ack_due = true;
+                if self.challenges.allows(self.now) {
+                    self.counters.tcp_challenge_acks += 1;
+                    self.tcb.is_ack_due = true;
+                } else {
+                    self.counters.tcp_challenge_acks_suppressed += 1;
+                }
             }
             Stop::Reset => {
                 self.outcome.is_refused = !self.tcb.state().is_synchronized();
@@ -173,7 +179,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.rcv.nxt = self.seg.seq + 1;
         tcb.rcv.adv = tcb.rcv.nxt;
         tcb.rcv.adv += tcb.rcv.window(self.pool);
-        tcb.snd.smss = super::smss(self.options.mss, tcb.rcv.rmss);
+        tcb.snd.smss = super::smss(self.options.mss, tcb.snd.smss);
         tcb.cc = C::new(tcb.snd.smss);
         tcb.is_sack_permitted &= self.options.sack_permitted;
         let ts = match self.options.timestamps {

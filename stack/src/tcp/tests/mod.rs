@@ -4,6 +4,7 @@ mod closing;
 mod cookies;
 mod drops;
 mod opening;
+mod path;
 mod peer;
 mod receiving;
 mod sending;

@@ -1,0 +1,172 @@
+//! What the path says, and what of it is believed (RFC 1191, RFC 5927, RFC 4821).
+
+use super::peer::{Peer, Sizes};
+use crate::DropReason;
+use crate::tcp::Settings;
+use crate::testing::{OUR_IP, OUR_MAC, PEER_IP, datagram, frame};
+use crate::wire::checksum::Sum;
+
+const FRAG_NEEDED: u8 = 4;
+const PORT: u8 = 3;
+const HOST: u8 = 1;
+
+impl Peer {
+    /// A router says that it could not pass our segment of `len` bytes that began at `seq`.
+    fn unreachable(&mut self, code: u8, mtu: u16, seq: u32, len: usize) {
+        let mut segment = self.our_port.to_be_bytes().to_vec();
+        segment.extend(self.port.to_be_bytes());
+        segment.extend((self.our_iss + seq).0.to_be_bytes());
+        segment.resize(20 + len, 0);
+        let quoted = datagram(OUR_IP, PEER_IP, 6, &segment);
+        let mut bytes = std::vec![3, code, 0, 0, 0, 0];
+        bytes.extend(mtu.to_be_bytes());
+        bytes.extend(&quoted[..28]);
+        let csum = Sum::of(&bytes).finish().to_be_bytes();
+        bytes[2..4].copy_from_slice(&csum);
+        let router = [10, 0, 0, 99];
+        self.arrive_frame(&frame(OUR_MAC, &datagram(router, OUR_IP, 1, &bytes)));
+    }
+}
+
+#[test]
+fn a_narrow_path_makes_segments_smaller_at_once() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 2_000);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    peer.expect("P. 1001:2001(1000) ack 1 win 65535");
+    peer.unreachable(FRAG_NEEDED, 640, 1, 1_000);
+    peer.expect(". 1:601(600) ack 1 win 65535");
+    peer.expect(". 601:1201(600) ack 1 win 65535");
+    peer.expect(". 1201:1801(600) ack 1 win 65535");
+    peer.expect("P. 1801:2001(200) ack 1 win 65535");
+    assert_eq!(peer.counters().path_mtu_updates, 1);
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    assert_eq!(cwnd, 10_000, "no sign of congestion");
+}
+
+/// The next connection to the same host knows.
+#[test]
+fn a_narrow_path_is_remembered() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 1_000);
+    peer.unreachable(FRAG_NEEDED, 640, 1, 1_000);
+    peer.act(|conn| conn.abort());
+    peer.sent();
+    peer.app.lines.clear();
+    peer.port += 1;
+    peer.open(65_535);
+    assert_eq!(peer.act(|conn| conn.status().smss), 600);
+}
+
+#[test]
+fn an_old_router_means_the_next_plateau() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 1_000);
+    peer.unreachable(FRAG_NEEDED, 0, 1, 1_000);
+    assert_eq!(peer.act(|conn| conn.status().smss), 1_006 - 40);
+}
+
+#[test]
+fn what_was_not_sent_or_is_long_acknowledged_is_not_believed() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 3_000);
+    peer.arrive(". 1:1(0) ack 1001 win 65535");
+    peer.sent();
+    for seq in [1, 1_000, 3_001, 0x8000_0000] {
+        peer.unreachable(FRAG_NEEDED, 640, seq, 1_000);
+    }
+    assert_eq!(peer.dropped(DropReason::IcmpStale), 4);
+    peer.port += 1;
+    peer.unreachable(FRAG_NEEDED, 640, 1_001, 1_000);
+    assert_eq!(peer.dropped(DropReason::IcmpStale), 5, "no connection");
+    peer.silent();
+}
+
+/// RFC 5927 7.2: while full segments are acknowledged, the error is a lie.
+#[test]
+fn a_size_that_got_through_is_doubted_only_after_a_timeout() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 3_000);
+    peer.arrive(". 1:1(0) ack 1001 win 65535");
+    peer.arrive(". 1:1(0) ack 2001 win 65535");
+    peer.sent();
+    peer.unreachable(FRAG_NEEDED, 640, 2_001, 1_000);
+    peer.silent();
+    assert_eq!(peer.counters().icmp_errors_ignored, 1);
+    peer.pass(300);
+    assert_eq!(peer.sent().len(), 1);
+    peer.unreachable(FRAG_NEEDED, 640, 2_001, 1_000);
+    peer.expect(". 2001:2601(600) ack 1 win 65535");
+}
+
+#[test]
+fn absurd_sizes_are_ignored() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 1_000);
+    peer.sent();
+    for mtu in [1, 68, 103, 1_040, 1_500, u16::MAX] {
+        peer.unreachable(FRAG_NEEDED, mtu, 1, 1_000);
+    }
+    assert_eq!(peer.counters().icmp_errors_ignored, 6);
+    peer.silent();
+}
+
+/// RFC 9293 SHLD-26 and MUST-56: a hard error ends an open, and nothing ends a connection.
+#[test]
+fn a_hard_error_refuses_an_open_and_leaves_a_connection_alone() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.connect(5_000);
+    peer.sent();
+    peer.unreachable(HOST, 0, 0, 0);
+    peer.told(&[]);
+    peer.unreachable(PORT, 0, 0, 0);
+    peer.told(&["closed: refused"]);
+    peer.gone();
+
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 1_000);
+    peer.unreachable(PORT, 0, 1, 1_000);
+    peer.told(&[]);
+    assert_eq!(peer.counters().icmp_errors_ignored, 1);
+}
+
+/// RFC 4821 7.7: full segments are lost, and nobody says why.
+#[test]
+fn a_black_hole_makes_segments_smaller() {
+    let mut peer = Peer::with(Sizes::SMALL, Settings::default());
+    peer.arrive("S 0:0(0) win 65535 <mss 1460>");
+    peer.take_iss();
+    peer.arrive(". 1:1(0) ack 1 win 65535");
+    peer.send(0, 1_460);
+    let mut lens = std::vec::Vec::new();
+    for _ in 0..7 {
+        peer.sent();
+        let timeouts = peer.counters().tcp_timeouts;
+        while peer.counters().tcp_timeouts == timeouts {
+            peer.pass(100);
+        }
+        lens.push(peer.sent()[0].bytes.len() - 54);
+    }
+    assert_eq!(lens, [1_460, 1_460, 1_024, 1_024, 536, 536, 536]);
+    assert_eq!(peer.counters().tcp_black_holes, 2);
+}
+
+/// RFC 5961 7: a flood of guesses costs a bounded number of answers.
+#[test]
+fn challenge_acks_are_throttled() {
+    let mut peer = Peer::established(65_535);
+    for _ in 0..2_000 {
+        peer.arrive("R 100:100(0) win 0");
+    }
+    let counters = peer.counters();
+    let (sent, held_back) = (
+        counters.tcp_challenge_acks,
+        counters.tcp_challenge_acks_suppressed,
+    );
+    assert_eq!(sent + held_back, 2_000);
+    assert!((500..1_500).contains(&sent), "{sent}");
+    assert_eq!(peer.sent().len() as u64, sent);
+    peer.pass(1_000);
+    peer.arrive("R 100:100(0) win 0");
+    peer.expect(". 1:1(0) ack 1 win 65535");
+}
