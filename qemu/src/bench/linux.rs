@@ -5,7 +5,7 @@ use super::report::{self, Row, median};
 use crate::linux;
 use crate::linux::check::at_once;
 use crate::linux::exchange::{CONTENT_LEN, Op, Work};
-use crate::linux::transfer::{Captures, Done, Roles, Transfer};
+use crate::linux::transfer::{Captures, Done, Lag, Roles, Transfer};
 use crate::linux::wires::{WIRES, WireKind};
 use crate::text;
 use anyhow::{Context, Result, bail};
@@ -91,11 +91,18 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
     );
     report::print_heading(RIVAL, "goodput, Mbit/s");
     let mut rows = Vec::new();
+    let mut lag = Lag::default();
     for case in &cases {
-        let row = measure(&args, case).with_context(|| case.name())?;
+        let (row, its_lag) = measure(&args, case).with_context(|| case.name())?;
         row.print();
         rows.push(row);
+        lag = lag.and(its_lag);
     }
+    println!(
+        "the wire's events came {} us late in the mean, {} ms at most",
+        lag.mean_us(),
+        lag.worst_us / 1_000
+    );
     if let Some(file) = &args.json {
         report::write_json(&rows, file)?;
     }
@@ -118,8 +125,8 @@ fn cases() -> Vec<Case> {
     WIRES.iter().flat_map(of_kind).collect()
 }
 
-/// Ours and theirs in turn, the same seeds for both.
-fn measure(args: &LinuxArgs, case: &Case) -> Result<Row> {
+/// Ours and theirs in turn, the same seeds for both; and how late the wire was.
+fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
     let captures = Captures {
         folder: args.pcap.clone(),
     };
@@ -156,7 +163,11 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<Row> {
         median(&rates)
     };
     let (ours, rival) = (of(Roles::WeServeLinux), of(Roles::LinuxServesLinux));
-    Ok(Row {
+    let lag = done
+        .iter()
+        .map(|done| done.lag)
+        .fold(Lag::default(), Lag::and);
+    let row = Row {
         suite: "linux",
         case: case.name(),
         metric: "goodput",
@@ -166,7 +177,8 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<Row> {
         rival_name: RIVAL,
         ratio: ours / rival,
         bar: case.kind.bar,
-    })
+    };
+    Ok((row, lag))
 }
 
 /// Transfers at a time. On a wire that loses nothing they keep a core busy, and go alone; on the

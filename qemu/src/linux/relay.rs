@@ -42,6 +42,15 @@ impl Lag {
     pub(crate) fn mean_us(&self) -> u64 {
         self.total_us / self.dues.max(1)
     }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            worst_us: self.worst_us.max(other.worst_us),
+            total_us: self.total_us + other.total_us,
+            dues: self.dues + other.dues,
+        }
+    }
 }
 
 impl<'p> Relay<'p> {

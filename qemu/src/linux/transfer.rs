@@ -3,7 +3,8 @@
 use super::exchange::{Op, Work};
 use super::netns::joined;
 use super::ours::{Frames, OurHost};
-use super::relay::{Lag, Relay};
+pub(crate) use super::relay::Lag;
+use super::relay::Relay;
 use super::sockets::{LinuxServer, ask};
 use super::tap::LinuxHost;
 use super::wires::WireKind;
