@@ -110,6 +110,8 @@ pub struct SynEntry {
     pub(crate) irs: SeqNum,
     pub(crate) smss: u16,
     pub(crate) rmss: u16,
+    /// The widest window that a SYN-ACK has promised: a later one must not shrink it.
+    pub(crate) wnd: WndSize,
     /// Their window scale, if they offered one: then ours is in the SYN-ACK.
     pub(crate) wscale: Option<WndScale>,
     pub(crate) is_sack_permitted: bool,
@@ -137,6 +139,7 @@ impl Default for SynEntry {
             irs: SeqNum(0),
             smss: 0,
             rmss: 0,
+            wnd: WndSize(0),
             wscale: None,
             is_sack_permitted: false,
             ts: Ts::OFF,
@@ -151,14 +154,14 @@ impl Default for SynEntry {
 
 impl SynEntry {
     /// The SYN-ACK.
-    pub(crate) fn syn_ack(&mut self, wnd: WndSize, now: Instant) -> Repr {
+    pub(crate) fn syn_ack(&mut self, now: Instant) -> Repr {
         Repr {
             src_port: self.tuple.local.port,
             dst_port: self.tuple.remote.port,
             seq: self.iss,
             ack: Some(self.irs + 1),
             ctl: Ctl::SYN,
-            wnd: wnd.to_wire(WndScale::ZERO),
+            wnd: self.wnd.to_wire(WndScale::ZERO),
             options: Options {
                 mss: Some(self.rmss),
                 // An answer to their offer only (RFC 7323 2.2).

@@ -128,7 +128,8 @@ impl<'p, A: App> Tcp<'p, A> {
         entry.sent_at = cx.now;
         entry.rexmt_at = cx.now + entry.rto();
         self.wheel.set(timer, entry.rexmt_at);
-        let repr = entry.syn_ack(first_window(cx.net, entry.rmss), cx.now);
+        entry.wnd = entry.wnd.max(first_window(cx.net, entry.rmss));
+        let repr = entry.syn_ack(cx.now);
         send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
 
@@ -277,7 +278,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.listener = entry.listener;
         tcb.irs = entry.irs;
         tcb.rcv.nxt = entry.irs + 1;
-        tcb.rcv.adv = tcb.rcv.nxt + first_window(cx.net, entry.rmss).0;
+        tcb.rcv.adv = tcb.rcv.nxt + entry.wnd.0;
         tcb.snd.nxt = entry.iss + 1;
         tcb.snd.max = tcb.snd.nxt;
         tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);

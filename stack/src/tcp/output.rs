@@ -88,7 +88,7 @@ fn send_segment<'p, C: Congestion>(
 ) {
     let (seq, syn, slice) = match next {
         Next::Syn => (tcb.iss, true, None),
-        Next::Ack => (tcb.snd.nxt, false, None),
+        Next::Ack => (tcb.snd.ack_seq(), false, None),
         Next::Data(data) => {
             let offset = data.seq.bytes_since(tcb.snd.una) as usize;
             (

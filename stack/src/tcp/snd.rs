@@ -97,6 +97,15 @@ impl Snd {
         self.max.bytes_since(self.una)
     }
 
+    /// The sequence number of an acknowledgment that carries nothing: behind all that was sent,
+    /// whatever is to be sent again (at SND.NXT it would look old to who has it), but no further
+    /// than the window reaches, where it would not be taken: a probe may lie beyond.
+    #[inline]
+    pub(crate) fn ack_seq(&self) -> SeqNum {
+        let edge = self.una + self.wnd.0;
+        if self.max.after(edge) { edge } else { self.max }
+    }
+
     /// Whether our FIN has been sent, and `ack` covers it.
     pub(crate) fn is_fin_acked_by(&self, ack: SeqNum) -> bool {
         // The FIN is behind all data, so what is acknowledged reaches one further than the queue.

@@ -244,7 +244,9 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         let is_acceptable = match (len, wnd) {
             // At a closed window, valid ACKs and RSTs are still taken; text is not.
             (_, 0) => seq == rcv.nxt,
-            (0, _) => in_window(seq),
+            // The right edge is no place for text, but where the ACKs of a far side are that has
+            // filled the window.
+            (0, _) => in_window(seq) || seq == rcv.nxt + wnd,
             _ => in_window(seq) || in_window(seq + (len - 1)),
         };
         if is_acceptable {
@@ -253,7 +255,21 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if self.seg.ctl.has(Ctl::RST) {
             return Err(Stop::Drop(DropReason::TcpOutOfWindow));
         }
+        self.take_old_ack();
         Err(Stop::Ack(DropReason::TcpOutOfWindow))
+    }
+
+    /// The ACK field of a segment that is all old still holds. Two sides that have each missed the
+    /// other's last ACK would else answer each other with segments that look old, for ever.
+    fn take_old_ack(&mut self) {
+        let end = self.seg.seq + self.seg.len();
+        let (snd, rcv) = (&self.tcb.snd, &self.tcb.rcv);
+        let is_news = |ack: SeqNum| ack.after(snd.una) && !ack.after(snd.max);
+        let is_old = !end.after(rcv.nxt) && !self.seg.ctl.has(Ctl::SYN);
+        if is_old && self.tcb.state().is_synchronized() && self.seg.ack.is_some_and(is_news) {
+            // It cannot fail, having been asked.
+            let _taken = self.fifth_ack();
+        }
     }
 
     // RFC 7323 5.3, R1: protection against wrapped sequence numbers.

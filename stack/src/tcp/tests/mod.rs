@@ -1,5 +1,6 @@
 //! Whole connections by hand, in virtual time: segment in, exact segments out, then silence.
 
+mod answers;
 mod closing;
 mod cookies;
 mod drops;
