@@ -34,8 +34,8 @@ impl<'p, A: App> Tcp<'p, A> {
             entry.wscale = None;
             entry.is_sack_permitted = false;
         }
-        let wnd = first_window(cx.net, entry.rmss);
-        let mut repr = entry.syn_ack(wnd, cx.now);
+        entry.wnd = first_window(cx.net, entry.rmss);
+        let mut repr = entry.syn_ack(cx.now);
         if let Some(timestamps) = &mut repr.options.timestamps {
             timestamps.val = carried.into_ts(timestamps.val);
         }
@@ -67,6 +67,7 @@ impl<'p, A: App> Tcp<'p, A> {
             irs,
             smss: smss_to(cx.net, tuple.remote.addr, Some(mss), cx.now),
             rmss,
+            wnd: first_window(cx.net, rmss),
             wscale: carried.and_then(|carried| carried.wscale),
             is_sack_permitted: carried.is_some_and(|carried| carried.is_sack_permitted),
             ts,

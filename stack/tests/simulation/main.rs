@@ -1,0 +1,13 @@
+//! Whole networks in virtual time: every seed is another wire, another pair of devices, another
+//! habit of the applications. Safety: all bytes are right, no frame is lost. Liveness: once the
+//! faults are off, everything ends.
+//!
+//! `SIMOOM_SEED=n` runs one seed, and leaves its capture in the temporary folder if it fails;
+//! `SIMOOM_SEEDS=n` runs as many.
+
+mod congestion;
+mod network;
+mod seeds;
+mod talk;
+mod transfers;
+mod world;
