@@ -41,7 +41,7 @@
 
 mod asserts;
 mod config;
-#[path = "../world/congestion.rs"]
+#[path = "../simulation/congestion.rs"]
 mod congestion;
 mod constants;
 mod content;
