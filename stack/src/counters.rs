@@ -55,7 +55,7 @@ drop_reasons! {
     IcmpUnknownType = "icmp_unknown_type",
     /// To a broadcast address (RFC 1122 3.2.2.6 allows silence).
     IcmpBroadcast = "icmp_broadcast",
-    /// Larger than one frame.
+    /// Larger than one frame, or an echo whose reply would be longer than the link takes.
     IcmpTooLarge = "icmp_too_large",
     /// An error about a segment that is not in flight (RFC 5927 4.1).
     IcmpStale = "icmp_stale",

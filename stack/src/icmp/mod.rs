@@ -75,6 +75,8 @@ fn receive(net: &Net<'_>, ip: &Datagram, pkt: &RxPacket<'_>) -> Result<Received,
         return Err(DropReason::IcmpChecksum);
     }
     match message {
+        // The reply is as long as the request, and goes out whole or not at all.
+        Message::EchoRequest if bytes.len() > message_max(net) => Err(DropReason::IcmpTooLarge),
         Message::EchoRequest => Ok(Received::Echo),
         Message::Error {
             cause,
@@ -135,7 +137,8 @@ pub(crate) fn unreachable<'p>(
     if pkt.frame.push(ip.header_len.into()).is_err() {
         return;
     }
-    pkt.frame.trim(QUOTED_LEN_MAX);
+    let quoted_max = message_max(net).saturating_sub(icmpv4::HEADER_LEN);
+    pkt.frame.trim(quoted_max.min(QUOTED_LEN_MAX));
     let quoted = pkt.frame.bytes();
     let headroom = net.headroom() + icmpv4::HEADER_LEN;
     let Some(mut frame) = net.pool.alloc(headroom) else {
@@ -162,6 +165,11 @@ pub(crate) fn unknown_protocol<'p>(
 ) {
     net.counters.drop(DropReason::IpUnknownProtocol);
     unreachable(net, tx, now, ip, pkt, Unreachable::Protocol);
+}
+
+/// Bytes of the longest message that the link takes.
+fn message_max(net: &Net<'_>) -> usize {
+    usize::from(net.mtu).saturating_sub(ipv4::HEADER_LEN)
 }
 
 /// Sends a message back to where a datagram came from.

@@ -60,6 +60,26 @@ fn an_echo_comes_back_in_the_very_frame() {
 }
 
 #[test]
+fn nothing_is_longer_than_the_link_takes() {
+    let (pool, mut net, mut ring) = world(2);
+    net.mtu = 296;
+    for (len, replies) in [(296 - 28, 1), (296 - 27, 0)] {
+        let request = message(8, 0, &std::vec![7; len + 4]);
+        let bytes = datagram(PEER_IP, OUR_IP, proto::ICMP, &request);
+        arrives(&mut net, &mut ring, rx(pool, &bytes));
+        assert_eq!(ring.take().len(), replies, "{len}");
+    }
+    assert_eq!(net.counters.dropped(DropReason::IcmpTooLarge), 1);
+    // An error quotes as much of the datagram as fits.
+    let bytes = datagram(PEER_IP, OUR_IP, 99, &[7; 500]);
+    let mut pkt = rx(pool, &bytes);
+    let ip = ip::input(&mut net, &mut pkt, false).expect("the datagram is good");
+    unknown_protocol(&mut net, &mut ring, NOW, &ip, pkt);
+    assert_eq!(ring.only().len(), 14 + 296);
+    assert_all_home(pool);
+}
+
+#[test]
 fn the_reply_has_the_requests_service_without_congestion_marks() {
     let (pool, mut net, mut ring) = world(2);
     let mut bytes = datagram(PEER_IP, OUR_IP, proto::ICMP, &message(8, 0, &[0; 4]));
