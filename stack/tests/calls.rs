@@ -252,3 +252,24 @@ fn a_full_accept_queue_lets_the_third_segment_wait() {
         Ok(&b"I am here"[..])
     );
 }
+
+#[test]
+fn what_waits_to_be_accepted_ends_with_its_listener() {
+    let mut world = World::new(4);
+    let accepted = world.connect();
+    world.pass();
+    let server = world.accept().expect("the first");
+    let waiting = world.connect();
+    world.pass();
+    assert_eq!(world.hosts[SERVER].stack.levels().conns, 2);
+    world.hosts[SERVER].stack.unlisten(world.listener);
+    world.pass();
+    let gone = |why| nb::Error::Other(CallError::Gone(Some(why)));
+    assert_eq!(world.recv(CLIENT, waiting, 9), Err(gone(Closed::Reset)));
+    assert_eq!(world.hosts[SERVER].stack.levels().conns, 1);
+    // The one that was accepted goes on.
+    world.send(CLIENT, accepted, b"still here").expect("room");
+    world.pass();
+    let seen = world.recv(SERVER, server, 99);
+    assert_eq!(seen.as_deref(), Ok(&b"still here"[..]));
+}

@@ -213,7 +213,8 @@ impl<'p, A: App> Stack<'p, A> {
         self.tcp.listen(port, backlog)
     }
 
-    /// Accepts no more connections; those that there are go on.
+    /// Accepts no more connections. Those that were accepted go on; those that wait in the accept
+    /// queue are aborted, and those that are half-open forgotten.
     pub fn unlisten(&mut self, id: ListenerId) {
         self.tcp.unlisten(id);
     }

@@ -11,7 +11,11 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let Some(place) = self.listeners.get_mut(tcb.listener) else {
+        let port = tcb.tuple.local.port;
+        let listener = self.listeners.get_mut(tcb.listener);
+        let Some(place) = listener.filter(|place| place.port == port) else {
+            // It was closed meanwhile: nobody could ever accept the connection.
+            tcb.is_abort_due = true;
             return;
         };
         let last = place.accept_last;
@@ -26,7 +30,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Takes the connection that has waited longest out of a listener's accept queue.
-    fn pop_accept(&mut self, listener: ListenerId) -> Option<ConnId> {
+    pub(super) fn pop_accept(&mut self, listener: ListenerId) -> Option<ConnId> {
         let first = self.listeners.get_mut(listener.0)?.accept_first;
         if first == NONE {
             return None;

@@ -41,6 +41,7 @@ mod tcb;
 mod time_wait;
 mod timers;
 mod ts;
+mod unlisten;
 mod wheel;
 
 #[cfg(test)]

@@ -28,11 +28,6 @@ impl<'p, A: App> Tcp<'p, A> {
         self.listeners.open(port, backlog)
     }
 
-    /// No more connections on this port.
-    pub(crate) fn unlisten(&mut self, id: ListenerId) {
-        self.listeners.close(id);
-    }
-
     /// A segment for no connection: to a listener if it is a SYN, else it is refused.
     #[inline(never)]
     pub(super) fn arrives_unknown<T: TxRing<'p>>(
@@ -150,7 +145,7 @@ impl<'p, A: App> Tcp<'p, A> {
         self.send_syn_ack(cx, idx);
     }
 
-    fn forget_syn(&mut self, idx: u32) {
+    pub(super) fn forget_syn(&mut self, idx: u32) {
         if let Some(entry) = self.take_syn_entry(idx) {
             self.demux
                 .remove(self.demux.hash(&entry.tuple), Found::Syn(idx));

@@ -261,3 +261,21 @@ fn crossing_syn_acks_establish_a_connection() {
     assert_eq!(peer.act(|conn| conn.status().snd_wnd), 1_000, "not scaled");
     peer.silent();
 }
+
+#[test]
+fn half_open_connections_end_with_their_listener() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    let listener = peer.stack.listen(81, 2).expect("a free port");
+    peer.our_port = 81;
+    peer.arrive("S 0:0(0) win 1000 <mss 1000>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.stack.unlisten(listener);
+    assert_eq!(peer.stack.levels().syns, 0);
+    // The next listener has the place of the old one, and nothing of it.
+    peer.stack.listen(82, 2).expect("a free place");
+    peer.arrive(". 1:1(0) ack 1 win 1000");
+    peer.expect("R 1:1(0) win 0");
+    peer.told(&[]);
+    peer.gone();
+}
