@@ -19,7 +19,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         }
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
         let edge = rcv.adv;
-        let mut kept_all = true;
+        let (mut kept_all, mut has_memory) = (true, true);
         let mut next = Some(pkt.frame);
         while let Some(mut frame) = next {
             let end = seq + frame.len() as u32;
@@ -30,17 +30,18 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 match rcv.keep(frame, seq) {
                     Kept::InOrder => self.outcome.has_received = true,
                     Kept::OutOfOrder => self.tcb.is_ack_due = true,
-                    Kept::NoMemory => {
-                        self.counters.drop(DropReason::TcpNoMemory);
-                        kept_all = false;
-                    }
+                    Kept::NoMemory => has_memory = false,
                 }
             }
             kept_all &= !is_cut;
             seq = end;
             next = pkt.rest.pop_front();
         }
-        if !kept_all {
+        if !has_memory {
+            // Once, in however many frames it came.
+            self.counters.drop(DropReason::TcpNoMemory);
+        }
+        if !kept_all || !has_memory {
             self.tcb.is_ack_due = true;
         }
         self.acknowledge_later();

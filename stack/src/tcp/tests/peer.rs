@@ -23,7 +23,7 @@ use crate::tcp::{
 };
 use crate::testing::{
     OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
-    frame, our_cidr, pool, rx, v4,
+    frame, our_cidr, pool, rx, rx_large, v4,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::arp::Op;
@@ -344,6 +344,16 @@ impl Peer {
         let mut bytes = self.segment(text);
         fill_checksum(&mut bytes, PEER_IP, OUR_IP);
         self.arrive_bytes(&bytes);
+    }
+
+    /// A segment arrives, in text, its frame cut into pieces: a large receive.
+    pub(super) fn arrive_large(&mut self, text: &str, piece_len: usize) {
+        let mut bytes = self.segment(text);
+        fill_checksum(&mut bytes, PEER_IP, OUR_IP);
+        let datagram = datagram(PEER_IP, OUR_IP, proto::TCP, &bytes);
+        let packet = rx_large(self.pool, &frame(OUR_MAC, &datagram), piece_len);
+        self.queue.rx.0.push_back(packet);
+        self.poll();
     }
 
     /// A segment arrives, in bytes.

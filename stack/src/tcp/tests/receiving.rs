@@ -1,5 +1,6 @@
 use super::peer::{Peer, Sizes};
 use crate::DropReason;
+use crate::config::FRAMES_RESERVED;
 
 #[test]
 fn one_segment_is_acknowledged_after_a_while_and_two_at_once() {
@@ -165,4 +166,20 @@ fn a_small_pool_promises_a_small_window() {
     peer.take_iss();
     // 60 frames, 32 of them reserved, one holds the SYN: half of the rest, rounded down.
     peer.expect("S. 0:0(0) ack 1 win 18980 <mss 1460>");
+}
+
+#[test]
+fn a_large_receive_without_memory_is_dropped_once() {
+    let mut peer = Peer::established(60_000);
+    let mut held = std::vec::Vec::new();
+    while peer.pool.free_cnt() > FRAMES_RESERVED {
+        held.extend(peer.pool.alloc(0));
+    }
+    peer.arrive_large("P. 1:1001(1000) ack 1 win 60000", 300);
+    assert_eq!(peer.dropped(DropReason::TcpNoMemory), 1);
+    peer.told(&[]);
+    peer.expect(". 1:1(0) ack 1 win 65535");
+    drop(held);
+    peer.arrive_large("P. 1:1001(1000) ack 1 win 60000", 300);
+    assert_eq!(peer.app.taken, 1_000);
 }
