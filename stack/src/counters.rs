@@ -162,6 +162,10 @@ pub struct Counters {
     pub tcp_cookies_accepted: u64,
     /// Challenge ACKs that the throttle held back (RFC 5961 7).
     pub tcp_challenge_acks_suppressed: u64,
+    /// Segments whose text came with a congestion mark (RFC 3168).
+    pub tcp_ecn_ce_in: u64,
+    /// Congestion windows that were reduced because the far side has echoed a mark.
+    pub tcp_ecn_reductions: u64,
     /// TIME-WAIT entries that had to go early for a newer one.
     pub tcp_time_wait_evicted: u64,
 }
@@ -194,6 +198,8 @@ impl Counters {
             tcp_challenge_acks_suppressed: 0,
             tcp_cookies_sent: 0,
             tcp_cookies_accepted: 0,
+            tcp_ecn_ce_in: 0,
+            tcp_ecn_reductions: 0,
             tcp_time_wait_evicted: 0,
         }
     }

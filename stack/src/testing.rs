@@ -205,10 +205,21 @@ pub(crate) fn arp_packet(
 
 /// An IPv4 datagram.
 pub(crate) fn datagram(src: [u8; 4], dst: [u8; 4], proto: u8, payload: &[u8]) -> Vec<u8> {
+    datagram_of(0, src, dst, proto, payload)
+}
+
+/// The same with a type of service.
+pub(crate) fn datagram_of(
+    tos: u8,
+    src: [u8; 4],
+    dst: [u8; 4],
+    proto: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let total_len = u16::try_from(ipv4::HEADER_LEN + payload.len()).expect("a short payload");
     let (src, dst) = (src.into(), dst.into());
     let repr = ipv4::Repr {
-        tos: 0,
+        tos,
         total_len,
         ident: 1,
         ttl: 64,

@@ -2,6 +2,7 @@
 
 use super::app::{App, ConnId};
 use super::demux::Found;
+use super::ecn::{Ecn, EcnUse};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::Ts;
@@ -58,6 +59,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
         tcb.is_sack_permitted = self.settings.sack;
+        tcb.ecn = Ecn::agreed(self.settings.ecn == EcnUse::Ask);
         if self.settings.timestamps {
             tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
         }

@@ -15,6 +15,7 @@ use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use crate::addr::FourTuple;
+use crate::tcp::ecn::Ecn;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub(crate) struct Cookies {
 pub(crate) struct Carried {
     pub(crate) wscale: Option<WndScale>,
     pub(crate) is_sack_permitted: bool,
+    pub(crate) ecn: Ecn,
 }
 
 impl Cookies {
@@ -91,7 +93,9 @@ impl Carried {
     /// Puts the options into the low bits of a TSval, which is never ahead of the clock for it.
     pub(crate) fn into_ts(self, val: u32) -> u32 {
         let wscale = self.wscale.map_or(NO_WSCALE, |wscale| wscale.get().into());
-        let carried = wscale | if self.is_sack_permitted { SACK_BIT } else { 0 };
+        let sack = if self.is_sack_permitted { SACK_BIT } else { 0 };
+        let ecn = if self.ecn.is_on() { ECN_BIT } else { 0 };
+        let carried = wscale | sack | ecn;
         let coarse = val & !CARRIED_MASK;
         if carried > val & CARRIED_MASK {
             coarse.wrapping_sub(CARRIED_MASK + 1) | carried
@@ -107,6 +111,7 @@ impl Carried {
             // Four bits.
             wscale: (shift != NO_WSCALE).then_some(WndScale::from_wire(shift as u8)),
             is_sack_permitted: ecr & SACK_BIT != 0,
+            ecn: Ecn::agreed(ecr & ECN_BIT != 0),
         }
     }
 }
@@ -135,6 +140,7 @@ const GOOD: Duration = Duration::from_secs(128);
 
 /// What the low bits of a TSval carry.
 const CARRIED_MASK: u32 = 0x3f;
+const ECN_BIT: u32 = 0x20;
 const SACK_BIT: u32 = 0x10;
 const NO_WSCALE: u32 = 0x0f;
 
@@ -209,11 +215,12 @@ mod tests {
     #[test]
     fn a_timestamp_carries_the_options_and_is_never_ahead() {
         for shift in 0..=15 {
-            for is_sack_permitted in [false, true] {
+            for bits in 0..4 {
                 let wscale = (shift < 15).then_some(WndScale::from_wire(shift));
                 let carried = Carried {
                     wscale,
-                    is_sack_permitted,
+                    is_sack_permitted: bits & 1 != 0,
+                    ecn: Ecn::agreed(bits & 2 != 0),
                 };
                 for val in [0, 63, 64, 1_000, 1_023, u32::MAX] {
                     let ts = carried.into_ts(val);

@@ -5,6 +5,7 @@ use simoom_ring::TxRing;
 use super::app::App;
 use super::cookies::Carried;
 use super::demux::Found;
+use super::ecn::Ecn;
 use super::listen::SynEntry;
 use super::opening::first_window;
 use super::output::send_bare;
@@ -28,11 +29,13 @@ impl<'p, A: App> Tcp<'p, A> {
         let carried = Carried {
             wscale: entry.wscale,
             is_sack_permitted: entry.is_sack_permitted,
+            ecn: entry.ecn,
         };
         if !entry.ts.is_on() {
             // Nothing would bring them back.
             entry.wscale = None;
             entry.is_sack_permitted = false;
+            entry.ecn = Ecn::OFF;
         }
         entry.wnd = first_window(cx.net, entry.rmss);
         let mut repr = entry.syn_ack(cx.now);
@@ -70,6 +73,7 @@ impl<'p, A: App> Tcp<'p, A> {
             wnd: first_window(cx.net, rmss),
             wscale: carried.and_then(|carried| carried.wscale),
             is_sack_permitted: carried.is_some_and(|carried| carried.is_sack_permitted),
+            ecn: carried.map_or(Ecn::OFF, |carried| carried.ecn),
             ts,
             listener,
             ..SynEntry::default()

@@ -8,6 +8,7 @@ use managed::ManagedSlice;
 
 use crate::addr::{Addr, FourTuple};
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
+use crate::tcp::ecn::Ecn;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 use crate::tcp::ts::Ts;
 use crate::time::{Duration, Instant};
@@ -115,6 +116,7 @@ pub struct SynEntry {
     /// Their window scale, if they offered one: then ours is in the SYN-ACK.
     pub(crate) wscale: Option<WndScale>,
     pub(crate) is_sack_permitted: bool,
+    pub(crate) ecn: Ecn,
     pub(crate) ts: Ts,
     pub(crate) retransmits: u8,
     pub(crate) listener: u8,
@@ -142,6 +144,7 @@ impl Default for SynEntry {
             wnd: WndSize(0),
             wscale: None,
             is_sack_permitted: false,
+            ecn: Ecn::OFF,
             ts: Ts::OFF,
             retransmits: 0,
             listener: u8::MAX,
@@ -160,7 +163,7 @@ impl SynEntry {
             dst_port: self.tuple.remote.port,
             seq: self.iss,
             ack: Some(self.irs + 1),
-            ctl: Ctl::SYN,
+            ctl: Ctl::SYN.with(self.ecn.ctl_of_syn(true)),
             wnd: self.wnd.to_wire(WndScale::ZERO),
             options: Options {
                 mss: Some(self.rmss),

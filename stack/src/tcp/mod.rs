@@ -11,6 +11,7 @@
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference
 //! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
+//! - `ecn.rs`: congestion marks
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
 //! - [`App`] and [`calls`]: the application's two ways in
 
@@ -24,6 +25,7 @@ mod challenge;
 mod conns;
 mod cookies;
 mod demux;
+mod ecn;
 mod flood;
 mod input;
 mod listen;
@@ -51,6 +53,7 @@ pub use active::ConnectError;
 pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
+pub use ecn::EcnUse;
 pub use listen::{ListenError, ListenerId, SynEntry};
 pub use settings::Settings;
 pub use slots::ConnSlot;
@@ -72,6 +75,7 @@ use crate::net::Net;
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
+use crate::wire::ipv4::Codepoint;
 use crate::wire::tcp::{HEADER_LEN, Options, Segment};
 
 use self::bodies::Bodies;
@@ -332,7 +336,8 @@ fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, Options), DropRe
         return Err(DropReason::TcpNotUnicast);
     }
     let bytes = pkt.frame.bytes();
-    let seg = Segment::parse(bytes, pkt.frame_len()).ok_or(DropReason::TcpMalformed)?;
+    let mut seg = Segment::parse(bytes, pkt.frame_len()).ok_or(DropReason::TcpMalformed)?;
+    seg.ecn = Codepoint::of(ip.tos);
     if pkt.csum == RxChecksum::Unknown {
         let mut sum = Sum::pseudo_header(ip.src, ip.dst, proto::TCP, ip.payload_len);
         sum.add(bytes);

@@ -6,6 +6,7 @@ use simoom_ring::{RxPacket, TxRing};
 use super::app::App;
 use super::conns::send_reset;
 use super::demux::Found;
+use super::ecn::{self, Ecn, EcnUse};
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::output::send_bare;
@@ -89,6 +90,7 @@ impl<'p, A: App> Tcp<'p, A> {
             rmss,
             wscale: options.wscale,
             is_sack_permitted: options.sack_permitted && self.settings.sack,
+            ecn: Ecn::agreed(ecn::asks(seg) && self.settings.ecn != EcnUse::Never),
             ts,
             listener,
             ..SynEntry::default()
@@ -180,8 +182,12 @@ impl<'p, A: App> Tcp<'p, A> {
         if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() && !seg.ctl.has(Ctl::RST) {
             if seg.seq == entry.irs {
                 // The SYN again: ours was lost, or is late.
-                if let (Some(theirs), Some(entry)) = (options.timestamps, self.syns.get_mut(idx)) {
-                    entry.ts.update(theirs, seg.seq, cx.now);
+                if let Some(entry) = self.syns.get_mut(idx) {
+                    if let Some(theirs) = options.timestamps {
+                        entry.ts.update(theirs, seg.seq, cx.now);
+                    }
+                    // RFC 3168 6.1.1: who has given up asking once is not answered with it.
+                    entry.ecn = Ecn::agreed(entry.ecn.is_on() && ecn::asks(&seg));
                 }
                 cx.net.counters.tcp_retransmits += 1;
                 return self.send_syn_ack(cx, idx);
@@ -278,6 +284,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.snd.max = tcb.snd.nxt;
         tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);
         tcb.is_sack_permitted = entry.is_sack_permitted;
+        tcb.ecn = entry.ecn;
         tcb.set_ts(entry.ts.clone());
         tcb.retransmits = entry.retransmits;
         if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {

@@ -14,6 +14,7 @@ use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
+use crate::wire::ipv4::Codepoint;
 use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN_MAX, Options, Repr};
 
 /// Whether everything that could be sent has been.
@@ -68,10 +69,7 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
         }
         _ => {}
     }
-    match tcb
-        .snd
-        .next(tcb.cc.cwnd().saturating_add(tcb.snd.inflation))
-    {
+    match tcb.snd.next(tcb.usable_cwnd()) {
         Some(next) => Some(Next::Data(next)),
         None => tcb.is_ack_due.then_some(Next::Ack),
     }
@@ -112,7 +110,8 @@ fn send_segment<'p, C: Congestion>(
         options: options(tcb, syn, now),
     };
     if syn {
-        repr.ctl = Ctl::SYN;
+        let is_answer = repr.ack.is_some();
+        repr.ctl = Ctl::SYN.with(tcb.ecn.ctl_of_syn(is_answer));
     }
     // The header goes in last: how much was attached decides on FIN and PSH.
     let _room = head.extend(repr.header_len());
@@ -137,12 +136,19 @@ fn send_segment<'p, C: Congestion>(
             (false, false) => Ctl::default(),
         };
     }
+    let mut codepoint = Codepoint::NotEct;
+    if !syn {
+        let is_new = taken > 0 && !seq.before(tcb.snd.max) && !tcb.snd.is_probe_due;
+        let ecn_ctl;
+        (ecn_ctl, codepoint) = tcb.ecn_of(is_new);
+        repr.ctl = repr.ctl.with(ecn_ctl);
+    }
     repr.emit(packet.head_mut().bytes_mut());
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
     mark_sent(tcb, net, now, seq, len);
     let mut hint = tcb.neighbor_hint;
-    transmit(net, tx, now, packet, &tcb.tuple, &mut hint);
+    transmit(net, tx, now, packet, &tcb.tuple, codepoint, &mut hint);
     tcb.neighbor_hint = hint;
 }
 
@@ -235,6 +241,7 @@ pub(crate) fn send_bare<'p>(
             now,
             TxPacket::new(head, TxOffload::default()),
             tuple,
+            Codepoint::NotEct,
             &mut 0,
         );
     }
@@ -247,9 +254,11 @@ fn transmit<'p>(
     now: Instant,
     mut packet: TxPacket<'p>,
     tuple: &FourTuple,
+    codepoint: Codepoint,
     hint: &mut u16,
 ) {
-    let header = ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP);
+    let mut header = ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP);
+    header.tos = codepoint.bits();
     let segment_len = u16::try_from(packet.frame_len()).unwrap_or(u16::MAX);
     let mut sum = Sum::pseudo_header(header.src, header.dst, header.proto, segment_len);
     let csum = if net.caps.checksums.tx {

@@ -1,5 +1,7 @@
 //! What TCP offers and does, as the embedder wants it.
 
+use super::ecn::EcnUse;
+
 /// Choices for all connections of a stack. The default is what a server on the open Internet wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -10,6 +12,8 @@ pub struct Settings {
     /// Answer SYNs that find no place in the SYN queue with cookies (RFC 4987 3.6); else they are
     /// dropped.
     pub syn_cookies: bool,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnUse,
 }
 
 impl Default for Settings {
@@ -18,6 +22,7 @@ impl Default for Settings {
             sack: true,
             timestamps: true,
             syn_cookies: true,
+            ecn: EcnUse::Accept,
         }
     }
 }

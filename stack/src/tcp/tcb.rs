@@ -5,6 +5,7 @@ use simoom_ring::FramePool;
 use crate::addr::FourTuple;
 use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
+use crate::tcp::ecn::Ecn;
 use crate::tcp::rcv::Rcv;
 use crate::tcp::rtt::Rtt;
 use crate::tcp::seqnum::SeqNum;
@@ -21,6 +22,9 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) rtt: Rtt,
     pub(crate) ts: Ts,
     state: State,
+    pub(crate) ecn: Ecn,
+    /// What was in flight when the window was last reduced ends here.
+    pub(crate) ecn_end: SeqNum,
     /// Full segments received since the last acknowledgment went out.
     pub(crate) unacked_segments: u8,
     /// An acknowledgment is to go out now.
@@ -72,6 +76,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             rtt: Rtt::new(),
             ts: Ts::OFF,
             state: State::Closed,
+            ecn: Ecn::OFF,
+            ecn_end: iss,
             unacked_segments: 0,
             is_ack_due: false,
             is_sack_permitted: false,

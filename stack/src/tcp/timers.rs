@@ -3,6 +3,7 @@
 
 use crate::counters::Counters;
 use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::ecn::Ecn;
 use crate::tcp::path::suspect_black_hole;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
@@ -58,6 +59,7 @@ fn retransmission_timeout<C: Congestion>(
 ) {
     tcb.retransmits = tcb.retransmits.saturating_add(1);
     tcb.rtt.back_off();
+    tcb.ecn.release();
     // What is sent from here on is not timed (Karn).
     tcb.timed_at = Instant::NEVER;
     let is_waiting_for_window = tcb.snd.una == tcb.snd.max || tcb.snd.wnd.0 == 0;
@@ -75,6 +77,11 @@ fn retransmission_timeout<C: Congestion>(
         if tcb.retransmits == 1 && tcb.state() != State::SynSent {
             tcb.cc
                 .signalled(tcb.snd.smss, Signal::Timeout, flight_size, now);
+            tcb.reduced();
+        }
+        if tcb.state() == State::SynSent {
+            // RFC 3168 6.1.1.1: something on the path may drop SYNs that ask.
+            tcb.ecn = Ecn::OFF;
         }
         // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
         tcb.snd.recover = tcb.snd.max;

@@ -22,6 +22,39 @@ pub mod proto {
     pub const UDP: u8 = 17;
 }
 
+/// What the lower two bits of the type of service say (RFC 3168 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Codepoint {
+    /// The transport does not take part.
+    #[default]
+    NotEct = 0,
+    /// It does, ECT(1).
+    Ect1 = 1,
+    /// It does, ECT(0): what we send.
+    Ect0 = 2,
+    /// Congestion experienced.
+    Ce = 3,
+}
+
+impl Codepoint {
+    /// The codepoint in a type of service or traffic class.
+    #[inline]
+    pub const fn of(tos: u8) -> Self {
+        match tos & 3 {
+            0 => Self::NotEct,
+            1 => Self::Ect1,
+            2 => Self::Ect0,
+            _ => Self::Ce,
+        }
+    }
+
+    /// The two bits.
+    #[inline]
+    pub const fn bits(self) -> u8 {
+        self as u8
+    }
+}
+
 /// Why a header was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {

@@ -9,6 +9,7 @@ pub use options::{Options, SackBlock, SackBlocks, Timestamps};
 
 use core::fmt;
 
+use super::ipv4::Codepoint;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 
 /// Bytes of a header without options.
@@ -37,6 +38,10 @@ impl Ctl {
     pub const ACK: Self = Self(0x10);
     /// The urgent pointer is significant.
     pub const URG: Self = Self(0x20);
+    /// Congestion is echoed (RFC 3168 6.1).
+    pub const ECE: Self = Self(0x40);
+    /// The congestion window was reduced (RFC 3168 6.1).
+    pub const CWR: Self = Self(0x80);
 
     /// Whether any bit of `other` is set.
     #[inline]
@@ -66,6 +71,8 @@ impl fmt::Debug for Ctl {
             (Self::PSH, "PSH"),
             (Self::ACK, "ACK"),
             (Self::URG, "URG"),
+            (Self::ECE, "ECE"),
+            (Self::CWR, "CWR"),
         ];
         let mut rest = false;
         for (_, name) in names.iter().filter(|(bit, _)| self.has(*bit)) {
@@ -96,6 +103,9 @@ pub struct Segment {
     pub header_len: usize,
     /// Bytes of payload.
     pub payload_len: u32,
+    /// What the IP header says of congestion: not in the bytes that are parsed here, so
+    /// [`Codepoint::NotEct`] until IP fills it in.
+    pub ecn: Codepoint,
 }
 
 impl Segment {
@@ -139,6 +149,7 @@ impl Segment {
             wnd: WireWnd(u16::from_be_bytes([w0, w1])),
             header_len,
             payload_len,
+            ecn: Codepoint::NotEct,
         })
     }
 

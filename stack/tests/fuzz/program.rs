@@ -2,7 +2,7 @@
 
 use simoom::tcp::calls::Calls;
 use simoom::tcp::cc::Reno;
-use simoom::tcp::{Settings, State};
+use simoom::tcp::{EcnUse, Settings, State};
 use simoom::wire::checksum::Sum;
 use simoom::{Addr, Duration, Endpoint};
 use simoom_ring::{Caps, Checksums, LinkState, RxChecksum, Segmentation};
@@ -55,6 +55,7 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
         sack: switches & 1 == 0,
         timestamps: switches & 2 == 0,
         syn_cookies: switches & 4 == 0,
+        ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
     };
     Plan {
         caps,

@@ -2,10 +2,11 @@
 
 use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
-use crate::tcp::cc::{Acked, Congestion, Signal};
+use crate::tcp::cc::{Acked, Congestion};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
 use crate::time::{Duration, Instant};
+use crate::wire::tcp::Ctl;
 
 impl<C: Congestion> Arrival<'_, '_, C> {
     // RFC 9293 3.10.7.4, fifth: check the ACK field (with RFC 5961 5.2).
@@ -21,8 +22,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         if ack.after(snd.max) || ack.before(snd.una - snd.wnd_max.0) {
             return Err(Stop::Challenge(DropReason::TcpBadAck));
         }
+        self.tcb.ecn_ack(&self.seg, self.now, self.counters);
         let is_fin_acked = self.tcb.snd.is_fin_acked_by(ack);
-        if ack.after(snd.una) {
+        if ack.after(self.tcb.snd.una) {
             self.acked(ack);
         } else if self.is_duplicate(ack) {
             self.duplicate();
@@ -108,7 +110,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         let (flight_size, smss) = (tcb.snd.flight_size(), u32::from(tcb.snd.smss));
         tcb.snd.dupacks = 0;
         if !tcb.snd.is_recovering {
-            if len > 0 {
+            // RFC 3168 6.1.2: who echoes a mark does not make room for more.
+            let is_mark_echoed = tcb.ecn.is_on() && self.seg.ctl.has(Ctl::ECE);
+            if len > 0 && !is_mark_echoed {
                 let cwnd = tcb.cc.cwnd();
                 let acked = Acked {
                     len,
@@ -162,10 +166,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             snd.is_recovering = true;
             snd.is_rexmt_due = true;
             snd.inflation = 3 * smss;
-            let smss = snd.smss;
-            self.tcb
-                .cc
-                .signalled(smss, Signal::Loss, flight_size, self.now);
+            self.tcb.lost(flight_size, self.now);
         }
     }
 

@@ -182,6 +182,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.snd.smss = super::smss(self.options.mss, tcb.snd.smss);
         tcb.cc = C::new(tcb.snd.smss);
         tcb.is_sack_permitted &= self.options.sack_permitted;
+        tcb.ecn = tcb.ecn.answered(&self.seg);
         let ts = match self.options.timestamps {
             Some(seg) if tcb.ts.is_on() => tcb.ts.agreed(seg, tcb.rcv.nxt, self.now),
             _ => Ts::OFF,

@@ -17,6 +17,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if self.seg.payload_len == 0 || !self.tcb.state().can_receive() {
             return;
         }
+        self.tcb.ecn_text(&self.seg, self.counters);
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
         let edge = rcv.adv;
         let (mut kept_all, mut has_memory) = (true, true);

@@ -48,6 +48,30 @@ fn without_timestamps_a_cookie_brings_back_the_mss() {
 }
 
 #[test]
+fn a_cookie_brings_back_congestion_marks_by_timestamps() {
+    let rows = [
+        ("SEW", "<mss 1000,sackOK,TS val 100 ecr 0>", 0x40, 2),
+        ("S", "<mss 1000,sackOK,TS val 100 ecr 0>", 0, 0),
+        ("SEW", "<mss 1000>", 0, 0),
+    ];
+    for (syn, options, echo, codepoint) in rows {
+        let mut peer = flooded();
+        peer.arrive(&std::format!("{syn} 0:0(0) win 65535 {options}"));
+        peer.take_iss();
+        // ECE in the SYN-ACK, and not CWR.
+        assert_eq!(peer.sent()[0].bytes[47], 0x12 | echo);
+        let stamp = if options.contains("TS") {
+            " <nop,nop,TS val 101 ecr 1>"
+        } else {
+            ""
+        };
+        peer.arrive(&std::format!(". 1:1(0) ack 1 win 1000{stamp}"));
+        peer.send(0, 100);
+        assert_eq!(peer.sent()[0].bytes[15], codepoint);
+    }
+}
+
+#[test]
 fn what_is_no_cookie_is_refused() {
     let mut peer = flooded();
     peer.arrive("S 0:0(0) win 65535 <mss 1000>");

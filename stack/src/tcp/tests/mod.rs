@@ -4,6 +4,7 @@ mod answers;
 mod closing;
 mod cookies;
 mod drops;
+mod ecn;
 mod opening;
 mod path;
 mod peer;

@@ -18,16 +18,17 @@ use crate::ip::proto;
 use crate::tcp::cc::Cubic;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, SynEntry,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
 };
 use crate::testing::{
     OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
-    frame, our_cidr, pool, rx, rx_large, v4,
+    datagram_of, frame, our_cidr, pool, rx, rx_large, v4,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::arp::Op;
 use crate::wire::checksum::Sum;
+use crate::wire::ipv4::Codepoint;
 use crate::wire::tcp::{Ctl, Options, Segment};
 use crate::{Counters, DropReason};
 
@@ -167,6 +168,7 @@ impl Peer {
     /// options but those that every TCP has.
     pub(super) fn new(sizes: Sizes) -> Self {
         let plain = Settings {
+            ecn: EcnUse::Accept,
             sack: false,
             timestamps: false,
             syn_cookies: false,
@@ -341,9 +343,10 @@ impl Peer {
 
     /// A segment arrives, in text.
     pub(super) fn arrive(&mut self, text: &str) {
+        let (codepoint, text) = split_codepoint(text);
         let mut bytes = self.segment(text);
         fill_checksum(&mut bytes, PEER_IP, OUR_IP);
-        self.arrive_bytes(&bytes);
+        self.arrive_marked(codepoint, &bytes);
     }
 
     /// A segment arrives, in text, its frame cut into pieces: a large receive.
@@ -358,7 +361,11 @@ impl Peer {
 
     /// A segment arrives, in bytes.
     pub(super) fn arrive_bytes(&mut self, bytes: &[u8]) {
-        let datagram = datagram(PEER_IP, OUR_IP, proto::TCP, bytes);
+        self.arrive_marked(Codepoint::NotEct, bytes);
+    }
+
+    fn arrive_marked(&mut self, codepoint: Codepoint, bytes: &[u8]) {
+        let datagram = datagram_of(codepoint.bits(), PEER_IP, OUR_IP, proto::TCP, bytes);
         self.arrive_frame(&frame(OUR_MAC, &datagram));
     }
 
@@ -393,6 +400,8 @@ impl Peer {
                 'P' => 8,
                 '.' => 16,
                 'U' => 32,
+                'E' => 64,
+                'W' => 128,
                 other => panic!("what is {other}?"),
             }
         });
@@ -454,12 +463,17 @@ impl Peer {
             (segment.src_port, segment.dst_port),
             (self.our_port, self.port)
         );
-        let mut text = String::new();
+        let codepoint = Codepoint::of(frame[15]);
+        let is_it = |(_, it): &&(&str, Codepoint)| *it == codepoint;
+        let (name, _) = CODEPOINTS.iter().find(is_it).expect("four of four");
+        let mut text = name.to_string();
         for (bit, letter) in [
             (Ctl::FIN, "F"),
             (Ctl::SYN, "S"),
             (Ctl::RST, "R"),
             (Ctl::PSH, "P"),
+            (Ctl::ECE, "E"),
+            (Ctl::CWR, "W"),
             (Ctl::ACK, "."),
         ] {
             text += if segment.ctl.has(bit) { letter } else { "" };
@@ -512,6 +526,23 @@ fn arp_frame(packet: &[u8]) -> Vec<u8> {
     frame.extend([0x08, 0x06]);
     frame.extend(packet);
     frame
+}
+
+/// What stands in front of a segment whose IP header takes part in congestion notification.
+const CODEPOINTS: [(&str, Codepoint); 4] = [
+    ("[ect0] ", Codepoint::Ect0),
+    ("[ect1] ", Codepoint::Ect1),
+    ("[ce] ", Codepoint::Ce),
+    ("", Codepoint::NotEct),
+];
+
+fn split_codepoint(text: &str) -> (Codepoint, &str) {
+    let stripped =
+        |(name, codepoint): &(&str, Codepoint)| Some((*codepoint, text.strip_prefix(name)?));
+    CODEPOINTS
+        .iter()
+        .find_map(stripped)
+        .expect("the last has no name")
 }
 
 /// Puts the checksum into a segment.
