@@ -24,6 +24,14 @@ impl Instant {
         self.0
     }
 
+    /// Milliseconds since the start, for times that are compared with others not far away: they
+    /// wrap every 49 days.
+    #[inline]
+    pub const fn wrapping_millis(self) -> u32 {
+        // The lower half is what is wanted.
+        (self.0 / 1_000) as u32
+    }
+
     /// How long ago `earlier` was; zero if it was not.
     #[inline]
     pub const fn since(self, earlier: Self) -> Duration {

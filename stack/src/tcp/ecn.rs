@@ -1,4 +1,4 @@
-//! Explicit congestion notification (RFC 3168 6.1): a router marks a segment instead of dropping it.
+//! Explicit congestion notification (RFC 3168 6.1): a router marks a segment and does not drop it.
 //!
 //! ```text
 //!   data ── ECT(0) ──► router ── CE ──► receiver
@@ -15,7 +15,7 @@ use crate::tcp::seqnum::SeqNum;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 use crate::wire::ipv4::Codepoint;
-use crate::wire::tcp::{Ctl, Segment};
+use crate::wire::tcp::{Ctl, Repr, Segment};
 
 /// What a stack does about explicit congestion notification (RFC 3168).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,24 +118,23 @@ impl<C: Congestion> Tcb<'_, C> {
         self.cc.cwnd().saturating_add(self.snd.inflation)
     }
 
-    /// The control bits and the codepoint of the next segment, not a SYN.
+    /// Sets the control bits of the next segment, and says what its IP header gets.
     #[inline]
-    pub(crate) fn ecn_of(&mut self, is_new_data: bool) -> (Ctl, Codepoint) {
-        if !self.ecn.is_on() {
-            return (Ctl::default(), Codepoint::NotEct);
+    pub(crate) fn mark(&mut self, repr: &mut Repr, has_data: bool) -> Codepoint {
+        if !self.ecn.is_on() || repr.ctl.has(Ctl::SYN) {
+            return Codepoint::NotEct;
         }
-        let mut ctl = Ctl::default();
         if self.ecn.has(Ecn::ECHOING) {
-            ctl = ctl.with(Ctl::ECE);
+            repr.ctl = repr.ctl.with(Ctl::ECE);
         }
-        if !is_new_data {
-            return (ctl, Codepoint::NotEct);
+        if !has_data || repr.seq.before(self.snd.max) || self.snd.is_probe_due {
+            return Codepoint::NotEct;
         }
         if self.ecn.has(Ecn::CWR_DUE) {
             self.ecn.clear(Ecn::CWR_DUE);
-            ctl = ctl.with(Ctl::CWR);
+            repr.ctl = repr.ctl.with(Ctl::CWR);
         }
-        (ctl, Codepoint::Ect0)
+        Codepoint::Ect0
     }
 
     /// The text of a segment in the window was taken (RFC 3168 6.1.3).

@@ -8,11 +8,11 @@ use managed::ManagedSlice;
 
 use crate::addr::{Addr, FourTuple};
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
-use crate::tcp::ecn::Ecn;
+use crate::tcp::ecn::{self, Ecn};
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 use crate::tcp::ts::Ts;
 use crate::time::{Duration, Instant};
-use crate::wire::tcp::{Ctl, Options, Repr};
+use crate::wire::tcp::{Ctl, Options, Repr, Segment};
 
 /// Why a port cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,15 @@ impl SynEntry {
                 ..Options::default()
             },
         }
+    }
+
+    /// The same SYN has come again.
+    pub(crate) fn comes_again(&mut self, seg: &Segment, options: &Options, now: Instant) {
+        if let Some(theirs) = options.timestamps {
+            self.ts.update(theirs, seg.seq, now);
+        }
+        // RFC 3168 6.1.1: who has given up asking once is not answered with it.
+        self.ecn = Ecn::agreed(self.ecn.is_on() && ecn::asks(seg));
     }
 
     /// How long to wait for the answer to the SYN-ACK.

@@ -11,7 +11,7 @@
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference
 //! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
-//! - `ecn.rs`: congestion marks
+//! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
 //! - [`App`] and [`calls`]: the application's two ways in
 
@@ -44,6 +44,7 @@ mod time_wait;
 mod timers;
 mod ts;
 mod unlisten;
+mod validation;
 mod wheel;
 
 #[cfg(test)]

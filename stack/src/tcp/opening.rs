@@ -183,11 +183,7 @@ impl<'p, A: App> Tcp<'p, A> {
             if seg.seq == entry.irs {
                 // The SYN again: ours was lost, or is late.
                 if let Some(entry) = self.syns.get_mut(idx) {
-                    if let Some(theirs) = options.timestamps {
-                        entry.ts.update(theirs, seg.seq, cx.now);
-                    }
-                    // RFC 3168 6.1.1: who has given up asking once is not answered with it.
-                    entry.ecn = Ecn::agreed(entry.ecn.is_on() && ecn::asks(&seg));
+                    entry.comes_again(&seg, options, cx.now);
                 }
                 cx.net.counters.tcp_retransmits += 1;
                 return self.send_syn_ack(cx, idx);

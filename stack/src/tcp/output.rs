@@ -36,6 +36,7 @@ pub(crate) fn output<'p, C: Congestion>(
     tx: &mut impl TxRing<'p>,
     now: Instant,
 ) -> Sent {
+    tcb.restart_after_idle(now);
     // Each round sends a segment, and the ring is finite.
     while let Some(next) = next_segment(tcb) {
         if tx.space() == 0 {
@@ -46,6 +47,7 @@ pub(crate) fn output<'p, C: Congestion>(
         };
         send_segment(tcb, bodies, net, tx, now, head, next);
     }
+    tcb.note_cwnd_limit();
     Sent::All
 }
 
@@ -110,8 +112,7 @@ fn send_segment<'p, C: Congestion>(
         options: options(tcb, syn, now),
     };
     if syn {
-        let is_answer = repr.ack.is_some();
-        repr.ctl = Ctl::SYN.with(tcb.ecn.ctl_of_syn(is_answer));
+        repr.ctl = Ctl::SYN.with(tcb.ecn.ctl_of_syn(repr.ack.is_some()));
     }
     // The header goes in last: how much was attached decides on FIN and PSH.
     let _room = head.extend(repr.header_len());
@@ -136,13 +137,7 @@ fn send_segment<'p, C: Congestion>(
             (false, false) => Ctl::default(),
         };
     }
-    let mut codepoint = Codepoint::NotEct;
-    if !syn {
-        let is_new = taken > 0 && !seq.before(tcb.snd.max) && !tcb.snd.is_probe_due;
-        let ecn_ctl;
-        (ecn_ctl, codepoint) = tcb.ecn_of(is_new);
-        repr.ctl = repr.ctl.with(ecn_ctl);
-    }
+    let codepoint = tcb.mark(&mut repr, taken > 0);
     repr.emit(packet.head_mut().bytes_mut());
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
@@ -167,6 +162,7 @@ fn mark_sent<C: Congestion>(
     if len == 0 {
         return;
     }
+    tcb.snd.sent_ms = now.wrapping_millis();
     let end = seq + len;
     let is_again = seq.before(tcb.snd.max);
     if is_again {

@@ -33,6 +33,10 @@ pub(crate) struct Snd {
     pub(crate) wl2: SeqNum,
     /// Where recovery ends (RFC 6582).
     pub(crate) recover: SeqNum,
+    /// Up to here, the congestion window was what ended a burst; SND.UNA if it was not.
+    pub(crate) limited: SeqNum,
+    /// When something was last sent, in milliseconds that wrap.
+    pub(crate) sent_ms: u32,
     /// What recovery adds to cwnd for segments that have left the network (RFC 6582 3.2).
     pub(crate) inflation: u32,
     /// Snd.Wind.Shift.
@@ -78,6 +82,8 @@ impl Snd {
             wl1: SeqNum(0),
             wl2: SeqNum(0),
             recover: iss,
+            limited: iss,
+            sent_ms: 0,
             inflation: 0,
             wscale: WndScale::ZERO,
             dupacks: 0,

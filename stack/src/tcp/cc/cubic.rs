@@ -202,7 +202,10 @@ impl Avoidance {
 
     /// How far behind the plateau a running clock is, in milliseconds; before it if negative.
     fn offset(&self, now: Instant) -> i32 {
-        let offset = clock(now).wrapping_sub(self.plateau).cast_signed();
+        let offset = now
+            .wrapping_millis()
+            .wrapping_sub(self.plateau)
+            .cast_signed();
         offset.clamp(-OFFSET_MAX, OFFSET_MAX)
     }
 
@@ -212,7 +215,7 @@ impl Avoidance {
     }
 
     fn running(mut self, now: Instant) -> Self {
-        self.plateau = clock(now).wrapping_sub(self.plateau);
+        self.plateau = now.wrapping_millis().wrapping_sub(self.plateau);
         self
     }
 
@@ -339,12 +342,6 @@ fn cube_root(n: u64) -> u64 {
 fn scale(len: u32, (numerator, denominator): (u32, u32)) -> u32 {
     let scaled = u64::from(len) * u64::from(numerator) / u64::from(denominator);
     u32::try_from(scaled).unwrap_or(u32::MAX)
-}
-
-/// Milliseconds, wrapping every 49 days.
-fn clock(now: Instant) -> u32 {
-    let [_, _, _, _, low @ ..] = (now.as_micros() / 1_000).to_be_bytes();
-    u32::from_be_bytes(low)
 }
 
 fn millis(time: Duration) -> i32 {

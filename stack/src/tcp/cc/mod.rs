@@ -30,8 +30,8 @@ pub struct Acked {
     pub rtt: Option<Duration>,
     /// Smoothed round-trip time; zero while unknown.
     pub srtt: Duration,
-    /// The congestion window held data back since the last acknowledgment; a window that is not
-    /// used must not grow (RFC 7661, RFC 9438 5.8).
+    /// The congestion window was what ended the sending of this; a window that is not used must
+    /// not grow (RFC 7661, RFC 9438 5.8).
     pub is_cwnd_limited: bool,
     /// Now.
     pub now: Instant,

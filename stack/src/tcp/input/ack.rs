@@ -113,7 +113,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             // RFC 3168 6.1.2: who echoes a mark does not make room for more.
             let is_mark_echoed = tcb.ecn.is_on() && self.seg.ctl.has(Ctl::ECE);
             if len > 0 && !is_mark_echoed {
-                let cwnd = tcb.cc.cwnd();
+                let is_cwnd_limited = tcb.was_cwnd_limited(ack, len);
                 let acked = Acked {
                     len,
                     flight_size,
@@ -121,7 +121,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
                     nxt: tcb.snd.nxt,
                     rtt,
                     srtt: tcb.rtt.srtt(),
-                    is_cwnd_limited: flight_size.saturating_add(len) >= cwnd / 2,
+                    is_cwnd_limited,
                     now: self.now,
                 };
                 tcb.cc.acked(tcb.snd.smss, &acked);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod closing;
+mod congestion;
 mod cookies;
 mod drops;
 mod ecn;

@@ -1,0 +1,101 @@
+//! The congestion window as the wire shows it: whether it is used, idle time.
+
+use super::peer::Peer;
+
+fn cwnd(peer: &mut Peer) -> u32 {
+    peer.act(|conn| conn.status()).cwnd
+}
+
+#[test]
+fn ten_segments_go_at_once() {
+    let mut peer = Peer::established(60_000);
+    peer.send(0, 40_000);
+    assert_eq!(peer.sent().len(), 10);
+    // Each acknowledged segment makes room for two.
+    peer.arrive(". 1:1(0) ack 2001 win 60000");
+    assert_eq!(peer.sent().len(), 4);
+    assert_eq!(cwnd(&mut peer), 12_000);
+}
+
+#[test]
+fn a_window_that_is_not_filled_does_not_grow() {
+    let mut peer = Peer::established(60_000);
+    for n in 0..20 {
+        // Nine segments of ten, and the queue is empty.
+        peer.send(9_000 * n, 9_000);
+        assert_eq!(peer.sent().len(), 9);
+        let ack = 9_000 * n + 9_001;
+        peer.arrive(&std::format!(". 1:1(0) ack {ack} win 60000"));
+    }
+    assert_eq!(cwnd(&mut peer), 10_000);
+}
+
+#[test]
+fn a_window_that_the_far_side_limits_does_not_grow() {
+    let mut peer = Peer::established(8_000);
+    peer.send(0, 100_000);
+    let mut una = 1;
+    for _ in 0..10 {
+        assert_eq!(peer.sent().len(), 8);
+        una += 8_000;
+        peer.arrive(&std::format!(". 1:1(0) ack {una} win 8000"));
+    }
+    assert_eq!(cwnd(&mut peer), 10_000);
+}
+
+#[test]
+fn what_was_sent_up_to_the_limit_counts_to_its_end() {
+    let mut peer = Peer::established(60_000);
+    peer.send(0, 16_000);
+    assert_eq!(peer.sent().len(), 10);
+    // Two let four go, and two remain: they end the queue, not the window.
+    peer.arrive(". 1:1(0) ack 2001 win 60000");
+    peer.arrive(". 1:1(0) ack 4001 win 60000");
+    assert_eq!((peer.sent().len(), cwnd(&mut peer)), (6, 14_000));
+    // What was sent when the window was full counts, up to the 14th segment.
+    for (ack, expected) in [
+        (8_001, 18_000),
+        (13_001, 23_000),
+        (14_001, 24_000),
+        (16_001, 24_000),
+    ] {
+        peer.arrive(&std::format!(". 1:1(0) ack {ack} win 60000"));
+        assert_eq!(cwnd(&mut peer), expected, "{ack}");
+    }
+}
+
+/// A connection whose window has grown to 30 segments, and whose queue is empty.
+fn grown() -> (Peer, usize) {
+    let mut peer = Peer::established(60_000);
+    peer.send(0, 50_000);
+    let mut una = 1;
+    while cwnd(&mut peer) < 30_000 {
+        una += 2_000;
+        peer.arrive(&std::format!(". 1:1(0) ack {una} win 60000"));
+    }
+    peer.arrive(". 1:1(0) ack 50001 win 60000");
+    assert_eq!(peer.act(|conn| conn.status()).flight_size, 0);
+    peer.sent();
+    (peer, 50_000)
+}
+
+#[test]
+fn after_idle_time_the_window_is_the_initial_one() {
+    let (mut peer, sent) = grown();
+    let rto_ms = peer.act(|conn| conn.status()).rto.as_millis();
+    peer.pass(rto_ms + 1);
+    peer.send(sent, 60_000);
+    assert_eq!(peer.sent().len(), 10);
+    assert_eq!(cwnd(&mut peer), 10_000);
+}
+
+#[test]
+fn a_pause_shorter_than_the_timeout_changes_nothing() {
+    let (mut peer, sent) = grown();
+    let before = cwnd(&mut peer);
+    let rto_ms = peer.act(|conn| conn.status()).rto.as_millis();
+    peer.pass(rto_ms - 1);
+    peer.send(sent, 60_000);
+    assert_eq!(peer.sent().len(), before as usize / 1_000);
+    assert_eq!(cwnd(&mut peer), before);
+}

@@ -1,0 +1,49 @@
+//! Whether the congestion window is one that the path has borne: what was held back by it
+//! (RFC 7661, RFC 9438 5.8), and idle time (RFC 5681 4.1).
+
+use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::seqnum::SeqNum;
+use crate::tcp::tcb::Tcb;
+use crate::time::Instant;
+
+impl<C: Congestion> Tcb<'_, C> {
+    /// Something is about to be sent. After a retransmission timeout without sending, nothing is
+    /// known of the path any more (RFC 5681 4.1).
+    #[inline]
+    pub(crate) fn restart_after_idle(&mut self, now: Instant) {
+        let snd = &self.snd;
+        if snd.una != snd.max || !snd.has_unsent() || snd.max == self.iss + 1 {
+            return;
+        }
+        // A time that wraps every 49 days: after just that long, nothing is noticed.
+        let idle_ms = now.wrapping_millis().wrapping_sub(snd.sent_ms);
+        if u64::from(idle_ms) > self.rtt.rto().as_millis() {
+            self.ecn.release();
+            self.cc.signalled(self.snd.smss, Signal::Idle, 0, now);
+        }
+    }
+
+    /// All that may be sent has been. Remembers whether it was the congestion window that ended it,
+    /// and not the far side's, or the end of what there is.
+    #[inline]
+    pub(crate) fn note_cwnd_limit(&mut self) {
+        let sent = self.snd.nxt.bytes_since(self.snd.una);
+        let unsent = self.snd.queue.len().saturating_sub(sent.into());
+        let cwnd = self.usable_cwnd();
+        let room = u64::from(cwnd.saturating_sub(sent));
+        if cwnd < self.snd.wnd.0 && room < unsent.min(self.snd.smss.into()) {
+            self.snd.limited = self.snd.nxt;
+        }
+    }
+
+    /// Whether what `ack` newly acknowledges was sent up to the limit of the congestion window.
+    #[inline]
+    pub(crate) fn was_cwnd_limited(&mut self, ack: SeqNum, len: u32) -> bool {
+        let is_limited = (ack - len).before(self.snd.limited);
+        if !is_limited {
+            // Sequence numbers come round again: what is far behind would be ahead one day.
+            self.snd.limited = ack;
+        }
+        is_limited
+    }
+}
