@@ -21,8 +21,16 @@ pub const SEND_NODES_MAX: u16 = 16;
 /// Bytes of received data that one connection may hold and promise, without window scaling.
 pub const RCV_WND_MAX: u32 = 65_535;
 
-/// Frames of out-of-order data that one connection may hold.
-pub const OUT_OF_ORDER_FRAMES_MAX: usize = 32;
+/// Frames of out-of-order data that one connection may hold: what 1.5 MB behind a loss take.
+pub const OUT_OF_ORDER_FRAMES_MAX: usize = 1_024;
+
+/// Blocks of out-of-order data that one connection may hold: each segment is compared with each.
+/// Thirty losses in one window are a path that nothing runs well on.
+pub const OUT_OF_ORDER_BLOCKS_MAX: usize = 32;
+
+/// Payload up to this length is copied behind what is queued already, which frees the frame that
+/// it came in: small segments cannot use up the pool.
+pub const MERGE_MAX: usize = 256;
 
 /// Frames that stay out of reach for received data, so that there is always something to answer,
 /// to acknowledge and to retransmit with.

@@ -99,6 +99,8 @@ drop_reasons! {
     TcpTableFull = "tcp_table_full",
     /// Data that no frame may be kept for.
     TcpNoMemory = "tcp_no_memory",
+    /// Data or a FIN behind a gap, when too many connections have one.
+    TcpGapsFull = "tcp_gaps_full",
     /// No frame in the pool to send with.
     TxNoFrame = "tx_no_frame",
     /// The transmit ring was full for a packet that nobody keeps.

@@ -6,8 +6,8 @@ use simoom::iface::Setup;
 use simoom::tcp::calls::{CallError, Calls};
 use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
-    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, ListenerId, Settings, Storage, SynEntry,
-    TimeWaitEntry, TimerNode,
+    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, GapEntry, ListenerId, Settings, Storage,
+    SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, DropReason, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -39,6 +39,7 @@ impl Host {
             syns: slice::<SynEntry>(8).into(),
             time_waits: slice::<TimeWaitEntry>(8).into(),
             bodies: slice::<BodyNode<'_>>(32).into(),
+            gaps: slice::<GapEntry<'_>>(8).into(),
             timers: slice::<TimerNode>(16).into(),
             demux: slice::<DemuxEntry>(Storage::<App>::demux_len(8, 8, 8)).into(),
         };

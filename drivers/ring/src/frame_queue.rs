@@ -1,13 +1,13 @@
 //! A queue of frames that costs no memory of its own: the links are in the pool.
 //!
 //! Received data that the application has not taken, segments that came out of order, the tail of
-//! a large receive: all are this. Each frame has a `tag`, for instance its sequence number, by
-//! which it can be put into its place.
+//! a large receive: all are this. Each frame has a `tag`, for instance its sequence number, and a
+//! name by which the next one can be put behind it.
 
 use core::mem::ManuallyDrop;
 
 use crate::pool::NONE;
-use crate::{Frame, FramePool, NoRoom};
+use crate::{Frame, FrameIdx, FramePool, NoRoom};
 
 /// A first-in, first-out queue of frames of one pool.
 pub struct FrameQueue<'p> {
@@ -62,26 +62,31 @@ impl<'p> FrameQueue<'p> {
         self.last = idx;
     }
 
-    /// Puts a frame behind all those at the front whose tag is `before` it. As long as tags only
-    /// grow, that is the end, and costs no search.
+    /// Puts a frame behind the one that `previous` names, or at the front; returns its name. Names
+    /// are for queues in an order that their owner keeps: they cost no search.
     ///
     /// # Panics
-    /// As [`push_back`](Self::push_back).
-    pub fn insert(&mut self, frame: Frame<'p>, tag: u32, before: impl Fn(u32) -> bool) {
-        if self.last == NONE || before(self.pool.meta(self.last).tag.get()) {
-            return self.push_back(frame, tag);
-        }
-        let (mut previous, mut next) = (NONE, self.first);
-        while next != NONE && before(self.pool.meta(next).tag.get()) {
-            previous = next;
-            next = self.pool.meta(next).next.get();
-        }
+    /// As [`push_back`](Self::push_back). A `previous` that is not in this queue is a mix-up of
+    /// ours, too: frames would be lost.
+    pub fn insert_after(
+        &mut self,
+        previous: Option<FrameIdx>,
+        frame: Frame<'p>,
+        tag: u32,
+    ) -> FrameIdx {
+        let next = match previous {
+            Some(previous) => self.pool.meta(previous.0).next.get(),
+            None => self.first,
+        };
         let idx = self.store(frame, tag, next);
-        if previous == NONE {
-            self.first = idx;
-        } else {
-            self.pool.meta(previous).next.set(idx);
+        match previous {
+            Some(previous) => self.pool.meta(previous.0).next.set(idx),
+            None => self.first = idx,
         }
+        if next == NONE {
+            self.last = idx;
+        }
+        FrameIdx(idx)
     }
 
     /// Takes the first frame out.
@@ -135,7 +140,15 @@ impl<'p> FrameQueue<'p> {
         if self.last == NONE {
             return Err(NoRoom);
         }
-        let (pool, idx) = (self.pool, self.last);
+        self.append_to(FrameIdx(self.last), bytes)
+    }
+
+    /// Copies bytes behind those of a frame in this queue.
+    ///
+    /// # Errors
+    /// `NoRoom` when there is not enough tailroom in it: then nothing changes.
+    pub fn append_to(&mut self, frame: FrameIdx, bytes: &[u8]) -> Result<(), NoRoom> {
+        let (pool, idx) = (self.pool, frame.0);
         let meta = pool.meta(idx);
         // The queue owns the frame: this one never drops, it only writes.
         let (start, len) = (meta.start.get(), meta.len.get());

@@ -13,7 +13,8 @@ use core::net::Ipv4Addr;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{
-    App, BodyNode, ConnSlot, DemuxEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
+    App, BodyNode, ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry,
+    TimerNode,
 };
 use simoom::{Addr, Cidr, Instant};
 use simoom_ring::{FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
@@ -106,6 +107,8 @@ pub struct Sizes {
     pub syns: usize,
     /// Pieces in all send queues: two are an answer.
     pub bodies: usize,
+    /// Connections that have received something behind a gap.
+    pub gaps: usize,
 }
 
 impl Sizes {
@@ -118,6 +121,7 @@ impl Sizes {
             conns,
             syns: conns / 4,
             bodies: conns * BODIES_A_CONN,
+            gaps: conns / 4,
         };
         let least_len = frames as u64 * FRAME_LEN + (conns * conn_len) as u64 + SPARE_LEN;
         if least_len > free_len {
@@ -134,6 +138,7 @@ impl Sizes {
         let own = size_of::<ConnSlot<'static, A>>() + size_of::<TimeWaitEntry>();
         let share = BODIES_A_CONN * size_of::<BodyNode<'static>>()
             + size_of::<SynEntry>().div_ceil(4)
+            + size_of::<GapEntry<'static>>().div_ceil(4)
             + 2 * size_of::<TimerNode>();
         // Twice two and a quarter places, rounded up to a power of two.
         own + share + 9 * size_of::<DemuxEntry>()
@@ -322,6 +327,7 @@ fn take_storage<A: App + 'static>(
         conns,
         syns,
         bodies,
+        gaps,
         ..
     } = sizes;
     let demux = Storage::<A>::demux_len(conns, syns, conns);
@@ -332,6 +338,7 @@ fn take_storage<A: App + 'static>(
             .take_slice(conns, |_| TimeWaitEntry::default())?
             .into(),
         bodies: memory.take_slice(bodies, |_| BodyNode::default())?.into(),
+        gaps: memory.take_slice(gaps, |_| GapEntry::default())?.into(),
         timers: memory
             .take_slice(conns + syns, |_| TimerNode::default())?
             .into(),

@@ -5,7 +5,9 @@ use super::peer::{Client, Peer, Side};
 use super::{ADDR_BITS, PORT, addr, mac};
 use anyhow::{Context, Result, bail};
 use simoom::iface::Setup;
-use simoom::tcp::{ConnSlot, DemuxEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode};
+use simoom::tcp::{
+    ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
+};
 use simoom::{Cidr, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, Port};
 use simoom_sim::{End, PortConfig, SimPort, SimQueue, Wire};
@@ -120,6 +122,7 @@ fn storage<'p>() -> Storage<'p, Peer> {
         syns: slice::<SynEntry>(CONNS).into(),
         time_waits: slice::<TimeWaitEntry>(TIME_WAITS).into(),
         bodies: slice(BODIES).into(),
+        gaps: slice::<GapEntry<'_>>(CONNS).into(),
         timers: slice::<TimerNode>(2 * CONNS).into(),
         demux: slice::<DemuxEntry>(demux_len).into(),
     }

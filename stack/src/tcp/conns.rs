@@ -37,6 +37,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let outcome = Arrival {
             tcb,
             bodies: &mut self.bodies,
+            gaps: &mut self.gaps,
             counters: &mut cx.net.counters,
             challenges: &mut self.challenges,
             pool,
@@ -52,6 +53,7 @@ impl<'p, A: App> Tcp<'p, A> {
             send_reset(cx.net, cx.tx, cx.now, tuple, reset);
         }
         self.after(cx, idx, outcome);
+        self.gaps.forget_duplicate();
     }
 
     /// Tells the application what an event has brought, and sends what follows from it.
@@ -162,7 +164,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if tcb.is_abort_due {
             return self.abort(cx, idx);
         }
-        let sent = output::output(tcb, &self.bodies, cx.net, cx.tx, cx.now);
+        let sent = output::output(tcb, &self.bodies, &mut self.gaps, cx.net, cx.tx, cx.now);
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
         tcb.invariants();
@@ -274,6 +276,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         self.bodies.clear(&mut live.tcb.snd.queue);
+        self.gaps.release(&mut live.tcb.rcv.gap);
         self.wheel.stop(idx);
         self.demux
             .remove(self.demux.hash(&live.tcb.tuple), Found::Conn(idx));

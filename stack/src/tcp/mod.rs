@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
-//! - `bodies.rs`: what is queued to send, by reference
+//! - `bodies.rs`: what is queued to send, by reference; `gaps.rs`: what has come behind a gap
 //! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
@@ -27,6 +27,7 @@ mod cookies;
 mod demux;
 mod ecn;
 mod flood;
+mod gaps;
 mod input;
 mod listen;
 mod opening;
@@ -55,6 +56,7 @@ pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
 pub use ecn::EcnUse;
+pub use gaps::GapEntry;
 pub use listen::{ListenError, ListenerId, SynEntry};
 pub use settings::Settings;
 pub use slots::ConnSlot;
@@ -83,6 +85,7 @@ use self::bodies::Bodies;
 use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
+use self::gaps::Gaps;
 use self::listen::{Listeners, SynQueue};
 use self::seqnum::SeqNum;
 use self::slots::Conns;
@@ -99,6 +102,9 @@ pub struct Storage<'p, A: App> {
     pub time_waits: ManagedSlice<'p, TimeWaitEntry>,
     /// Pieces queued to send; when full, sends are refused.
     pub bodies: ManagedSlice<'p, BodyNode<'p>>,
+    /// Connections that have received something behind a gap; when full, such data is dropped and
+    /// counted, and comes again. At most 65,535 are used.
+    pub gaps: ManagedSlice<'p, GapEntry<'p>>,
     /// A timer for each connection and each half-open one.
     pub timers: ManagedSlice<'p, TimerNode>,
     /// The hash table: at least [`Storage::demux_len`] of what it has to find.
@@ -127,6 +133,7 @@ pub struct Tcp<'p, A: App> {
     syns: SynQueue<'p>,
     time_waits: TimeWaits<'p>,
     bodies: Bodies<'p>,
+    gaps: Gaps<'p>,
     wheel: Wheel<'p>,
     demux: Demux<'p>,
     isn_key: SipHasher24,
@@ -152,6 +159,7 @@ impl<'p, A: App> Tcp<'p, A> {
             syns,
             time_waits,
             bodies,
+            gaps,
             timers,
             demux,
         } = storage;
@@ -171,6 +179,7 @@ impl<'p, A: App> Tcp<'p, A> {
             syns,
             time_waits: TimeWaits::new(time_waits),
             bodies: Bodies::new(bodies),
+            gaps: Gaps::new(gaps),
             wheel,
             demux: Demux::new(demux, key),
             isn_key,
@@ -313,6 +322,7 @@ impl<'p, A: App> Tcp<'p, A> {
             syns: self.syns.len(),
             time_waits: self.time_waits.len(),
             bodies: bodies_max.saturating_sub(bodies_free as usize),
+            gaps: self.gaps.cnt(),
         }
     }
 }
@@ -328,6 +338,8 @@ pub struct Levels {
     pub time_waits: usize,
     /// Pieces queued to send.
     pub bodies: usize,
+    /// Connections that have received something behind a gap.
+    pub gaps: usize,
 }
 
 /// Checks a segment: addresses, lengths, checksum.

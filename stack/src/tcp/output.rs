@@ -8,6 +8,7 @@ use crate::ip;
 use crate::net::Net;
 use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
+use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
 use crate::tcp::snd::NextData;
 use crate::tcp::state::State;
@@ -32,6 +33,7 @@ pub(crate) enum Sent {
 pub(crate) fn output<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
     bodies: &Bodies<'p>,
+    gaps: &mut Gaps<'p>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
@@ -45,7 +47,7 @@ pub(crate) fn output<'p, C: Congestion>(
         let Some(head) = alloc_head(net) else {
             return Sent::Blocked;
         };
-        send_segment(tcb, bodies, net, tx, now, head, next);
+        send_segment(tcb, bodies, gaps, net, tx, now, head, next);
     }
     tcb.note_cwnd_limit();
     Sent::All
@@ -77,9 +79,11 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 fn send_segment<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
     bodies: &Bodies<'p>,
+    gaps: &mut Gaps<'p>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
@@ -91,14 +95,8 @@ fn send_segment<'p, C: Congestion>(
         Next::Ack => (tcb.snd.ack_seq(), false, None),
         Next::Data(data) => {
             let offset = data.seq.bytes_since(tcb.snd.una) as usize;
-            (
-                data.seq,
-                false,
-                Some(Slice {
-                    offset,
-                    len: data.len as usize,
-                }),
-            )
+            let len = data.len as usize;
+            (data.seq, false, Some(Slice { offset, len }))
         }
     };
     let wnd = advertise(tcb, net, syn);
@@ -109,8 +107,10 @@ fn send_segment<'p, C: Congestion>(
         ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
         ctl: Ctl::default(),
         wnd,
-        options: options(tcb, syn, now),
+        options: options(tcb, gaps, syn, now),
     };
+    // SACK blocks come and go: unlike timestamps they are not in SMSS (RFC 6691 2).
+    let room = usize::from(tcb.snd.smss).saturating_sub(repr.options.sack_len());
     if syn {
         repr.ctl = Ctl::SYN.with(tcb.ecn.ctl_of_syn(repr.ack.is_some()));
     }
@@ -119,7 +119,10 @@ fn send_segment<'p, C: Congestion>(
     let (mut packet, taken) = match slice.filter(|slice| slice.len > 0) {
         Some(slice) => bodies.attach(
             &tcb.snd.queue,
-            slice,
+            Slice {
+                len: slice.len.min(room),
+                ..slice
+            },
             head,
             net.caps.fragments_max,
             &mut net.counters,
@@ -191,13 +194,19 @@ fn advertise<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>, syn: bool) -> WireWnd {
     wire
 }
 
-fn options<C>(tcb: &mut Tcb<'_, C>, syn: bool, now: Instant) -> Options {
+fn options<C>(tcb: &mut Tcb<'_, C>, gaps: &mut Gaps<'_>, syn: bool, now: Instant) -> Options {
     let timestamps = tcb.ts.stamp(tcb.rcv.nxt, now);
     if !syn {
-        return Options {
+        let mut options = Options {
             timestamps,
             ..Options::default()
         };
+        // RFC 2018 4: with every acknowledgment that does not cover all that has come.
+        if tcb.is_sack_permitted && gaps.has_sack(tcb.rcv.gap) {
+            options.sack = gaps.sack(tcb.rcv.gap);
+            options.fit();
+        }
+        return options;
     }
     Options {
         mss: Some(tcb.rcv.rmss),

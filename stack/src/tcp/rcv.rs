@@ -12,7 +12,9 @@
 
 use simoom_ring::{Frame, FramePool, FrameQueue};
 
-use crate::config::{FRAMES_RESERVED, OUT_OF_ORDER_FRAMES_MAX, RCV_WND_MAX};
+use crate::config::{FRAMES_RESERVED, MERGE_MAX, RCV_WND_MAX};
+use crate::counters::DropReason;
+use crate::tcp::gaps::{GapIdx, Gaps};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 
 /// Receive sequence space and what lies in it.
@@ -28,8 +30,8 @@ pub(crate) struct Rcv<'p> {
     pub(crate) rmss: u16,
     /// In order, not taken by the application.
     pub(crate) queue: FrameQueue<'p>,
-    /// Out of order, each tagged with its sequence number.
-    pub(crate) out_of_order: FrameQueue<'p>,
+    /// What has come behind a gap.
+    pub(crate) gap: GapIdx,
 }
 
 /// What became of arriving bytes.
@@ -39,20 +41,19 @@ pub(crate) enum Kept {
     InOrder,
     /// They wait for a gap to close.
     OutOfOrder,
-    /// No frame may be kept.
-    NoMemory,
+    /// They must come again.
+    Dropped(DropReason),
 }
 
 impl<'p> Rcv<'p> {
     pub(crate) fn new(pool: &'p FramePool<'p>, rmss: u16) -> Self {
-        let queue = || FrameQueue::new(pool);
         Self {
             nxt: SeqNum(0),
             adv: SeqNum(0),
             wscale: WndScale::ZERO,
             rmss,
-            queue: queue(),
-            out_of_order: queue(),
+            queue: FrameQueue::new(pool),
+            gap: GapIdx::NONE,
         }
     }
 
@@ -82,44 +83,32 @@ impl<'p> Rcv<'p> {
     }
 
     /// Takes a frame of payload that begins at `seq` and lies within the window.
-    pub(crate) fn keep(&mut self, frame: Frame<'p>, seq: SeqNum) -> Kept {
+    #[inline]
+    pub(crate) fn keep(&mut self, frame: Frame<'p>, seq: SeqNum, gaps: &mut Gaps<'p>) -> Kept {
         if frame.pool().free_cnt() < FRAMES_RESERVED {
-            return Kept::NoMemory;
+            return Kept::Dropped(DropReason::TcpNoMemory);
         }
         if seq.after(self.nxt) {
-            return self.keep_out_of_order(frame, seq);
+            return gaps.keep(&mut self.gap, frame, seq);
         }
+        gaps.duplicated(seq, self.nxt);
+        let (nxt, end) = (self.nxt, seq + frame.len() as u32);
         self.append(frame, seq);
-        while let Some((tag, len)) = self.out_of_order.front() {
-            let seq = SeqNum(tag);
-            if seq.after(self.nxt) {
-                break;
-            }
-            let Some(frame) = self.out_of_order.pop_front() else {
-                break;
-            };
-            if (seq + len as u32).after(self.nxt) {
-                self.append(frame, seq);
-            }
+        if self.gap.is_some() {
+            gaps.duplicated_in_gap(self.gap, nxt, end);
+            self.close_gap(gaps);
         }
         Kept::InOrder
     }
 
-    fn keep_out_of_order(&mut self, frame: Frame<'p>, seq: SeqNum) -> Kept {
-        let end = seq + frame.len() as u32;
-        let covers = |(tag, len): (u32, usize)| {
-            let other = SeqNum(tag);
-            !seq.before(other) && !end.after(other + len as u32)
-        };
-        if self.out_of_order.iter().any(covers) {
-            return Kept::OutOfOrder;
+    /// Queues what the gap that was just filled has kept apart.
+    fn close_gap(&mut self, gaps: &mut Gaps<'p>) {
+        // Each round takes a frame out of a finite queue.
+        while let Some((frame, seq)) = gaps.pop(&mut self.gap, self.nxt) {
+            if (seq + frame.len() as u32).after(self.nxt) {
+                self.append(frame, seq);
+            }
         }
-        if self.out_of_order.frames() >= OUT_OF_ORDER_FRAMES_MAX {
-            return Kept::NoMemory;
-        }
-        self.out_of_order
-            .insert(frame, seq.0, |other| !SeqNum(other).after(seq));
-        Kept::OutOfOrder
     }
 
     /// Queues what is new of a frame that begins at or before RCV.NXT.
@@ -165,120 +154,5 @@ impl<'p> Rcv<'p> {
     }
 }
 
-/// Payload up to this length is moved together with what is queued already.
-const MERGE_MAX: usize = 256;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{assert_all_home, pool};
-    use std::vec::Vec;
-
-    const START: SeqNum = SeqNum(u32::MAX - 100);
-
-    fn rcv(pool: &'static FramePool<'static>) -> Rcv<'static> {
-        let mut rcv = Rcv::new(pool, 1_460);
-        rcv.nxt = START;
-        rcv.adv = START;
-        rcv.adv = START + rcv.window(pool);
-        rcv
-    }
-
-    /// The bytes of the stream from `offset` on: each tells its own place.
-    fn stream(offset: u32, len: u32) -> Vec<u8> {
-        (offset..offset + len).map(|at| (at % 253) as u8).collect()
-    }
-
-    fn keep(rcv: &mut Rcv<'static>, offset: u32, len: u32) -> Kept {
-        let mut frame = TEST_POOL.with(|pool| pool.alloc(54)).unwrap();
-        frame.append(&stream(offset, len)).unwrap();
-        rcv.keep(frame, START + offset)
-    }
-
-    fn taken(rcv: &mut Rcv<'static>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while let Some(frame) = rcv.queue.pop_front() {
-            bytes.extend(frame.bytes());
-        }
-        bytes
-    }
-
-    std::thread_local! {
-        static TEST_POOL: &'static FramePool<'static> = pool(200);
-    }
-
-    /// All orders of four overlapping pieces: the stream comes out whole, once.
-    #[test]
-    fn any_order_and_overlap_gives_the_stream() {
-        let pool = TEST_POOL.with(|pool| *pool);
-        let pieces = [(0, 700), (500, 500), (900, 400), (100, 300)];
-        for permutation in 0..4_u32.pow(4) {
-            let mut rcv = rcv(pool);
-            for i in 0..4 {
-                let (offset, len) = pieces[(permutation / 4_u32.pow(i) % 4) as usize];
-                if rcv.nxt.before(START + offset + len) {
-                    assert_ne!(keep(&mut rcv, offset, len), Kept::NoMemory);
-                }
-            }
-            for (offset, len) in pieces {
-                if rcv.nxt.before(START + offset + len) {
-                    keep(&mut rcv, offset, len);
-                }
-            }
-            assert_eq!(rcv.nxt, START + 1_300);
-            assert!(rcv.out_of_order.is_empty());
-            assert_eq!(taken(&mut rcv), stream(0, 1_300));
-        }
-        assert_all_home(pool);
-    }
-
-    #[test]
-    fn small_segments_share_a_frame() {
-        let pool = TEST_POOL.with(|pool| *pool);
-        let mut rcv = rcv(pool);
-        for offset in 0..1_000 {
-            keep(&mut rcv, offset, 1);
-        }
-        assert_eq!(rcv.queue.frames(), 1);
-        assert_eq!(taken(&mut rcv), stream(0, 1_000));
-    }
-
-    #[test]
-    fn out_of_order_frames_are_bounded() {
-        let pool = TEST_POOL.with(|pool| *pool);
-        let mut rcv = rcv(pool);
-        for n in 0..OUT_OF_ORDER_FRAMES_MAX as u32 {
-            assert_eq!(keep(&mut rcv, 10 + 10 * n, 5), Kept::OutOfOrder);
-        }
-        assert_eq!(keep(&mut rcv, 5_000, 5), Kept::NoMemory);
-        assert_eq!(keep(&mut rcv, 10, 4), Kept::OutOfOrder, "known already");
-        assert_eq!(rcv.out_of_order.frames(), OUT_OF_ORDER_FRAMES_MAX);
-    }
-
-    #[test]
-    fn frames_are_joined_as_far_as_they_fit() {
-        let pool = TEST_POOL.with(|pool| *pool);
-        let mut rcv = rcv(pool);
-        keep(&mut rcv, 0, 1_460);
-        assert!(!rcv.join_front());
-        keep(&mut rcv, 1_460, 1_460);
-        assert!(rcv.join_front());
-        let (_, len) = rcv.queue.front().unwrap();
-        assert_eq!((len, rcv.queue.byte_len()), (2_048 - 54, 2_920));
-        assert!(!rcv.join_front(), "the first frame is full");
-        assert_eq!(taken(&mut rcv), stream(0, 2_920));
-    }
-
-    #[test]
-    fn the_window_follows_the_frames_that_exist() {
-        let small = pool(FRAMES_RESERVED as usize + 20);
-        let mut rcv = Rcv::new(small, 1_000);
-        assert_eq!(rcv.window(small), 10_000);
-        rcv.adv = rcv.nxt + rcv.window(small);
-        let held: Vec<_> = (0..19).map(|_| small.alloc(0).unwrap()).collect();
-        assert_eq!(rcv.window(small), 10_000, "a promise is kept");
-        drop(held);
-        rcv.nxt += 10_000;
-        assert!(rcv.window_opened(small));
-    }
-}
+mod tests;

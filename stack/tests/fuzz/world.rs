@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use simoom::iface::Setup;
 use simoom::tcp::{
-    BodyNode, ConnId, ConnSlot, DemuxEntry, ListenerId, Settings, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    BodyNode, ConnId, ConnSlot, DemuxEntry, GapEntry, ListenerId, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Counters, DropReason, Duration, Instant, Polled, Stack};
 use simoom_ring::{
@@ -72,6 +72,7 @@ fn stack<A: Way>(
         syns: slice::<SynEntry>(syns).into(),
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(40).into(),
+        gaps: slice::<GapEntry<'_>>(2).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(Storage::<A>::demux_len(conns, syns, time_waits)).into(),
     };

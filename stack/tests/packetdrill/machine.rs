@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use simoom::iface::Setup;
 use simoom::tcp::calls::Calls;
 use simoom::tcp::{
-    BodyNode, ConnSlot, DemuxEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
+    BodyNode, ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Instant, Polled, Stack};
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing};
@@ -59,6 +59,7 @@ fn build<'p>(
         syns: slice::<SynEntry>(syns).into(),
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(256).into(),
+        gaps: slice::<GapEntry<'_>>(conns).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(Storage::<App>::demux_len(conns, syns, time_waits)).into(),
     };

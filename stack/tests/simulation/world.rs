@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use simoom::iface::Setup;
 use simoom::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, State, Storage, SynEntry,
-    TimeWaitEntry, TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, GapEntry, Settings, State, Storage,
+    SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{Caps, FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -338,6 +338,9 @@ pub(crate) fn storage<A: App>(sizes: Sizes) -> (Storage<'static, A>, usize) {
     count(size_of::<SynEntry>(), syns);
     count(size_of::<TimeWaitEntry>(), time_waits);
     count(size_of::<BodyNode<'_>>(), bodies);
+    // A few have a gap at a time; when more do, their data comes again.
+    let gaps = 16 + conns / 16;
+    count(size_of::<GapEntry<'_>>(), gaps);
     count(size_of::<TimerNode>(), conns + syns);
     count(size_of::<DemuxEntry>(), demux_len);
     let storage = Storage {
@@ -345,6 +348,7 @@ pub(crate) fn storage<A: App>(sizes: Sizes) -> (Storage<'static, A>, usize) {
         syns: slice::<SynEntry>(syns).into(),
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(bodies).into(),
+        gaps: slice::<GapEntry<'_>>(gaps).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(demux_len).into(),
     };

@@ -9,27 +9,38 @@ fn frame_with<'p>(pool: &'p FramePool<'p>, bytes: &[u8]) -> Frame<'p> {
     frame
 }
 
-/// All orders of arrival of five frames: they leave in the order of their tags.
+/// All orders of arrival of five frames, each put behind the last one whose tag is not larger:
+/// they leave in the order of their tags.
 #[test]
-fn frames_are_inserted_by_tag() {
-    let mut bytes = vec![FrameMemory::ZERO; 5];
-    let mut metas: Vec<_> = (0..5).map(|_| FrameMeta::new()).collect();
+fn frames_are_put_where_their_names_say() {
+    let mut bytes = vec![FrameMemory::ZERO; 6];
+    let mut metas: Vec<_> = (0..6).map(|_| FrameMeta::new()).collect();
     let pool = FramePool::new(&mut bytes, &mut metas);
     for permutation in 0..5_u32.pow(5) {
         let order: Vec<u32> = (0..5).map(|i| permutation / 5_u32.pow(i) % 5).collect();
         let mut sorted = order.clone();
         sorted.sort_unstable();
         let mut queue = FrameQueue::new(&pool);
+        let mut names: Vec<(u32, FrameIdx)> = Vec::new();
         for &tag in &order {
+            let at = names.partition_point(|(other, _)| *other <= tag);
+            let previous = at.checked_sub(1).map(|at| names[at].1);
             let text = [b'0' + tag as u8; 3];
-            queue.insert(frame_with(&pool, &text), tag, |other| other <= tag);
+            let name = queue.insert_after(previous, frame_with(&pool, &text), tag);
+            names.insert(at, (tag, name));
         }
         assert_eq!(queue.byte_len(), 15);
         assert!(queue.iter().map(|(tag, _)| tag).eq(sorted.iter().copied()));
-        for tag in sorted {
-            assert_eq!(queue.front(), Some((tag, 3)));
-            assert_eq!(queue.pop_front().unwrap().bytes(), [b'0' + tag as u8; 3]);
+        let (_, first) = names[0];
+        queue.append_to(first, b"+").unwrap();
+        queue.push_back(frame_with(&pool, b"end"), 9);
+        for (n, tag) in sorted.into_iter().enumerate() {
+            let mut text = vec![b'0' + tag as u8; 3];
+            text.extend((n == 0).then_some(b'+'));
+            assert_eq!(queue.front(), Some((tag, text.len())));
+            assert_eq!(queue.pop_front().unwrap().bytes(), text);
         }
+        assert_eq!(queue.pop_front().unwrap().bytes(), b"end");
         assert!(queue.is_empty() && queue.pop_front().is_none() && queue.byte_len() == 0);
     }
     assert!(pool.all_home());

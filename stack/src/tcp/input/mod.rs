@@ -12,6 +12,7 @@ use crate::counters::{Counters, DropReason};
 use crate::tcp::bodies::Bodies;
 use crate::tcp::cc::Congestion;
 use crate::tcp::challenge::ChallengeLimit;
+use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
@@ -81,6 +82,7 @@ enum Stop {
 pub(crate) struct Arrival<'a, 'p, C> {
     pub(crate) tcb: &'a mut Tcb<'p, C>,
     pub(crate) bodies: &'a mut Bodies<'p>,
+    pub(crate) gaps: &'a mut Gaps<'p>,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut ChallengeLimit,
     pub(crate) pool: &'p FramePool<'p>,
@@ -255,6 +257,11 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         }
         if self.seg.ctl.has(Ctl::RST) {
             return Err(Stop::Drop(DropReason::TcpOutOfWindow));
+        }
+        // RFC 2883 4: what has been acknowledged already is reported as a duplicate.
+        if !self.seg.ctl.has(Ctl::SYN) {
+            let end = (seq + len).min(rcv.nxt);
+            self.gaps.duplicated(seq, end);
         }
         self.take_old_ack();
         Err(Stop::Ack(DropReason::TcpOutOfWindow))

@@ -20,42 +20,43 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         self.tcb.ecn_text(&self.seg, self.counters);
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
         let edge = rcv.adv;
-        let (mut kept_all, mut has_memory) = (true, true);
+        // RFC 5681 4.2: what comes behind a gap or fills one is acknowledged at once, as is what
+        // has come before (RFC 2883 4).
+        let mut is_plain = !rcv.gap.is_some() && !seq.before(rcv.nxt);
+        let mut dropped = None;
         let mut next = Some(pkt.frame);
         while let Some(mut frame) = next {
             let end = seq + frame.len() as u32;
             // What is old or beyond the window is cut off.
             frame.trim(edge.bytes_since(seq) as usize);
-            let is_cut = end.after(edge);
+            is_plain &= !end.after(edge);
             if !frame.is_empty() && end.after(rcv.nxt) {
-                match rcv.keep(frame, seq) {
+                match rcv.keep(frame, seq, self.gaps) {
                     Kept::InOrder => self.outcome.has_received = true,
-                    Kept::OutOfOrder => self.tcb.is_ack_due = true,
-                    Kept::NoMemory => has_memory = false,
+                    Kept::OutOfOrder => is_plain = false,
+                    Kept::Dropped(reason) => dropped = Some(reason),
                 }
             }
-            kept_all &= !is_cut;
             seq = end;
             next = pkt.rest.pop_front();
         }
-        if !has_memory {
+        if let Some(reason) = dropped {
             // Once, in however many frames it came.
-            self.counters.drop(DropReason::TcpNoMemory);
+            self.counters.drop(reason);
         }
-        if !kept_all || !has_memory {
+        if !is_plain || dropped.is_some() {
             self.tcb.is_ack_due = true;
         }
         self.acknowledge_later();
     }
 
-    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3); at
-    /// once while there is a gap (RFC 5681 4.2).
+    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3).
     pub(super) fn acknowledge_later(&mut self) {
         let tcb = &mut *self.tcb;
         let full = self.seg.payload_len / u32::from(tcb.rcv.rmss.max(1));
         let segments = u8::try_from(full.max(1)).unwrap_or(u8::MAX);
         tcb.unacked_segments = tcb.unacked_segments.saturating_add(segments);
-        if tcb.unacked_segments >= 2 || !tcb.rcv.out_of_order.is_empty() {
+        if tcb.unacked_segments >= 2 {
             tcb.is_ack_due = true;
         } else {
             tcb.delack_at = tcb.delack_at.min(self.now + DELAYED_ACK);
@@ -65,24 +66,33 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     // RFC 9293 3.10.7.4, eighth: check the FIN bit.
     #[inline]
     pub(super) fn eighth_fin(&mut self) {
-        if !self.seg.ctl.has(Ctl::FIN) {
+        let has_fin = self.seg.ctl.has(Ctl::FIN);
+        if !has_fin && !self.tcb.rcv.gap.is_some() {
             return;
         }
         let tcb = &mut *self.tcb;
-        // A FIN behind a gap comes again when the gap has been filled.
-        if self.seg.seq + self.seg.payload_len != tcb.rcv.nxt {
-            tcb.is_ack_due = true;
-            return;
-        }
-        let is_first = matches!(
+        let is_awaited = matches!(
             tcb.state(),
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2
         );
-        if is_first {
+        let fin = self.seg.seq + self.seg.payload_len;
+        tcb.is_ack_due |= has_fin;
+        let is_next = (has_fin && fin == tcb.rcv.nxt) || self.gaps.is_fin(tcb.rcv.gap, tcb.rcv.nxt);
+        if !is_awaited {
+            return;
+        }
+        if is_next {
+            // There is nothing behind it.
+            self.gaps.release(&mut tcb.rcv.gap);
             tcb.rcv.nxt += 1;
             tcb.transition(Event::FinArrives);
             self.outcome.has_received = true;
+        } else if has_fin && fin.after(tcb.rcv.nxt) && !fin.after(tcb.rcv.adv) {
+            // Behind a gap it is remembered, as text is.
+            let is_kept = self.gaps.keep_fin(&mut tcb.rcv.gap, fin);
+            if !is_kept {
+                self.counters.drop(DropReason::TcpGapsFull);
+            }
         }
-        tcb.is_ack_due = true;
     }
 }

@@ -10,5 +10,6 @@ mod opening;
 mod path;
 mod peer;
 mod receiving;
+mod sack;
 mod sending;
 mod timestamps;

@@ -18,8 +18,8 @@ use crate::ip::proto;
 use crate::tcp::cc::Cubic;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, Settings, Storage, SynEntry,
-    TimeWaitEntry, TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, GapEntry, Settings, Storage,
+    SynEntry, TimeWaitEntry, TimerNode,
 };
 use crate::testing::{
     OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
@@ -131,6 +131,7 @@ pub(super) struct Sizes {
     pub(super) syns: usize,
     pub(super) time_waits: usize,
     pub(super) bodies: usize,
+    pub(super) gaps: usize,
     pub(super) frames: usize,
 }
 
@@ -140,6 +141,7 @@ impl Sizes {
         syns: 4,
         time_waits: 2,
         bodies: 64,
+        gaps: 4,
         frames: 512,
     };
 }
@@ -188,6 +190,7 @@ impl Peer {
             syns: slice::<SynEntry>(sizes.syns).into(),
             time_waits: slice::<TimeWaitEntry>(sizes.time_waits).into(),
             bodies: slice::<BodyNode<'_>>(sizes.bodies).into(),
+            gaps: slice::<GapEntry<'_>>(sizes.gaps).into(),
             timers: slice::<TimerNode>(sizes.conns + sizes.syns).into(),
             demux: vec![DemuxEntry::default(); demux_len].into(),
         };

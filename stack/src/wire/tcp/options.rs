@@ -171,10 +171,16 @@ impl Options {
         if self.wscale.is_some() {
             len += 4;
         }
-        if !self.sack.is_empty() {
-            len += 4 + 8 * self.sack.as_slice().len();
+        len + self.sack_len()
+    }
+
+    /// Bytes of those that the SACK option takes.
+    #[inline]
+    pub fn sack_len(&self) -> usize {
+        match self.sack.as_slice().len() {
+            0 => 0,
+            cnt => 4 + 8 * cnt,
         }
-        len
     }
 
     /// Whether there are none.

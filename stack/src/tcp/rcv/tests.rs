@@ -1,0 +1,112 @@
+use super::*;
+use crate::tcp::gaps::GapEntry;
+use crate::testing::{assert_all_home, pool};
+use std::vec::Vec;
+
+const START: SeqNum = SeqNum(u32::MAX - 100);
+
+fn rcv(pool: &'static FramePool<'static>) -> Rcv<'static> {
+    let mut rcv = Rcv::new(pool, 1_460);
+    rcv.nxt = START;
+    rcv.adv = START;
+    rcv.adv = START + rcv.window(pool);
+    rcv
+}
+
+/// The bytes of the stream from `offset` on: each tells its own place.
+fn stream(offset: u32, len: u32) -> Vec<u8> {
+    (offset..offset + len).map(|at| (at % 253) as u8).collect()
+}
+
+fn gaps() -> Gaps<'static> {
+    Gaps::new(
+        (0..4)
+            .map(|_| GapEntry::default())
+            .collect::<Vec<_>>()
+            .into(),
+    )
+}
+
+fn keep(rcv: &mut Rcv<'static>, gaps: &mut Gaps<'static>, offset: u32, len: u32) -> Kept {
+    let mut frame = TEST_POOL.with(|pool| pool.alloc(54)).unwrap();
+    frame.append(&stream(offset, len)).unwrap();
+    rcv.keep(frame, START + offset, gaps)
+}
+
+fn taken(rcv: &mut Rcv<'static>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = rcv.queue.pop_front() {
+        bytes.extend(frame.bytes());
+    }
+    bytes
+}
+
+std::thread_local! {
+    static TEST_POOL: &'static FramePool<'static> = pool(200);
+}
+
+/// All orders of four overlapping pieces: the stream comes out whole, once.
+#[test]
+fn any_order_and_overlap_gives_the_stream() {
+    let pool = TEST_POOL.with(|pool| *pool);
+    let pieces = [(0, 700), (500, 500), (900, 400), (100, 300)];
+    for permutation in 0..4_u32.pow(4) {
+        let (mut rcv, mut gaps) = (rcv(pool), gaps());
+        for i in 0..4 {
+            let (offset, len) = pieces[(permutation / 4_u32.pow(i) % 4) as usize];
+            if rcv.nxt.before(START + offset + len) {
+                assert_ne!(
+                    keep(&mut rcv, &mut gaps, offset, len),
+                    Kept::Dropped(DropReason::TcpNoMemory)
+                );
+            }
+        }
+        for (offset, len) in pieces {
+            if rcv.nxt.before(START + offset + len) {
+                keep(&mut rcv, &mut gaps, offset, len);
+            }
+        }
+        assert_eq!(rcv.nxt, START + 1_300);
+        assert_eq!((rcv.gap, gaps.cnt()), (GapIdx::NONE, 0));
+        assert_eq!(taken(&mut rcv), stream(0, 1_300));
+    }
+    assert_all_home(pool);
+}
+
+#[test]
+fn small_segments_share_a_frame() {
+    let pool = TEST_POOL.with(|pool| *pool);
+    let (mut rcv, mut gaps) = (rcv(pool), gaps());
+    for offset in 0..1_000 {
+        keep(&mut rcv, &mut gaps, offset, 1);
+    }
+    assert_eq!(rcv.queue.frames(), 1);
+    assert_eq!(taken(&mut rcv), stream(0, 1_000));
+}
+
+#[test]
+fn frames_are_joined_as_far_as_they_fit() {
+    let pool = TEST_POOL.with(|pool| *pool);
+    let (mut rcv, mut gaps) = (rcv(pool), gaps());
+    keep(&mut rcv, &mut gaps, 0, 1_460);
+    assert!(!rcv.join_front());
+    keep(&mut rcv, &mut gaps, 1_460, 1_460);
+    assert!(rcv.join_front());
+    let (_, len) = rcv.queue.front().unwrap();
+    assert_eq!((len, rcv.queue.byte_len()), (2_048 - 54, 2_920));
+    assert!(!rcv.join_front(), "the first frame is full");
+    assert_eq!(taken(&mut rcv), stream(0, 2_920));
+}
+
+#[test]
+fn the_window_follows_the_frames_that_exist() {
+    let small = pool(FRAMES_RESERVED as usize + 20);
+    let mut rcv = Rcv::new(small, 1_000);
+    assert_eq!(rcv.window(small), 10_000);
+    rcv.adv = rcv.nxt + rcv.window(small);
+    let held: Vec<_> = (0..19).map(|_| small.alloc(0).unwrap()).collect();
+    assert_eq!(rcv.window(small), 10_000, "a promise is kept");
+    drop(held);
+    rcv.nxt += 10_000;
+    assert!(rcv.window_opened(small));
+}
