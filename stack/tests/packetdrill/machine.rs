@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use simoom::iface::Setup;
 use simoom::tcp::calls::Calls;
 use simoom::tcp::{
-    BodyNode, ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
+    BodyNode, ConnSlot, DemuxEntry, EcnUse, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry,
+    TimerNode,
 };
 use simoom::{Cidr, Duration, Instant, Polled, Stack};
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing};
@@ -92,6 +93,17 @@ fn settings(config: &Config) -> Result<Settings, Error> {
         match name.strip_prefix("net.ipv4.").unwrap_or(name) {
             "tcp_sack" => settings.sack = flag()?,
             "tcp_timestamps" => settings.timestamps = flag()?,
+            "tcp_ecn" => {
+                settings.ecn = match value.as_str() {
+                    "0" => EcnUse::Never,
+                    "1" => EcnUse::Ask,
+                    "2" => EcnUse::Accept,
+                    _ => {
+                        let text = format!("{name}: 0, 1 or 2, not {value}");
+                        return Err(Error::new(*line, text));
+                    }
+                }
+            }
             "tcp_syncookies" => settings.syn_cookies = flag()?,
             "tcp_congestion_control" if value == "reno" => set_reno(true),
             "tcp_congestion_control" if value == "cubic" => {}
