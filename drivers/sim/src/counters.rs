@@ -27,6 +27,8 @@ pub struct Counters {
     pub duplicated: u64,
     /// Held back so that others may overtake.
     pub reordered: u64,
+    /// Marked "congestion experienced".
+    pub marked: u64,
     /// Of which bits were flipped.
     pub corrupted: u64,
     /// Of which a length field was overwritten.

@@ -46,6 +46,7 @@ pub struct Faults {
     pub(crate) duplicate: Chance,
     pub(crate) reorder: Chance,
     pub(crate) reorder_us: u64,
+    pub(crate) mark: Chance,
     pub(crate) corrupt: Chance,
     pub(crate) corrupt_bits_max: u32,
     pub(crate) corrupt_len: Chance,
@@ -65,6 +66,7 @@ impl Faults {
             duplicate: Chance::NEVER,
             reorder: Chance::NEVER,
             reorder_us: 0,
+            mark: Chance::NEVER,
             corrupt: Chance::NEVER,
             corrupt_bits_max: 1,
             corrupt_len: Chance::NEVER,
@@ -94,6 +96,12 @@ impl Faults {
             reorder_us: extra_us,
             ..self
         }
+    }
+
+    /// Frames that are marked "congestion experienced", of those whose IPv4 header takes part in
+    /// that (RFC 3168 5). A mark is no fault: the frame arrives as well as any.
+    pub fn mark(self, mark: Chance) -> Self {
+        Self { mark, ..self }
     }
 
     /// Frames of which bits are flipped: 1, unless [`corrupt_bits_max`](Self::corrupt_bits_max).

@@ -1,18 +1,20 @@
 //! One direction between two ends: queue, bottleneck, chance and delay, in that order.
 //!
 //! ```text
-//!   frame ─► tail drop? ─► bottleneck ─► blackout? loss? ─► corrupt? ─► delay, jump ─► arrives
-//!                                                            │            └─ held back: reordered
-//!                                                            └─ copy ─► delay ─────► arrives again
+//!   frame ─► tail drop? ─► bottleneck ─► blackout? loss? ─► mark? corrupt? ─► delay ─► arrives
+//!                                                             │        jump └─ held back: reordered
+//!                                                             └─ copy ─► delay ────► arrives again
 //! ```
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::checksum::fill_ipv4_header;
 use crate::corrupt::{corrupt_bits, corrupt_len};
 use crate::faults::Bandwidth;
+use crate::layout::{ETH_LEN, Layout};
 use crate::wire_frame::WireFrame;
-use crate::{Counters, Delay, Event, Faults, Rng};
+use crate::{Chance, Counters, Delay, Event, Faults, Rng};
 
 /// The state of one direction.
 pub(crate) struct Path {
@@ -77,6 +79,12 @@ impl Path {
             passage.events.push(Event::Lost);
             return passage;
         }
+        // No draw without marks: what a seed did before there were any, it does still.
+        let may_mark = faults.mark != Chance::NEVER && dice.hits(faults.mark);
+        if may_mark && mark(Rc::make_mut(&mut frame.bytes).as_mut_slice()) {
+            counters.marked += 1;
+            passage.events.push(Event::Marked);
+        }
         corrupt(&mut frame, &mut dice, faults, counters, &mut passage.events);
         if dice.hits(faults.jump) {
             self.offset_us = dice.between(0, faults.jump_us);
@@ -140,6 +148,22 @@ impl Path {
         };
         drawn.saturating_add(self.offset_us)
     }
+}
+
+/// Sets both bits of ECN where one is set, as a router does; whether that is so.
+fn mark(bytes: &mut [u8]) -> bool {
+    let Some(layout) = Layout::of(bytes).filter(|layout| layout.is_v4) else {
+        return false;
+    };
+    let Some(tos) = bytes.get_mut(ETH_LEN + 1) else {
+        return false;
+    };
+    if !matches!(*tos & 3, 1 | 2) {
+        return false;
+    }
+    *tos |= 3;
+    fill_ipv4_header(bytes, &layout);
+    true
 }
 
 fn corrupt(

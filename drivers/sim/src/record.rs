@@ -35,6 +35,8 @@ pub enum Event {
     Duplicated,
     /// It was held back.
     Reordered,
+    /// It was marked "congestion experienced".
+    Marked,
     /// Bits were flipped.
     Corrupted,
     /// A length field was overwritten.

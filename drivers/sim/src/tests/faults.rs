@@ -86,6 +86,7 @@ impl Run {
             (Event::QueueFull, sent.queue_full),
             (Event::Duplicated, sent.duplicated),
             (Event::Reordered, sent.reordered),
+            (Event::Marked, sent.marked),
             (Event::Corrupted, sent.corrupted),
             (Event::CorruptedLen, sent.corrupted_len),
             (Event::TooLong, got.too_long),
@@ -153,6 +154,35 @@ fn reordered_frames_are_overtaken() {
     );
     numbers.sort();
     assert_eq!(numbers, (0..SENT as u32).collect::<Vec<_>>());
+}
+
+#[test]
+fn marks_change_nothing_but_the_mark_of_those_that_take_part() {
+    let wire = Wire::new(1);
+    let (here, there) = (wire.tap(), wire.tap());
+    wire.set_faults(here, Faults::none().mark(Chance::percent(10)));
+    for number in 0..1_000 {
+        let mut frame = segment(number);
+        // All four codepoints, with the header's checksum made right.
+        frame[15] = (number % 4) as u8;
+        let layout = crate::layout::Layout::of(&frame).unwrap();
+        crate::checksum::fill_ipv4_header(&mut frame, &layout);
+        wire.inject(here, &frame);
+    }
+    settle(&wire);
+    let captured = wire.captured(there);
+    let mut marked = 0;
+    for (number, captured) in captured.iter().enumerate() {
+        assert_eq!(verify(&captured.bytes), Verdict::Right);
+        let (before, tos) = ((number % 4) as u8, captured.bytes[15]);
+        if tos != before {
+            assert!(tos == 3 && matches!(before, 1 | 2), "{before} {tos}");
+            marked += 1;
+        }
+    }
+    assert_eq!(captured.len(), 1_000);
+    assert_eq!(wire.counters(here).marked, marked);
+    assert!(marked.abs_diff(50) < 25, "{marked}");
 }
 
 #[test]
