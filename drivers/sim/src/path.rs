@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   frame ─► tail drop? ─► bottleneck ─► blackout? loss? ─► mark? corrupt? ─► delay ─► arrives
-//!                                                             │        jump └─ held back: reordered
-//!                                                             └─ copy ─► delay ────► arrives again
+//!                                                            │         jump └─ held: reordered
+//!                                                            └─ copy ─► delay ──► arrives again
 //! ```
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! Devices, networks and habits, drawn from a seed.
 
 use simoom::config::FRAMES_RESERVED;
-use simoom::tcp::Settings;
+use simoom::tcp::{EcnUse, Settings};
 use simoom_ring::MacAddr;
 use simoom_sim::{Chance, CorruptScope, Delay, Faults, PortConfig, Rng, RxCsum};
 
@@ -36,6 +36,7 @@ pub(crate) fn device(rng: &mut Rng) -> Device {
     };
     device.tcp.sack = rng.below(4) != 0;
     device.tcp.timestamps = rng.below(4) != 0;
+    device.tcp.ecn = pick(rng, &[EcnUse::Ask, EcnUse::Accept, EcnUse::Never]);
     device
 }
 
@@ -66,6 +67,9 @@ pub(crate) fn faults(rng: &mut Rng, loss_percent_max: u64) -> Faults {
     }
     if rng.below(3) == 0 {
         faults = faults.bandwidth(1_000_000 + rng.below(100_000_000), 20_000);
+    }
+    if rng.below(3) == 0 {
+        faults = faults.mark(percent(rng, 50));
     }
     faults
 }

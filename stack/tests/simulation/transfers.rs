@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use simoom::tcp::{Closed, Settings};
+use simoom::tcp::{Closed, EcnUse, Settings};
 use simoom::{DropReason, Duration, Instant};
 use simoom_ring::MacAddr;
-use simoom_sim::{Faults, PortConfig, Rng, Wire};
+use simoom_sim::{Chance, Delay, Faults, PortConfig, Rng, Wire};
 
 use crate::congestion;
 use crate::network::{device, faults, habits};
@@ -232,4 +232,55 @@ fn a_fine_network_needs_no_retransmission() {
         "the side that closes first waits"
     );
     world.check(5);
+}
+
+/// Routers that mark and do not drop: windows fall, and nothing is sent twice.
+#[test]
+fn a_marked_network_needs_no_retransmission() {
+    let habits = Habits {
+        requests: 20,
+        len_max: 100_000,
+        pipeline: 2,
+        ..Habits::PLAIN
+    };
+    let config = PortConfig {
+        rx_slots: 128,
+        // Marked segments that arrive as one would count as one.
+        rx_merge: false,
+        ..PortConfig::offloads(MacAddr([0; 6]))
+    };
+    for (use_of_client, may_mark) in [(EcnUse::Ask, true), (EcnUse::Accept, false)] {
+        let device = |_: &mut Rng| Device {
+            config,
+            frames: 512,
+            sizes: Sizes::SMALL,
+            tcp: Settings {
+                ecn: use_of_client,
+                ..Settings::default()
+            },
+        };
+        congestion::set_reno(false);
+        let mut world = World::new(&mut Rng::new(1), habits.clone(), device);
+        let wire = world.wire.clone();
+        let _report = Report {
+            wire: &wire,
+            test: "a_marked_network_needs_no_retransmission",
+            seed: 0,
+        };
+        let faults = Faults::none().delay(Delay::Fixed(5_000));
+        wire.set_faults_all(&faults.mark(Chance::percent(5)));
+        world.server.stack.listen(80, 64).unwrap();
+        world.client.connect(Instant::ZERO, 1);
+        assert!(world.run(at_secs(100)));
+        assert_eq!(world.tally.borrow().answered, 20);
+        let marked = wire.counters(world.server.port.end()).marked;
+        let (server, client) = (world.server.stack.counters(), world.client.stack.counters());
+        assert_eq!(server.tcp_retransmits + client.tcp_retransmits, 0);
+        assert_eq!(client.tcp_ecn_ce_in, marked);
+        assert_eq!(marked > 0, may_mark);
+        // Several marks of one window are one reduction.
+        let reductions = server.tcp_ecn_reductions;
+        assert!(reductions <= marked && (reductions > 0) == may_mark);
+        world.check(1);
+    }
 }
