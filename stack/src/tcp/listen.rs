@@ -185,6 +185,19 @@ impl SynEntry {
         self.ecn = Ecn::agreed(self.ecn.is_on() && ecn::asks(seg));
     }
 
+    /// An acknowledgment of their SYN behind our SYN-ACK.
+    pub(crate) fn ack(&mut self, now: Instant) -> Repr {
+        Repr {
+            seq: self.iss + 1,
+            ctl: Ctl::default(),
+            options: Options {
+                timestamps: self.ts.stamp(self.irs + 1, now),
+                ..Options::default()
+            },
+            ..self.syn_ack(now)
+        }
+    }
+
     /// How long to wait for the answer to the SYN-ACK.
     pub(crate) fn rto(&self) -> Duration {
         let rto = RTO_INITIAL.saturating_mul(1 << self.retransmits.min(6));

@@ -53,6 +53,10 @@ impl<'p, A: App> Tcp<'p, A> {
                 }
                 return;
             }
+            // Fourth: what is neither SYN nor ACK nor RST is not answered.
+            if seg.ack.is_none() {
+                return cx.net.counters.drop(DropReason::TcpNoAck);
+            }
         }
         cx.net.counters.drop(DropReason::TcpNoConnection);
         if let Some(reset) = reset_for(&seg) {
@@ -212,12 +216,14 @@ impl<'p, A: App> Tcp<'p, A> {
                 return self.send_syn_ack(cx, idx);
             }
         }
-        // Second: a passive open goes back to LISTEN.
+        // Second: a passive open goes back to LISTEN, by the one number that RFC 5961 3.2 takes.
         if seg.ctl.has(Ctl::RST) {
             if offset == 0 {
                 self.forget_syn(idx);
+                return cx.net.counters.drop(DropReason::TcpNoConnection);
             }
-            return cx.net.counters.drop(DropReason::TcpNoConnection);
+            cx.net.counters.drop(DropReason::TcpChallengedRst);
+            return self.challenge_half_open(cx, idx);
         }
         // Fifth: the acknowledgment of our SYN, and of nothing more.
         let Some(ack) = seg.ack else {
@@ -233,6 +239,20 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(conn) = self.promote(cx, idx, hash) {
             self.arrives(cx, conn, seg, options, pkt);
         }
+    }
+
+    /// A challenge ACK of a half-open connection (RFC 5961 3.2).
+    fn challenge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        let Some(entry) = self.syns.get_mut(idx) else {
+            return;
+        };
+        if !self.challenges.allows(cx.now) {
+            cx.net.counters.tcp_challenge_acks_suppressed += 1;
+            return;
+        }
+        cx.net.counters.tcp_challenge_acks += 1;
+        let repr = entry.ack(cx.now);
+        send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
 
     /// A half-open connection becomes one, in SYN-RECEIVED, for the segment that completes it.

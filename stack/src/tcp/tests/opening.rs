@@ -84,8 +84,12 @@ fn a_reset_ends_a_half_open_connection() {
     peer.arrive("S 0:0(0) win 1000");
     peer.take_iss();
     peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    // In the window, but not the next number: RFC 5961 3.2.
     peer.arrive("R 2:2(0)");
-    assert_eq!(peer.stack.levels().syns, 1, "not the next number");
+    peer.expect(". 1:1(0) ack 1 win 65535");
+    assert_eq!(peer.dropped(DropReason::TcpChallengedRst), 1);
+    assert_eq!(peer.counters().tcp_challenge_acks, 1);
+    assert_eq!(peer.stack.levels().syns, 1);
     peer.arrive("R 1:1(0)");
     peer.silent();
     peer.gone();
@@ -162,6 +166,16 @@ fn a_closed_port_refuses() {
     peer.arrive("R. 7:7(0) ack 1");
     peer.silent();
     assert_eq!(peer.dropped(DropReason::TcpNoConnection), 4);
+}
+
+/// RFC 9293 3.10.7.2, fourth.
+#[test]
+fn a_listener_does_not_answer_what_is_neither_syn_nor_ack() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.arrive("P 1:11(10) win 1000");
+    peer.arrive("F 1:1(0) win 1000");
+    peer.silent();
+    assert_eq!(peer.dropped(DropReason::TcpNoAck), 2);
 }
 
 #[test]
