@@ -166,6 +166,10 @@ fn mark_sent<C: Congestion>(
         return;
     }
     tcb.snd.sent_ms = now.wrapping_millis();
+    if tcb.snd.una == tcb.snd.max {
+        // RFC 6298 5.1: what ran while nothing was in flight was not for what is sent now.
+        tcb.rexmt_at = Instant::NEVER;
+    }
     let end = seq + len;
     let is_again = seq.before(tcb.snd.max);
     if is_again {
