@@ -54,7 +54,9 @@ impl Rtt {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// Something new was acknowledged, so the path lives; the next measurement refines the rest.
+    /// What the timer waited for has come: the answer to a SYN, or an open window. That data is
+    /// acknowledged is not enough: until something is measured again, the timeout stays as long as
+    /// it has become (RFC 6298 5, Karn's algorithm).
     pub(crate) fn forward(&mut self) {
         self.backoff = 0;
     }
@@ -62,7 +64,7 @@ impl Rtt {
     /// How long to wait for an acknowledgment now.
     #[inline]
     pub(crate) fn rto(&self) -> Duration {
-        let rto = u64::from(self.rto_us) << self.backoff.min(6);
+        let rto = u64::from(self.rto_us) << self.backoff.min(BACKOFF_MAX);
         Duration::from_micros(rto.min(RTO_MAX.as_micros()))
     }
 
@@ -74,6 +76,10 @@ impl Rtt {
         Duration::from_micros(self.rttvar_us.into())
     }
 }
+
+/// Doublings that take the least timeout past the longest.
+const BACKOFF_MAX: u8 = 9;
+const _: () = assert!(RTO_MIN.as_micros() << BACKOFF_MAX >= RTO_MAX.as_micros());
 
 /// The clock's G: one tick of the timer wheel.
 const GRANULARITY_US: u32 = 1_000;
@@ -108,7 +114,9 @@ mod tests {
     fn the_timeout_doubles_to_its_most_and_comes_back() {
         let mut rtt = Rtt::new();
         rtt.measured(ms(100));
-        for expected in [600, 1_200, 2_400, 4_800, 9_600, 19_200, 19_200] {
+        for expected in [
+            600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 60_000, 60_000,
+        ] {
             rtt.back_off();
             assert_eq!(rtt.rto(), ms(expected));
         }
@@ -117,7 +125,9 @@ mod tests {
         for _ in 0..300 {
             rtt.back_off();
         }
-        assert!(rtt.rto() <= RTO_MAX);
+        assert_eq!(rtt.rto(), RTO_MAX);
+        rtt.measured(ms(100));
+        assert_eq!(rtt.rto(), ms(250), "a measurement ends it, too");
     }
 
     #[test]

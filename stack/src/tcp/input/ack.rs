@@ -81,6 +81,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             if tcb.retransmits > 0 {
                 tcb.rtt.syn_timed_out();
             }
+            tcb.rtt.forward();
         } else if rtt.is_none() && tcb.timed_at == Instant::NEVER {
             // Nothing is being timed after a retransmission: an echo is not ambiguous (RFC 7323 4).
             let echoed = |seg| tcb.ts.rtt(seg, now);
@@ -97,7 +98,6 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         tcb.snd.nxt = tcb.snd.nxt.max(ack);
         // What was to be sent again has arrived.
         tcb.snd.is_rexmt_due = false;
-        tcb.rtt.forward();
         tcb.retransmits = 0;
         self.recovered(ack, len - syn.min(len), rtt);
         self.tcb.set_rexmt(now, true);

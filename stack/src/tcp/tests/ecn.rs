@@ -94,7 +94,7 @@ fn new_data_alone_is_marked_as_capable() {
     peer.arrive("P. 1:101(100) ack 2001 win 0");
     peer.pass(40);
     peer.expect(". 2001:2001(0) ack 101 win 65535");
-    peer.pass(250);
+    peer.pass(450);
     peer.expect("P. 2001:2002(1) ack 101 win 65535");
     peer.silent();
 }
