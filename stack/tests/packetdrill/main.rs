@@ -35,9 +35,9 @@
 //!
 //! - `lex.rs`, `parse.rs`, `parse_packet.rs`: text to [`script`]
 //! - `machine.rs`: the stack (made in one place, `build`), its rings and its clock
-//! - `sockets.rs`, `sockopt.rs`: socket calls; `asserts.rs`: `tcp_info`
+//! - `sockets.rs`, `streams.rs`, `sockopt.rs`: socket calls; `asserts.rs`: `tcp_info`
 //! - `flow.rs`, `tcp.rs`, `options.rs`, `wire.rs`: segments
-//! - `run.rs`: one event after the other
+//! - `run.rs`: one event after the other; `expect.rs`: what was sent
 
 mod asserts;
 mod config;
@@ -45,6 +45,7 @@ mod config;
 mod congestion;
 mod constants;
 mod content;
+mod expect;
 mod flow;
 mod honesty;
 mod lex;
@@ -56,6 +57,7 @@ mod run;
 mod script;
 mod sockets;
 mod sockopt;
+mod streams;
 mod tcp;
 mod wire;
 
