@@ -36,9 +36,13 @@
 //! device, and counted ([`Counters`]). The device can write to whatever frames it was lent for as
 //! long as it has them; nothing short of an IOMMU keeps it from more.
 
+//!
+//! The tests have a device that lies in every way that there is; it is fuzzed, too, and `cargo test`
+//! replays the corpus: `cd drivers/virtio-net && cargo +nightly fuzz run ring`.
+
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 extern crate std;
 
 pub mod config;
@@ -66,5 +70,8 @@ pub use rx::Rx;
 pub use split::{Shadow, SplitQueue, Violation};
 pub use tx::Tx;
 
+#[cfg(fuzzing)]
+#[allow(dead_code)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ pub(crate) mod fake_device;
 pub(crate) mod fake_ring;
 pub(crate) mod host;
 
+mod corpus;
+mod fuzzed;
 mod hostile;
 mod moving;
 mod starting;

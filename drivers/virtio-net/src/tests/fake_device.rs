@@ -54,8 +54,13 @@ impl FakeDevice {
             ignores_reset: false,
             starts: 0,
             rings: [None, None],
-            registers: Box::leak(Box::new([NO_KICK; 64])),
+            registers: registers(),
         }
+    }
+
+    /// Gives the register block to the next device. Nothing may refer to this one any more.
+    pub(crate) fn recycle(self) {
+        SPARE.with_borrow_mut(|spare| spare.push(self.registers));
     }
 
     /// A legacy device: 32 feature bits, no generation.
@@ -138,6 +143,19 @@ impl FakeDevice {
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.registers[0x64 / 4] == 1
     }
+}
+
+std::thread_local! {
+    /// Register blocks of devices that are gone.
+    static SPARE: RefCell<Vec<&'static mut [u32; 64]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A register block that lives for ever: the driver has a raw pointer to it.
+fn registers() -> &'static mut [u32; 64] {
+    let spare = SPARE.with_borrow_mut(Vec::pop);
+    let block = spare.unwrap_or_else(|| Box::leak(Box::new([0; 64])));
+    *block = [NO_KICK; 64];
+    block
 }
 
 /// No queue has this number.

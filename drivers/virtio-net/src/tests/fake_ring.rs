@@ -136,6 +136,12 @@ impl FakeRing {
         4 + 2 * u64::from(self.size)
     }
 
+    /// Writes a byte anywhere in the shared areas, round and round.
+    pub(crate) fn scribble(&self, at: u64, byte: u8) {
+        let byte_len = self.used - self.desc + 6 + 8 * u64::from(self.size);
+        store(self.desc + at % byte_len, byte);
+    }
+
     pub(crate) fn store_no_notify(&self, flag: u16) {
         store(self.used, flag);
     }
