@@ -37,8 +37,8 @@
 //! long as it has them; nothing short of an IOMMU keeps it from more.
 
 //!
-//! The tests have a device that lies in every way that there is; it is fuzzed, too, and `cargo test`
-//! replays the corpus: `cd drivers/virtio-net && cargo +nightly fuzz run ring`.
+//! The tests have a device that lies in every way that there is. It is fuzzed, too, and
+//! `cargo test` replays the corpus: in `drivers/virtio-net`, `cargo +nightly fuzz run ring`.
 
 #![no_std]
 

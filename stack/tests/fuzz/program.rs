@@ -271,6 +271,13 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Whether the checksum is wrong, and the device does not say that it is right.
+    fn has_bad_checksum(&self) -> bool {
+        self.lie % 8 == 2 && !matches!(self.csum % 4, 1 | 2)
+    }
+}
+
 /// The far side of a flow says what is right.
 fn answer<A: Way>(world: &mut World<A>, n: usize, ctl: u8, payload_len: usize) {
     let shape = {
@@ -455,11 +462,14 @@ fn arrive<A: Way>(world: &mut World<A>, n: usize, shape: &Shape) {
         bytes.extend(shape.urgent.to_be_bytes());
         bytes.extend(options);
         let first = shape.seq.wrapping_add(u32::from(shape.ctl & SYN != 0));
-        bytes.extend((0..shape.payload_len as u32).map(|n| byte_at(first.wrapping_add(n))));
+        // Who takes a segment with a wrong checksum gets other bytes than were sent.
+        let flip = if shape.has_bad_checksum() { 0xff } else { 0 };
+        let payload = (0..shape.payload_len as u32).map(|n| byte_at(first.wrapping_add(n)) ^ flip);
+        bytes.extend(payload);
         if shape.lie % 8 == 1 {
             // A header of another length: other bytes are payload.
             flow.is_dirty = true;
-        } else {
+        } else if !shape.has_bad_checksum() {
             flow.tells(shape.seq, shape.ctl, shape.payload_len);
             if shape.ctl & ACK != 0 {
                 flow.acked = shape.ack;

@@ -1,7 +1,8 @@
 //! A device that does anything at all, as a program of bytes has it: used entries, indices and
 //! lengths that are right or not, chains returned in any order, whole areas scribbled over, a
 //! status that asks for a reset, other features after it. Nothing may panic or read what is not
-//! there; every broken ring is reset and counted; at the end all frames are home and the port works.
+//! there; every broken ring is reset and counted; at the end all frames are home and the port
+//! works.
 //!
 //! The fuzz target of `drivers/virtio-net/fuzz` calls [`ring`], and so do the tests.
 
