@@ -6,6 +6,8 @@
 //! `SIMOOM_SEEDS=n` runs as many.
 
 mod congestion;
+mod foreign;
+mod interop;
 mod network;
 mod seeds;
 mod talk;
