@@ -141,6 +141,9 @@ impl<'p> Rcv<'p> {
             return false;
         };
         // A copy: a request that straddles frames, as few do.
+        if first.tailroom() == 0 {
+            move_to_start(&mut first);
+        }
         let fitting = second.len().min(first.tailroom());
         let joined = fitting > 0 && first.append(&second.bytes()[..fitting]).is_ok();
         if joined {
@@ -151,6 +154,15 @@ impl<'p> Rcv<'p> {
         }
         self.queue.push_front(first, 0);
         joined
+    }
+}
+
+/// Makes room behind the bytes of a frame that is filled up to its end and read in part.
+fn move_to_start(frame: &mut Frame<'_>) {
+    let (start, len) = (frame.headroom(), frame.len());
+    if frame.push(start).is_ok() {
+        frame.bytes_mut().copy_within(start.., 0);
+        frame.trim(len);
     }
 }
 

@@ -94,8 +94,25 @@ fn frames_are_joined_as_far_as_they_fit() {
     assert!(rcv.join_front());
     let (_, len) = rcv.queue.front().unwrap();
     assert_eq!((len, rcv.queue.byte_len()), (2_048 - 54, 2_920));
+    assert!(rcv.join_front(), "there is room in front");
     assert!(!rcv.join_front(), "the first frame is full");
     assert_eq!(taken(&mut rcv), stream(0, 2_920));
+}
+
+/// Nothing may lie between what was not taken and what is behind it, however full its frame.
+#[test]
+fn what_is_left_at_the_end_of_a_full_frame_is_joined() {
+    let pool = TEST_POOL.with(|pool| *pool);
+    let (mut rcv, mut gaps) = (rcv(pool), gaps());
+    let len = 2_048 - 54;
+    keep(&mut rcv, &mut gaps, 0, len);
+    keep(&mut rcv, &mut gaps, len, 1_000);
+    let mut first = rcv.queue.pop_front().unwrap();
+    assert_eq!(first.tailroom(), 0);
+    first.pull(first.len() - 1);
+    rcv.queue.push_front(first, 0);
+    assert!(rcv.join_front());
+    assert_eq!(taken(&mut rcv), stream(len - 1, 1_001));
 }
 
 #[test]
