@@ -96,25 +96,27 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    fn tell_writable<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+    /// True when the application was told: then it may take what it could not answer before.
+    fn tell_writable<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
         let id = self.conns.id(idx);
         let Some(Live {
             tcb,
             state: Some(state),
         }) = self.conns.live(idx)
         else {
-            return;
+            return false;
         };
         let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
-        if tcb.wants_to_send
+        let may_tell = tcb.wants_to_send
             && has_room
             && cx.net.pool.free_cnt() > HEADS_RESERVED
-            && tcb.state().can_send()
-        {
+            && tcb.state().can_send();
+        if may_tell {
             tcb.wants_to_send = false;
             let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
             cx.app.writable(&mut conn, state);
         }
+        may_tell
     }
 
     /// Offers what was received for as long as the application takes it.
@@ -190,7 +192,9 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A connection that waited for space on the ring, or was acted on from outside of a call.
     pub(super) fn resume<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
-        self.tell_writable(cx, idx);
+        if self.tell_writable(cx, idx) {
+            self.offer(cx, idx);
+        }
         self.settle(cx, idx);
     }
 
