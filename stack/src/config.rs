@@ -18,6 +18,15 @@ pub const LISTENERS_MAX: usize = 8;
 /// Fragments and generated frames in one connection's send queue: 8 pipelined answers.
 pub const SEND_NODES_MAX: u16 = 16;
 
+/// Ranges that the data in flight of one connection may fall into: more than a window that loses
+/// every other segment of 700 KB, and few enough that walking them for each acknowledgment of a
+/// far side that means harm costs microseconds. When full, ranges stay together, counted.
+pub const SENT_NODES_MAX: u16 = 256;
+
+/// Ranges from which on those sent within a fraction of a round trip stay together, so that the
+/// list of a fast connection does not grow with its window.
+pub const SENT_NODES_FINE: u16 = 64;
+
 /// Bytes of received data that one connection may hold and promise, without window scaling.
 pub const RCV_WND_MAX: u32 = 65_535;
 

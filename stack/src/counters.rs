@@ -152,6 +152,11 @@ pub struct Counters {
     pub tcp_retransmits: u64,
     /// Retransmission timeouts.
     pub tcp_timeouts: u64,
+    /// Times that a connection sent with no entry free for what is in flight: it recovers from
+    /// losses more slowly.
+    pub tcp_flights_full: u64,
+    /// Times that ranges in flight could not be told apart for want of a node.
+    pub tcp_sent_merged: u64,
     /// RSTs sent.
     pub tcp_resets_out: u64,
     /// Connections that were accepted.
@@ -194,6 +199,8 @@ impl Counters {
             tcp_segments_out: 0,
             tcp_retransmits: 0,
             tcp_timeouts: 0,
+            tcp_flights_full: 0,
+            tcp_sent_merged: 0,
             tcp_resets_out: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,

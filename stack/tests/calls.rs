@@ -6,8 +6,8 @@ use simoom::iface::Setup;
 use simoom::tcp::calls::{CallError, Calls};
 use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
-    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, GapEntry, ListenerId, Settings, Storage,
-    SynEntry, TimeWaitEntry, TimerNode,
+    BodyNode, Closed, ConnId, ConnSlot, DemuxEntry, FlightEntry, GapEntry, ListenerId, SentNode,
+    Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, DropReason, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -40,6 +40,8 @@ impl Host {
             time_waits: slice::<TimeWaitEntry>(8).into(),
             bodies: slice::<BodyNode<'_>>(32).into(),
             gaps: slice::<GapEntry<'_>>(8).into(),
+            flights: slice::<FlightEntry>(8).into(),
+            sent: slice::<SentNode>(64).into(),
             timers: slice::<TimerNode>(16).into(),
             demux: slice::<DemuxEntry>(Storage::<App>::demux_len(8, 8, 8)).into(),
         };

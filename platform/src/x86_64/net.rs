@@ -13,8 +13,8 @@ use core::net::Ipv4Addr;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{
-    App, BodyNode, ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    App, BodyNode, ConnSlot, DemuxEntry, FlightEntry, GapEntry, SentNode, Settings, Storage,
+    SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Addr, Cidr, Instant};
 use simoom_ring::{FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
@@ -109,6 +109,9 @@ pub struct Sizes {
     pub bodies: usize,
     /// Connections that have received something behind a gap.
     pub gaps: usize,
+    /// Connections that have something in flight at once, with what each range of it takes; one
+    /// more makes do with less.
+    pub flights: usize,
 }
 
 impl Sizes {
@@ -122,6 +125,7 @@ impl Sizes {
             syns: conns / 4,
             bodies: conns * BODIES_A_CONN,
             gaps: conns / 4,
+            flights: conns / FLIGHT_CONNS,
         };
         let least_len = frames as u64 * FRAME_LEN + (conns * conn_len) as u64 + SPARE_LEN;
         if least_len > free_len {
@@ -139,6 +143,7 @@ impl Sizes {
         let share = BODIES_A_CONN * size_of::<BodyNode<'static>>()
             + size_of::<SynEntry>().div_ceil(4)
             + size_of::<GapEntry<'static>>().div_ceil(4)
+            + flight_len().div_ceil(FLIGHT_CONNS)
             + 2 * size_of::<TimerNode>();
         // Twice two and a quarter places, rounded up to a power of two.
         own + share + 9 * size_of::<DemuxEntry>()
@@ -328,6 +333,7 @@ fn take_storage<A: App + 'static>(
         syns,
         bodies,
         gaps,
+        flights,
         ..
     } = sizes;
     let demux = Storage::<A>::demux_len(conns, syns, conns);
@@ -339,6 +345,12 @@ fn take_storage<A: App + 'static>(
             .into(),
         bodies: memory.take_slice(bodies, |_| BodyNode::default())?.into(),
         gaps: memory.take_slice(gaps, |_| GapEntry::default())?.into(),
+        flights: memory
+            .take_slice(flights, |_| FlightEntry::default())?
+            .into(),
+        sent: memory
+            .take_slice(flights * SENT_A_FLIGHT, |_| SentNode::default())?
+            .into(),
         timers: memory
             .take_slice(conns + syns, |_| TimerNode::default())?
             .into(),
@@ -358,6 +370,18 @@ const CONNS_MAX: usize = 4_096;
 
 /// Pieces of send queues for each connection: two answers, on the average over all of them.
 const BODIES_A_CONN: usize = 4;
+
+/// Of so many connections one has something in flight, on the average.
+const FLIGHT_CONNS: usize = 4;
+
+/// Ranges in flight for each connection that has any, on the average over all of them: a burst is
+/// one, and a recovery of a wide window takes tens.
+const SENT_A_FLIGHT: usize = 8;
+
+/// Bytes that a connection with something in flight takes for that.
+const fn flight_len() -> usize {
+    size_of::<FlightEntry>() + SENT_A_FLIGHT * size_of::<SentNode>()
+}
 
 /// What page-sized pieces and roundings may cost, in bytes.
 const SPARE_LEN: u64 = 64 << 10;

@@ -6,7 +6,8 @@ use super::{ADDR_BITS, PORT, addr, mac};
 use anyhow::{Context, Result, bail};
 use simoom::iface::Setup;
 use simoom::tcp::{
-    ConnSlot, DemuxEntry, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
+    ConnSlot, DemuxEntry, FlightEntry, GapEntry, SentNode, Settings, Storage, SynEntry,
+    TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, Port};
@@ -123,6 +124,8 @@ fn storage<'p>() -> Storage<'p, Peer> {
         time_waits: slice::<TimeWaitEntry>(TIME_WAITS).into(),
         bodies: slice(BODIES).into(),
         gaps: slice::<GapEntry<'_>>(CONNS).into(),
+        flights: slice::<FlightEntry>(CONNS).into(),
+        sent: slice::<SentNode>(SENT).into(),
         timers: slice::<TimerNode>(2 * CONNS).into(),
         demux: slice::<DemuxEntry>(demux_len).into(),
     }
@@ -136,5 +139,7 @@ const RING_SLOTS: usize = 1_024;
 const CONNS: usize = 64;
 const TIME_WAITS: usize = 256;
 const BODIES: usize = 256;
+/// Ranges in flight.
+const SENT: usize = 1_024;
 /// Polls in a row.
 const POLLS_MAX: usize = 10_000;

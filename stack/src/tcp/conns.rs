@@ -6,7 +6,7 @@ use simoom_ring::{RxPacket, TxRing};
 use super::app::{App, Closed, Conn, ConnId};
 use super::demux::Found;
 use super::input::{Arrival, Outcome, Reset};
-use super::output::{self, Sent};
+use super::output::{self, Sent, Tables};
 use super::slots::Live;
 use super::state::State;
 use super::tcb::Tcb;
@@ -38,6 +38,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb,
             bodies: &mut self.bodies,
             gaps: &mut self.gaps,
+            flights: &mut self.flights,
             counters: &mut cx.net.counters,
             challenges: &mut self.challenges,
             pool,
@@ -166,10 +167,17 @@ impl<'p, A: App> Tcp<'p, A> {
         if tcb.is_abort_due {
             return self.abort(cx, idx);
         }
-        let sent = output::output(tcb, &self.bodies, &mut self.gaps, cx.net, cx.tx, cx.now);
+        let mut tables = Tables {
+            bodies: &self.bodies,
+            gaps: &mut self.gaps,
+            flights: &mut self.flights,
+        };
+        let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
+        cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
         tcb.invariants();
+        self.flights.invariants(tcb.flight, &tcb.snd);
         match tcb.state() {
             State::Closed => return self.end(cx, idx, Closed::Finished),
             // The last acknowledgment must have gone out, and the last byte have been taken.
@@ -203,7 +211,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let timed_out = timers(tcb, &mut cx.net.counters, cx.now);
+        let timed_out = timers(tcb, &mut self.flights, &mut cx.net.counters, cx.now);
         let is_left_over = matches!(tcb.state(), State::FinWait2 | State::TimeWait);
         if timed_out.is_given_up || (timed_out.is_retry && is_left_over) {
             return self.end(cx, idx, Closed::TimedOut);
@@ -281,6 +289,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         self.bodies.clear(&mut live.tcb.snd.queue);
         self.gaps.release(&mut live.tcb.rcv.gap);
+        self.flights.end(&mut live.tcb.flight);
         self.wheel.stop(idx);
         self.demux
             .remove(self.demux.hash(&live.tcb.tuple), Found::Conn(idx));

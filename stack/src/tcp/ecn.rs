@@ -115,7 +115,7 @@ impl<C: Congestion> Tcb<'_, C> {
         if self.ecn.has(Ecn::HELD) {
             return 0;
         }
-        self.cc.cwnd().saturating_add(self.snd.inflation)
+        self.cc.cwnd()
     }
 
     /// Sets the control bits of the next segment, and says what its IP header gets.

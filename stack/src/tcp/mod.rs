@@ -9,7 +9,8 @@
 //! ```
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
-//! - `bodies.rs`: what is queued to send, by reference; `gaps.rs`: what has come behind a gap
+//! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
+//! - `gaps.rs`: what has come behind a gap
 //! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
@@ -26,6 +27,7 @@ mod conns;
 mod cookies;
 mod demux;
 mod ecn;
+mod flight;
 mod flood;
 mod gaps;
 mod input;
@@ -56,6 +58,7 @@ pub use app::{App, Closed, Conn, ConnId, Status};
 pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
 pub use ecn::EcnUse;
+pub use flight::{FlightEntry, SentNode};
 pub use gaps::GapEntry;
 pub use listen::{ListenError, ListenerId, SynEntry};
 pub use settings::Settings;
@@ -85,6 +88,7 @@ use self::bodies::Bodies;
 use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
+use self::flight::Flights;
 use self::gaps::Gaps;
 use self::listen::{Listeners, SynQueue};
 use self::seqnum::SeqNum;
@@ -105,6 +109,12 @@ pub struct Storage<'p, A: App> {
     /// Connections that have received something behind a gap; when full, such data is dropped and
     /// counted, and comes again. At most 65,535 are used.
     pub gaps: ManagedSlice<'p, GapEntry<'p>>,
+    /// What is known of the data in flight, for connections that have any; when full, counted, a
+    /// connection goes without: it recovers from losses more slowly.
+    pub flights: ManagedSlice<'p, FlightEntry>,
+    /// Ranges of data in flight, of all connections: some for each flight. When full, ranges are
+    /// told apart less finely, counted.
+    pub sent: ManagedSlice<'p, SentNode>,
     /// A timer for each connection and each half-open one.
     pub timers: ManagedSlice<'p, TimerNode>,
     /// The hash table: at least [`Storage::demux_len`] of what it has to find.
@@ -134,6 +144,7 @@ pub struct Tcp<'p, A: App> {
     time_waits: TimeWaits<'p>,
     bodies: Bodies<'p>,
     gaps: Gaps<'p>,
+    flights: Flights<'p>,
     wheel: Wheel<'p>,
     demux: Demux<'p>,
     isn_key: SipHasher24,
@@ -160,6 +171,8 @@ impl<'p, A: App> Tcp<'p, A> {
             time_waits,
             bodies,
             gaps,
+            flights,
+            sent,
             timers,
             demux,
         } = storage;
@@ -180,6 +193,7 @@ impl<'p, A: App> Tcp<'p, A> {
             time_waits: TimeWaits::new(time_waits),
             bodies: Bodies::new(bodies),
             gaps: Gaps::new(gaps),
+            flights: Flights::new(flights, sent),
             wheel,
             demux: Demux::new(demux, key),
             isn_key,
@@ -317,12 +331,15 @@ impl<'p, A: App> Tcp<'p, A> {
     /// Connections, half-open connections and connections in TIME-WAIT now.
     pub fn levels(&self) -> Levels {
         let (bodies_free, bodies_max) = self.bodies.levels();
+        let (flights, sent) = self.flights.levels();
         Levels {
             conns: self.conns.cnt(),
             syns: self.syns.len(),
             time_waits: self.time_waits.len(),
             bodies: bodies_max.saturating_sub(bodies_free as usize),
             gaps: self.gaps.cnt(),
+            flights,
+            sent,
         }
     }
 }
@@ -340,6 +357,10 @@ pub struct Levels {
     pub bodies: usize,
     /// Connections that have received something behind a gap.
     pub gaps: usize,
+    /// Connections with something in flight.
+    pub flights: usize,
+    /// Ranges in flight.
+    pub sent: usize,
 }
 
 /// Checks a segment: addresses, lengths, checksum.

@@ -304,8 +304,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.set_ts(entry.ts.clone());
         tcb.retransmits = entry.retransmits;
         if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
-            tcb.timed_at = entry.sent_at;
-            tcb.timed_seq = tcb.snd.nxt;
+            tcb.rtt.measured(cx.now.since(entry.sent_at));
         }
         let conn = self.conns.insert(tcb, None)?;
         cx.net.counters.tcp_accepted += 1;

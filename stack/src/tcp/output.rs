@@ -8,6 +8,7 @@ use crate::ip;
 use crate::net::Net;
 use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
+use crate::tcp::flight::Flights;
 use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
 use crate::tcp::snd::NextData;
@@ -28,28 +29,35 @@ pub(crate) enum Sent {
     Blocked,
 }
 
+/// The tables that a segment is made from.
+pub(crate) struct Tables<'a, 'p> {
+    pub(crate) bodies: &'a Bodies<'p>,
+    pub(crate) gaps: &'a mut Gaps<'p>,
+    pub(crate) flights: &'a mut Flights<'p>,
+}
+
 /// Sends what the connection may send now: data, a SYN or FIN, at last an acknowledgment that
 /// found nothing to ride on.
 pub(crate) fn output<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
-    bodies: &Bodies<'p>,
-    gaps: &mut Gaps<'p>,
+    tables: &mut Tables<'_, 'p>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
 ) -> Sent {
     tcb.restart_after_idle(now);
     // Each round sends a segment, and the ring is finite.
-    while let Some(next) = next_segment(tcb) {
+    while let Some(next) = next_segment(tcb, tables.flights) {
         if tx.space() == 0 {
             return Sent::Blocked;
         }
         let Some(head) = alloc_head(net) else {
             return Sent::Blocked;
         };
-        send_segment(tcb, bodies, gaps, net, tx, now, head, next);
+        let (seq, len) = send_segment(tcb, tables, net, tx, now, head, next);
+        mark_sent(tcb, tables.flights, net, now, seq, len);
     }
-    tcb.note_cwnd_limit();
+    tcb.note_cwnd_limit(tables.flights);
     Sent::All
 }
 
@@ -63,7 +71,7 @@ enum Next {
 }
 
 #[inline]
-fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
+fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Option<Next> {
     match tcb.state() {
         State::Closed | State::Listen => return None,
         // The last acknowledgment.
@@ -73,23 +81,26 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>) -> Option<Next> {
         }
         _ => {}
     }
-    match tcb.snd.next(tcb.usable_cwnd()) {
+    let lost = match flights.get(tcb.flight) {
+        Some((flight, nodes)) => flight.next_lost(nodes),
+        None => None,
+    };
+    match tcb.snd.next(tcb.quota(flights), lost) {
         Some(next) => Some(Next::Data(next)),
         None => tcb.is_ack_due.then_some(Next::Ack),
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+/// Puts a segment on the ring; says where it begins, and how much sequence space it takes.
 fn send_segment<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
-    bodies: &Bodies<'p>,
-    gaps: &mut Gaps<'p>,
+    tables: &mut Tables<'_, 'p>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
     mut head: Frame<'p>,
     next: Next,
-) {
+) -> (SeqNum, u32) {
     let (seq, syn, slice) = match next {
         Next::Syn => (tcb.iss, true, None),
         Next::Ack => (tcb.snd.ack_seq(), false, None),
@@ -107,7 +118,7 @@ fn send_segment<'p, C: Congestion>(
         ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
         ctl: Ctl::default(),
         wnd,
-        options: options(tcb, gaps, syn, now),
+        options: options(tcb, tables.gaps, syn, now),
     };
     // SACK blocks come and go: unlike timestamps they are not in SMSS (RFC 6691 2).
     let room = usize::from(tcb.snd.smss).saturating_sub(repr.options.sack_len());
@@ -117,7 +128,7 @@ fn send_segment<'p, C: Congestion>(
     // The header goes in last: how much was attached decides on FIN and PSH.
     let _room = head.extend(repr.header_len());
     let (mut packet, taken) = match slice.filter(|slice| slice.len > 0) {
-        Some(slice) => bodies.attach(
+        Some(slice) => tables.bodies.attach(
             &tcb.snd.queue,
             Slice {
                 len: slice.len.min(room),
@@ -144,16 +155,17 @@ fn send_segment<'p, C: Congestion>(
     repr.emit(packet.head_mut().bytes_mut());
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
-    mark_sent(tcb, net, now, seq, len);
     let mut hint = tcb.neighbor_hint;
     transmit(net, tx, now, packet, &tcb.tuple, codepoint, &mut hint);
     tcb.neighbor_hint = hint;
+    (seq, len)
 }
 
-/// Moves what sending a segment moves: SND.NXT, what is timed, what we have acknowledged. The
+/// Moves what sending a segment moves: SND.NXT, what is in flight, what we have acknowledged. The
 /// retransmission timer is set when everything has been sent.
 fn mark_sent<C: Congestion>(
     tcb: &mut Tcb<'_, C>,
+    flights: &mut Flights<'_>,
     net: &mut Net<'_>,
     now: Instant,
     seq: SeqNum,
@@ -171,14 +183,16 @@ fn mark_sent<C: Congestion>(
         tcb.rexmt_at = Instant::NEVER;
     }
     let end = seq + len;
-    let is_again = seq.before(tcb.snd.max);
-    if is_again {
+    if seq.before(tcb.snd.max) {
         net.counters.tcp_retransmits += 1;
-        // Karn: what is sent twice is not timed.
-        tcb.timed_at = Instant::NEVER;
-    } else if tcb.timed_at == Instant::NEVER {
-        tcb.timed_at = now;
-        tcb.timed_seq = end;
+    }
+    if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
+        flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
+    } else if tcb.snd.una == tcb.snd.max {
+        match flights.begin(seq, end, now) {
+            Some(flight) => tcb.flight = flight,
+            None => net.counters.tcp_flights_full += 1,
+        }
     }
     if !tcb.snd.is_rexmt_due {
         tcb.snd.nxt = tcb.snd.nxt.max(end);

@@ -76,7 +76,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if shrink(tcb, mss) {
             cx.net.counters.path_mtu_updates += 1;
             // No sign of congestion (RFC 1191 6.5): sent again at once, in smaller segments.
-            tcb.send_again();
+            tcb.send_again(&mut self.flights);
         }
         cx.net.path_mtus.learn(remote, mtu, cx.now);
         self.settle(cx, idx);

@@ -61,6 +61,11 @@ impl Rtt {
         self.backoff = 0;
     }
 
+    /// Whether the timer has fired since something was measured.
+    pub(crate) fn is_backed_off(&self) -> bool {
+        self.backoff > 0
+    }
+
     /// How long to wait for an acknowledgment now.
     #[inline]
     pub(crate) fn rto(&self) -> Duration {

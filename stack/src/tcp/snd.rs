@@ -8,11 +8,24 @@
 //!           └─────── SND.WND, cwnd ────────────────┘
 //! ```
 //!
-//! SND.NXT moves back on a retransmission timeout; SND.MAX, one past the last byte ever sent, does
-//! not.
+//! SND.MAX is one past the last byte ever sent. SND.NXT is the same, but for a connection without
+//! an entry for what is in flight ([`Flights`](super::flight::Flights)), which goes back to SND.UNA
+//! on a retransmission timeout; and behind a SYN or a window probe that is to be sent again.
 
 use crate::tcp::bodies::SendQueue;
+use crate::tcp::flight::Range;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+
+/// Whether something is being recovered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is.
+    Open,
+    /// Between the detection of a loss by acknowledgments and `recover` (RFC 6675 5, RFC 6582 3.2).
+    Recovery,
+    /// Between a retransmission timeout and `recover` (RFC 5681 3.1).
+    Loss,
+}
 
 /// Send sequence space and what is queued for it.
 #[derive(Debug)]
@@ -37,8 +50,6 @@ pub(crate) struct Snd {
     pub(crate) limited: SeqNum,
     /// When something was last sent, in milliseconds that wrap.
     pub(crate) sent_ms: u32,
-    /// What recovery adds to cwnd for segments that have left the network (RFC 6582 3.2).
-    pub(crate) inflation: u32,
     /// Snd.Wind.Shift.
     pub(crate) wscale: WndScale,
     /// Duplicate acknowledgments in a row.
@@ -51,8 +62,8 @@ pub(crate) struct Snd {
     pub(crate) has_fin: bool,
     /// Nagle's algorithm is off.
     pub(crate) is_nodelay: bool,
-    /// Between the third duplicate acknowledgment and `recover`.
-    pub(crate) is_recovering: bool,
+    /// Whether something is being recovered.
+    pub(crate) phase: Phase,
     /// The segment at SND.UNA is to be sent again at once.
     pub(crate) is_rexmt_due: bool,
     /// Send something even where the window forbids: a probe (RFC 9293 3.8.6.1).
@@ -84,14 +95,13 @@ impl Snd {
             recover: iss,
             limited: iss,
             sent_ms: 0,
-            inflation: 0,
             wscale: WndScale::ZERO,
             dupacks: 0,
             smss,
             queue: SendQueue::new(),
             has_fin: false,
             is_nodelay: false,
-            is_recovering: false,
+            phase: Phase::Open,
             is_rexmt_due: false,
             is_probe_due: false,
         }
@@ -124,19 +134,49 @@ impl Snd {
         u64::from(self.nxt.bytes_since(self.una)) < end
     }
 
-    /// What may be sent now (RFC 9293 3.8.6.2.1, RFC 5681 3, RFC 896), or `None`.
+    /// What may be sent now (RFC 9293 3.8.6.2.1, RFC 5681 3, RFC 896), or `None`: `lost` first, if
+    /// that is to be sent again, as far as the window and the `quota` of the network go.
     #[inline]
-    pub(crate) fn next(&self, cwnd: u32) -> Option<NextData> {
+    pub(crate) fn next(&self, quota: u32, lost: Option<Range>) -> Option<NextData> {
         if self.is_rexmt_due {
-            return self.first();
+            return self.again(self.una, self.flight_size());
         }
-        let sent = u64::from(self.nxt.bytes_since(self.una));
+        if self.is_probe_due && self.nxt != self.una {
+            return self.again(self.una, 1);
+        }
+        if let Some(lost) = lost {
+            return self.next_lost(quota, lost);
+        }
+        self.next_new(quota)
+    }
+
+    /// The beginning of what is lost.
+    fn next_lost(&self, quota: u32, lost: Range) -> Option<NextData> {
+        let next = self.again(lost.start, lost.len())?;
+        let len = next.len + u32::from(next.fin);
+        let edge = self.una + self.wnd.0;
+        let in_window = edge.bytes_since(next.seq);
+        if len <= in_window || next.len == 0 {
+            (len <= quota).then_some(next)
+        } else if in_window > 0 {
+            // A window that has shrunk: as much as is still in it.
+            let part = self.again(lost.start, in_window)?;
+            (part.len <= quota).then_some(part)
+        } else {
+            None
+        }
+    }
+
+    /// What has not been sent yet.
+    #[inline]
+    fn next_new(&self, quota: u32) -> Option<NextData> {
+        let sent = self.nxt.bytes_since(self.una);
         // Past the FIN there is nothing.
-        let unsent = self.queue.len().checked_sub(sent)?;
+        let unsent = self.queue.len().checked_sub(sent.into())?;
         if unsent == 0 && !self.has_fin {
             return None;
         }
-        let usable = u64::from(self.wnd.0.min(cwnd)).saturating_sub(sent);
+        let usable = u64::from(self.wnd.0.saturating_sub(sent).min(quota));
         let least = u64::from(self.is_probe_due);
         let len = unsent.min(usable.max(least)).min(self.smss.into());
         let is_last = len == unsent;
@@ -165,21 +205,23 @@ impl Snd {
         })
     }
 
-    /// The first segment in flight, to send again.
-    fn first(&self) -> Option<NextData> {
-        let sent = u64::from(self.flight_size());
-        let len = self.queue.len().min(sent).min(self.smss.into());
-        let is_last = len == self.queue.len();
-        let fin = is_last && self.has_fin && sent > self.queue.len();
-        if len == 0 && !fin {
+    /// A segment of what has been sent before: from `seq` on, `len` bytes of sequence space at
+    /// most.
+    fn again(&self, seq: SeqNum, len: u32) -> Option<NextData> {
+        let offset = u64::from(seq.bytes_since(self.una));
+        let queued = self.queue.len().saturating_sub(offset);
+        let taken = queued.min(len.into()).min(self.smss.into());
+        let is_last = taken == queued;
+        let fin = is_last && self.has_fin && u64::from(len) > queued;
+        if taken == 0 && !fin {
             return None;
         }
         // At most smss.
         Some(NextData {
-            seq: self.una,
-            len: len as u32,
+            seq,
+            len: taken as u32,
             fin,
-            psh: is_last,
+            psh: is_last || self.is_probe_due,
         })
     }
 }
@@ -188,6 +230,7 @@ impl Snd {
 mod tests {
     use super::*;
     use crate::tcp::bodies::{Bodies, BodyNode};
+    use crate::tcp::flight::Flags;
     use simoom_ring::Fragment;
     use std::vec::Vec;
 
@@ -218,14 +261,14 @@ mod tests {
             let mut snd = snd(10_000);
             snd.wnd = WndSize(wnd);
             for n in 0..3 {
-                let next = snd.next(cwnd).unwrap();
+                let next = snd.next(cwnd - snd.flight_size(), None).unwrap();
                 assert_eq!(
                     (next.seq, next.len, next.psh),
                     (ISS + 1_000 * n, 1_000, false)
                 );
                 sent(&mut snd, 1_000);
             }
-            assert_eq!(snd.next(cwnd), None);
+            assert_eq!(snd.next(cwnd - snd.flight_size(), None), None);
         }
     }
 
@@ -234,10 +277,10 @@ mod tests {
         let mut snd = snd(1_500);
         snd.has_fin = true;
         sent(&mut snd, 1_000);
-        let next = snd.next(5_000).unwrap();
+        let next = snd.next(5_000 - snd.flight_size(), None).unwrap();
         assert_eq!((next.len, next.fin, next.psh), (500, true, true));
         sent(&mut snd, 501);
-        assert_eq!(snd.next(5_000), None);
+        assert_eq!(snd.next(5_000 - snd.flight_size(), None), None);
         assert!(!snd.has_unsent());
         assert!(snd.is_fin_acked_by(ISS + 1_501) && !snd.is_fin_acked_by(ISS + 1_500));
     }
@@ -248,7 +291,7 @@ mod tests {
         snd.has_fin = true;
         snd.wnd = WndSize(1_000);
         sent(&mut snd, 1_000);
-        let next = snd.next(1_000).unwrap();
+        let next = snd.next(1_000, None).unwrap();
         assert_eq!((next.len, next.fin), (0, true));
     }
 
@@ -256,21 +299,46 @@ mod tests {
     fn nagle_holds_a_short_segment_back_unless_it_is_off() {
         let mut snd = snd(1_500);
         sent(&mut snd, 1_000);
-        assert_eq!(snd.next(5_000), None);
+        assert_eq!(snd.next(5_000 - snd.flight_size(), None), None);
         snd.is_nodelay = true;
-        assert_eq!(snd.next(5_000).unwrap().len, 500);
+        assert_eq!(snd.next(5_000 - snd.flight_size(), None).unwrap().len, 500);
     }
 
     #[test]
     fn a_silly_window_is_not_filled() {
         let mut snd = snd(10_000);
-        sent(&mut snd, 5_000);
-        snd.wnd = WndSize(5_400);
-        assert_eq!(snd.next(9_999), None);
+        snd.wnd = WndSize(400);
+        assert_eq!(snd.next(9_999, None), None);
         snd.is_probe_due = true;
-        assert_eq!(snd.next(9_999).unwrap().len, 400);
+        assert_eq!(snd.next(9_999, None).unwrap().len, 400);
         snd.wnd = WndSize(0);
-        assert_eq!(snd.next(9_999).unwrap().len, 1);
+        assert_eq!(snd.next(9_999, None).unwrap().len, 1);
+        // With more in flight, the first byte of it again.
+        sent(&mut snd, 5_000);
+        let next = snd.next(9_999, None).unwrap();
+        assert_eq!((next.seq, next.len), (ISS, 1));
+    }
+
+    #[test]
+    fn what_is_lost_goes_first_as_far_as_window_and_quota_go() {
+        let mut snd = snd(10_000);
+        sent(&mut snd, 5_000);
+        let lost = |from: u32, len: u32| {
+            Some(Range {
+                start: ISS + from,
+                end: ISS + from + len,
+                sent_at_us: 0,
+                flags: Flags::LOST,
+            })
+        };
+        let next = snd.next(9_999, lost(1_000, 2_500)).unwrap();
+        assert_eq!((next.seq, next.len), (ISS + 1_000, 1_000));
+        let next = snd.next(9_999, lost(3_000, 300)).unwrap();
+        assert_eq!((next.seq, next.len), (ISS + 3_000, 300));
+        assert_eq!(snd.next(999, lost(1_000, 2_500)), None);
+        snd.wnd = WndSize(1_200);
+        assert_eq!(snd.next(9_999, lost(1_000, 2_500)).unwrap().len, 200);
+        assert_eq!(snd.next(9_999, lost(1_200, 2_500)), None);
     }
 
     #[test]
@@ -280,10 +348,10 @@ mod tests {
         sent(&mut snd, 1_000);
         sent(&mut snd, 201);
         snd.is_rexmt_due = true;
-        let next = snd.next(0).unwrap();
+        let next = snd.next(0, None).unwrap();
         assert_eq!((next.seq, next.len, next.fin), (ISS, 1_000, false));
         snd.nxt = snd.una;
         snd.is_rexmt_due = false;
-        assert_eq!(snd.next(1_000).unwrap().len, 1_000);
+        assert_eq!(snd.next(1_000, None).unwrap().len, 1_000);
     }
 }

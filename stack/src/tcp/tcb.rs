@@ -6,9 +6,11 @@ use crate::addr::FourTuple;
 use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
+use crate::tcp::flight::Flights;
 use crate::tcp::rcv::Rcv;
 use crate::tcp::rtt::Rtt;
 use crate::tcp::seqnum::SeqNum;
+use crate::tcp::slots::NONE;
 use crate::tcp::snd::Snd;
 use crate::tcp::state::{Event, State};
 use crate::tcp::ts::Ts;
@@ -39,6 +41,8 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) is_finish_told: bool,
     /// Timeouts of the segment at SND.UNA.
     pub(crate) retransmits: u8,
+    /// What is in flight, in the table of flights; `NONE` while nothing is.
+    pub(crate) flight: u32,
     /// Which listener it came from; out of range for an active open.
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
@@ -50,9 +54,6 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) delack_at: Instant,
     /// The application's own.
     pub(crate) app_at: Instant,
-    /// When the byte before `timed_seq` was sent, unless nothing is being timed.
-    pub(crate) timed_at: Instant,
-    pub(crate) timed_seq: SeqNum,
     /// ISS.
     pub(crate) iss: SeqNum,
     /// IRS.
@@ -85,13 +86,12 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             wants_to_send: false,
             is_finish_told: false,
             retransmits: 0,
+            flight: NONE,
             listener: u8::MAX,
             neighbor_hint: 0,
             rexmt_at: Instant::NEVER,
             delack_at: Instant::NEVER,
             app_at: Instant::NEVER,
-            timed_at: Instant::NEVER,
-            timed_seq: iss,
             iss,
             irs: SeqNum(0),
             tuple,
@@ -130,14 +130,26 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// Sends what is in flight again, from the first byte on, as the windows allow.
-    pub(crate) fn send_again(&mut self) {
-        self.snd.nxt = self.snd.una;
-        self.timed_at = Instant::NEVER;
+    pub(crate) fn send_again(&mut self, flights: &mut Flights<'_>) {
+        match flights.get_mut(self.flight) {
+            Some((flight, nodes)) => flight.all_lost(nodes),
+            None => self.snd.nxt = self.snd.una,
+        }
     }
 
     /// The earliest of all deadlines.
     pub(crate) fn next_deadline(&self) -> Instant {
         self.rexmt_at.min(self.delack_at).min(self.app_at)
+    }
+
+    /// Bytes that may be sent now, as far as the network goes.
+    #[inline]
+    pub(crate) fn quota(&self, flights: &Flights<'_>) -> u32 {
+        let cwnd = self.usable_cwnd();
+        match flights.get(self.flight) {
+            Some((flight, _)) => flight.quota(self.snd.phase, cwnd),
+            None => cwnd.saturating_sub(self.snd.nxt.bytes_since(self.snd.una)),
+        }
     }
 
     /// Whether the far side has been silent for as many timeouts as we bear (R2).

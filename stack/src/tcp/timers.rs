@@ -4,7 +4,9 @@
 use crate::counters::Counters;
 use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::ecn::Ecn;
+use crate::tcp::flight::Flights;
 use crate::tcp::path::suspect_black_hole;
+use crate::tcp::snd::Phase;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -24,6 +26,7 @@ pub(crate) struct TimedOut {
 /// Looks at each deadline of a connection.
 pub(crate) fn timers<C: Congestion>(
     tcb: &mut Tcb<'_, C>,
+    flights: &mut Flights<'_>,
     counters: &mut Counters,
     now: Instant,
 ) -> TimedOut {
@@ -37,7 +40,7 @@ pub(crate) fn timers<C: Congestion>(
         if tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent() && !tcb.is_syn_unacked() {
             timed_out.is_retry = true;
         } else {
-            retransmission_timeout(tcb, counters, now);
+            retransmission_timeout(tcb, flights, counters, now);
             timed_out.is_given_up = tcb.is_given_up();
         }
     }
@@ -49,47 +52,58 @@ pub(crate) fn timers<C: Congestion>(
         tcb.transition(Event::Timeout);
     }
     tcb.invariants();
+    flights.invariants(tcb.flight, &tcb.snd);
     timed_out
 }
 
 fn retransmission_timeout<C: Congestion>(
     tcb: &mut Tcb<'_, C>,
+    flights: &mut Flights<'_>,
     counters: &mut Counters,
     now: Instant,
 ) {
     tcb.retransmits = tcb.retransmits.saturating_add(1);
     tcb.rtt.back_off();
     tcb.ecn.release();
-    // What is sent from here on is not timed (Karn).
-    tcb.timed_at = Instant::NEVER;
+    let flight = flights.get_mut(tcb.flight);
+    let has_flight = flight.is_some();
     let is_waiting_for_window = tcb.snd.una == tcb.snd.max || tcb.snd.wnd.0 == 0;
-    if is_waiting_for_window && tcb.state().is_synchronized() {
-        // The persist timer: the window may have opened unheard (RFC 9293 3.8.6.1).
+    if !tcb.state().is_synchronized() {
+        // Our SYN.
+        counters.tcp_timeouts += 1;
         tcb.snd.nxt = tcb.snd.una;
+        if tcb.state() == State::SynSent {
+            // RFC 3168 6.1.1.1: something on the path may drop SYNs that ask.
+            tcb.ecn = Ecn::OFF;
+        }
+    } else if is_waiting_for_window {
+        // The persist timer: the window may have opened unheard (RFC 9293 3.8.6.1).
         tcb.snd.is_probe_due = true;
     } else {
         counters.tcp_timeouts += 1;
         if suspect_black_hole(tcb) {
             counters.tcp_black_holes += 1;
         }
-        let flight_size = tcb.snd.flight_size();
         // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
-        if tcb.retransmits == 1 && tcb.state() != State::SynSent {
+        if tcb.retransmits == 1 {
+            let flight_size = tcb.snd.flight_size();
             tcb.cc
                 .signalled(tcb.snd.smss, Signal::Timeout, flight_size, now);
             tcb.reduced();
         }
-        if tcb.state() == State::SynSent {
-            // RFC 3168 6.1.1.1: something on the path may drop SYNs that ask.
-            tcb.ecn = Ecn::OFF;
+        if let Some((flight, nodes)) = flight {
+            flight.all_lost(nodes);
+            tcb.snd.nxt = tcb.snd.max;
+            tcb.snd.is_rexmt_due = true;
         }
         // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
         tcb.snd.recover = tcb.snd.max;
-        tcb.snd.is_recovering = false;
-        tcb.snd.inflation = 0;
-        tcb.snd.is_rexmt_due = false;
+        tcb.snd.phase = Phase::Loss;
         tcb.snd.dupacks = 0;
+    }
+    if !has_flight {
         tcb.snd.nxt = tcb.snd.una;
+        tcb.snd.is_rexmt_due = false;
     }
     tcb.set_rexmt(now, true);
 }

@@ -2,6 +2,7 @@
 //! (RFC 7661, RFC 9438 5.8), and idle time (RFC 5681 4.1).
 
 use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::flight::Flights;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -26,11 +27,14 @@ impl<C: Congestion> Tcb<'_, C> {
     /// All that may be sent has been. Remembers whether it was the congestion window that ended it,
     /// and not the far side's, or the end of what there is.
     #[inline]
-    pub(crate) fn note_cwnd_limit(&mut self) {
+    pub(crate) fn note_cwnd_limit(&mut self, flights: &Flights<'_>) {
         let sent = self.snd.nxt.bytes_since(self.snd.una);
-        let unsent = self.snd.queue.len().saturating_sub(sent.into());
+        let lost = flights
+            .get(self.flight)
+            .map_or(0, |(flight, _)| flight.ranges.lost_len());
+        let unsent = self.snd.queue.len().saturating_sub(sent.into()) + u64::from(lost);
         let cwnd = self.usable_cwnd();
-        let room = u64::from(cwnd.saturating_sub(sent));
+        let room = u64::from(self.quota(flights));
         if cwnd < self.snd.wnd.0 && room < unsent.min(self.snd.smss.into()) {
             self.snd.limited = self.snd.nxt;
         }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use simoom::iface::Setup;
 use simoom::tcp::{
-    BodyNode, ConnId, ConnSlot, DemuxEntry, GapEntry, ListenerId, Settings, Storage, SynEntry,
-    TimeWaitEntry, TimerNode,
+    BodyNode, ConnId, ConnSlot, DemuxEntry, FlightEntry, GapEntry, ListenerId, SentNode, Settings,
+    Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Counters, DropReason, Duration, Instant, Polled, Stack};
 use simoom_ring::{
@@ -73,6 +73,8 @@ fn stack<A: Way>(
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(40).into(),
         gaps: slice::<GapEntry<'_>>(2).into(),
+        flights: slice::<FlightEntry>(conns / 2 + 1).into(),
+        sent: slice::<SentNode>(12).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(Storage::<A>::demux_len(conns, syns, time_waits)).into(),
     };
@@ -258,6 +260,7 @@ impl<A: Way> World<A> {
         let levels = self.stack.levels();
         let left = (levels.conns, levels.syns, levels.time_waits, levels.bodies);
         assert_eq!(left, (0, 0, 0, 0), "{levels:?}");
+        assert_eq!((levels.flights, levels.sent), (0, 0), "{levels:?}");
         let pool = self.pool;
         assert!(pool.all_home(), "{pool:?}");
         let (now, ids) = (self.now, self.ids.take());

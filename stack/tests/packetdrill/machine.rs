@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use simoom::iface::Setup;
 use simoom::tcp::calls::Calls;
 use simoom::tcp::{
-    BodyNode, ConnSlot, DemuxEntry, EcnUse, GapEntry, Settings, Storage, SynEntry, TimeWaitEntry,
-    TimerNode,
+    BodyNode, ConnSlot, DemuxEntry, EcnUse, FlightEntry, GapEntry, SentNode, Settings, Storage,
+    SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Instant, Polled, Stack};
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing};
@@ -61,6 +61,8 @@ fn build<'p>(
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(256).into(),
         gaps: slice::<GapEntry<'_>>(conns).into(),
+        flights: slice::<FlightEntry>(conns).into(),
+        sent: slice::<SentNode>(32 * conns).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(Storage::<App>::demux_len(conns, syns, time_waits)).into(),
     };

@@ -34,6 +34,8 @@ pub(crate) fn device(rng: &mut Rng) -> Device {
         sizes: Sizes::SMALL,
         tcp: Settings::default(),
     };
+    device.sizes.flights = pick(rng, &[64, 64, 64, 2, 0]);
+    device.sizes.sent = pick(rng, &[512, 512, 8]);
     device.tcp.sack = rng.below(4) != 0;
     device.tcp.timestamps = rng.below(4) != 0;
     device.tcp.ecn = pick(rng, &[EcnUse::Ask, EcnUse::Accept, EcnUse::Never]);

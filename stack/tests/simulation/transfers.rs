@@ -149,6 +149,8 @@ fn one_crowd(seed: u64) {
             syns: 512,
             time_waits: 1_000,
             bodies: 8 * CROWD as usize,
+            flights: CROWD as usize / 4,
+            sent: 2 * CROWD as usize,
         };
         device
     };

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use simoom::iface::Setup;
 use simoom::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, GapEntry, Settings, State, Storage,
-    SynEntry, TimeWaitEntry, TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, FlightEntry, GapEntry, SentNode,
+    Settings, State, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{Caps, FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -312,6 +312,8 @@ pub(crate) struct Sizes {
     pub(crate) syns: usize,
     pub(crate) time_waits: usize,
     pub(crate) bodies: usize,
+    pub(crate) flights: usize,
+    pub(crate) sent: usize,
 }
 
 impl Sizes {
@@ -320,6 +322,8 @@ impl Sizes {
         syns: 64,
         time_waits: 64,
         bodies: 256,
+        flights: 64,
+        sent: 512,
     };
 }
 
@@ -332,6 +336,8 @@ pub(crate) fn storage<A: App>(sizes: Sizes) -> (Storage<'static, A>, usize) {
         syns,
         time_waits,
         bodies,
+        flights,
+        sent,
     } = sizes;
     let demux_len = Storage::<A>::demux_len(conns, syns, time_waits);
     count(size_of::<ConnSlot<'_, A>>(), conns);
@@ -341,6 +347,8 @@ pub(crate) fn storage<A: App>(sizes: Sizes) -> (Storage<'static, A>, usize) {
     // A few have a gap at a time; when more do, their data comes again.
     let gaps = 16 + conns / 16;
     count(size_of::<GapEntry<'_>>(), gaps);
+    count(size_of::<FlightEntry>(), flights);
+    count(size_of::<SentNode>(), sent);
     count(size_of::<TimerNode>(), conns + syns);
     count(size_of::<DemuxEntry>(), demux_len);
     let storage = Storage {
@@ -349,6 +357,8 @@ pub(crate) fn storage<A: App>(sizes: Sizes) -> (Storage<'static, A>, usize) {
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(bodies).into(),
         gaps: slice::<GapEntry<'_>>(gaps).into(),
+        flights: slice::<FlightEntry>(flights).into(),
+        sent: slice::<SentNode>(sent).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(demux_len).into(),
     };
@@ -471,6 +481,7 @@ impl Host {
             (0, 0, 0),
             "{levels:?}"
         );
+        assert_eq!((levels.flights, levels.sent), (0, 0), "{levels:?}");
         assert_eq!(wire.counters(self.port.end()).bad_csum_sent, 0);
         let copied = self.stack.counters().payload_bytes_copied;
         assert!(

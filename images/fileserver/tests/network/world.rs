@@ -4,8 +4,8 @@
 use simoom::iface::Setup;
 use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, GapEntry, Settings, Storage,
-    SynEntry, TimeWaitEntry, TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, FlightEntry, GapEntry, SentNode,
+    Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
@@ -378,6 +378,8 @@ fn storage<A: App>(sizes: Sizes) -> Storage<'static, A> {
         time_waits: many(conns, TimeWaitEntry::default).into(),
         bodies: many(sizes.bodies, BodyNode::default).into(),
         gaps: many(conns, GapEntry::default).into(),
+        flights: many(conns, FlightEntry::default).into(),
+        sent: many(8 * conns, SentNode::default).into(),
         timers: many(conns + syns, TimerNode::default).into(),
         demux: many(demux, DemuxEntry::default).into(),
     }

@@ -2,11 +2,10 @@
 
 use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
-use crate::tcp::cc::{Acked, Congestion};
+use crate::tcp::cc::Congestion;
+use crate::tcp::flight::Delivered;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
-use crate::time::{Duration, Instant};
-use crate::wire::tcp::Ctl;
 
 impl<C: Congestion> Arrival<'_, '_, C> {
     // RFC 9293 3.10.7.4, fifth: check the ACK field (with RFC 5961 5.2).
@@ -71,24 +70,30 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         // The FIN is behind the whole queue: asked before that becomes shorter.
         let is_fin_acked = tcb.snd.has_fin && data_len > tcb.snd.queue.len();
         self.bodies.acked(&mut tcb.snd.queue, data_len);
-        let mut rtt = None;
-        if tcb.timed_at != Instant::NEVER && !ack.before(tcb.timed_seq) {
-            rtt = Some(now.since(tcb.timed_at));
-            tcb.timed_at = Instant::NEVER;
+        let mut delivered = Delivered::default();
+        let (mut is_round_over, mut is_timed) = (true, tcb.ts.is_on());
+        if let Some((flight, nodes)) = self.flights.get_mut(tcb.flight) {
+            flight.acked(nodes, ack, now, &mut delivered);
+            is_round_over = flight.is_round_over(ack);
+            is_timed = true;
         }
+        let mut rtt = delivered.rtt();
         if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
             if tcb.retransmits > 0 {
                 tcb.rtt.syn_timed_out();
             }
             tcb.rtt.forward();
-        } else if rtt.is_none() && tcb.timed_at == Instant::NEVER {
-            // Nothing is being timed after a retransmission: an echo is not ambiguous (RFC 7323 4).
+        } else if rtt.is_none() {
+            // All of it was sent again: an echo is not ambiguous (RFC 7323 4).
             let echoed = |seg| tcb.ts.rtt(seg, now);
             rtt = self.options.timestamps.and_then(echoed);
         }
-        if let Some(rtt) = rtt {
-            tcb.rtt.measured(rtt);
+        match rtt {
+            Some(rtt) if is_round_over || tcb.rtt.is_backed_off() => tcb.rtt.measured(rtt),
+            // Nothing will ever be measured: that something arrives must do.
+            None if !is_timed => tcb.rtt.forward(),
+            _ => {}
         }
         if is_fin_acked {
             // The FIN is not in the queue: it is done with, too.
@@ -99,47 +104,13 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         // What was to be sent again has arrived.
         tcb.snd.is_rexmt_due = false;
         tcb.retransmits = 0;
-        self.recovered(ack, len - syn.min(len), rtt);
-        self.tcb.set_rexmt(now, true);
-        self.outcome.has_room = true;
-    }
-
-    /// What an acknowledgment of new data means to congestion control (RFC 6582 3.2).
-    pub(super) fn recovered(&mut self, ack: SeqNum, len: u32, rtt: Option<Duration>) {
+        self.recovered(len - syn.min(len), &delivered, rtt);
         let tcb = &mut *self.tcb;
-        let (flight_size, smss) = (tcb.snd.flight_size(), u32::from(tcb.snd.smss));
-        tcb.snd.dupacks = 0;
-        if !tcb.snd.is_recovering {
-            // RFC 3168 6.1.2: who echoes a mark does not make room for more.
-            let is_mark_echoed = tcb.ecn.is_on() && self.seg.ctl.has(Ctl::ECE);
-            if len > 0 && !is_mark_echoed {
-                let is_cwnd_limited = tcb.was_cwnd_limited(ack, len);
-                let acked = Acked {
-                    len,
-                    flight_size,
-                    una: ack,
-                    nxt: tcb.snd.nxt,
-                    rtt,
-                    srtt: tcb.rtt.srtt(),
-                    is_cwnd_limited,
-                    now: self.now,
-                };
-                tcb.cc.acked(tcb.snd.smss, &acked);
-            }
-            return;
+        if tcb.snd.una == tcb.snd.max {
+            self.flights.end(&mut tcb.flight);
         }
-        if ack.before(tcb.snd.recover) {
-            // A partial acknowledgment: the next hole begins right here. Deflate by what was
-            // acknowledged, add one segment back (step 5).
-            tcb.snd.inflation = tcb.snd.inflation.saturating_sub(len);
-            if len >= smss {
-                tcb.snd.inflation = tcb.snd.inflation.saturating_add(smss);
-            }
-            tcb.snd.is_rexmt_due = true;
-        } else {
-            tcb.snd.inflation = 0;
-            tcb.snd.is_recovering = false;
-        }
+        tcb.set_rexmt(now, true);
+        self.outcome.has_room = true;
     }
 
     /// A duplicate acknowledgment as RFC 5681 2 defines it; the answer to a probe is none.
@@ -151,23 +122,6 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             && snd.wnd.0 != 0
             && self.seg.is_empty()
             && self.seg.wnd.scaled(snd.wscale) == snd.wnd
-    }
-
-    pub(super) fn duplicate(&mut self) {
-        let snd = &mut self.tcb.snd;
-        snd.dupacks = snd.dupacks.saturating_add(1);
-        let (flight_size, smss) = (snd.flight_size(), u32::from(snd.smss));
-        if snd.is_recovering {
-            // One more segment has left the network.
-            snd.inflation = snd.inflation.saturating_add(smss);
-        } else if snd.dupacks == DUPACKS && !snd.una.before(snd.recover) {
-            // RFC 6582 3.2, step 2: not for what an earlier timeout sent again.
-            snd.recover = snd.max;
-            snd.is_recovering = true;
-            snd.is_rexmt_due = true;
-            snd.inflation = 3 * smss;
-            self.tcb.lost(flight_size, self.now);
-        }
     }
 
     /// SND.WND, unless the segment is older than the one that set it last.
@@ -202,6 +156,3 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         }
     }
 }
-
-/// Duplicate acknowledgments that mean a loss (RFC 5681 3.2).
-const DUPACKS: u8 = 3;

@@ -4,6 +4,7 @@
 //! application must hear is returned as an [`Outcome`].
 
 mod ack;
+mod recovery;
 mod text;
 
 use simoom_ring::{FramePool, RxPacket};
@@ -12,6 +13,7 @@ use crate::counters::{Counters, DropReason};
 use crate::tcp::bodies::Bodies;
 use crate::tcp::cc::Congestion;
 use crate::tcp::challenge::ChallengeLimit;
+use crate::tcp::flight::Flights;
 use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
@@ -83,6 +85,7 @@ pub(crate) struct Arrival<'a, 'p, C> {
     pub(crate) tcb: &'a mut Tcb<'p, C>,
     pub(crate) bodies: &'a mut Bodies<'p>,
     pub(crate) gaps: &'a mut Gaps<'p>,
+    pub(crate) flights: &'a mut Flights<'p>,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut ChallengeLimit,
     pub(crate) pool: &'p FramePool<'p>,
@@ -103,6 +106,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             self.stop(stop);
         }
         self.tcb.invariants();
+        self.flights.invariants(self.tcb.flight, &self.tcb.snd);
         self.outcome
     }
 

@@ -178,6 +178,8 @@ fn a_loss_in_the_same_window_costs_nothing_more() {
     for _ in 0..3 {
         peer.arrive("E. 1:1(0) ack 2001 win 60000");
     }
+    // Limited transmit (RFC 3042): the second duplicate makes room in the smaller window.
+    peer.expect("[ect0] W. 10001:11001(1000) ack 1 win 65535");
     peer.expect(". 2001:3001(1000) ack 1 win 65535");
     let status = peer.act(|conn| conn.status());
     assert_eq!((status.cwnd, status.ssthresh), (7_000, 7_000));
@@ -191,6 +193,8 @@ fn an_echo_after_a_loss_in_the_same_window_costs_nothing_more() {
     for _ in 0..3 {
         peer.arrive(". 1:1(0) ack 1 win 60000");
     }
+    peer.expect("[ect0] . 10001:11001(1000) ack 1 win 65535");
+    peer.expect("[ect0] . 11001:12001(1000) ack 1 win 65535");
     peer.expect(". 1:1001(1000) ack 1 win 65535");
     let reduced = cwnd(&mut peer);
     peer.arrive("E. 1:1(0) ack 3001 win 60000");

@@ -10,6 +10,7 @@ mod opening;
 mod path;
 mod peer;
 mod receiving;
+mod recovery;
 mod sack;
 mod sending;
 mod timestamps;

@@ -18,8 +18,8 @@ use crate::ip::proto;
 use crate::tcp::cc::Cubic;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
-    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, GapEntry, Settings, Storage,
-    SynEntry, TimeWaitEntry, TimerNode,
+    App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, FlightEntry, GapEntry,
+    SentNode, Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use crate::testing::{
     OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Sent, TestRing, arp_packet, assert_all_home, datagram,
@@ -132,6 +132,8 @@ pub(super) struct Sizes {
     pub(super) time_waits: usize,
     pub(super) bodies: usize,
     pub(super) gaps: usize,
+    pub(super) flights: usize,
+    pub(super) sent: usize,
     pub(super) frames: usize,
 }
 
@@ -142,6 +144,8 @@ impl Sizes {
         time_waits: 2,
         bodies: 64,
         gaps: 4,
+        flights: 4,
+        sent: 64,
         frames: 512,
     };
 }
@@ -191,6 +195,8 @@ impl Peer {
             time_waits: slice::<TimeWaitEntry>(sizes.time_waits).into(),
             bodies: slice::<BodyNode<'_>>(sizes.bodies).into(),
             gaps: slice::<GapEntry<'_>>(sizes.gaps).into(),
+            flights: slice::<FlightEntry>(sizes.flights).into(),
+            sent: slice::<SentNode>(sizes.sent).into(),
             timers: slice::<TimerNode>(sizes.conns + sizes.syns).into(),
             demux: vec![DemuxEntry::default(); demux_len].into(),
         };
@@ -519,6 +525,7 @@ impl Peer {
     pub(super) fn gone(&mut self) {
         let levels = self.stack.levels();
         assert_eq!((levels.conns, levels.syns, levels.bodies), (0, 0, 0));
+        assert_eq!((levels.flights, levels.sent), (0, 0));
         assert_all_home(self.pool);
     }
 }
