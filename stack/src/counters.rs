@@ -173,6 +173,8 @@ pub struct Counters {
     pub tcp_ecn_ce_in: u64,
     /// Congestion windows that were reduced because the far side has echoed a mark.
     pub tcp_ecn_reductions: u64,
+    /// Keep-alive probes sent (RFC 9293 3.8.4).
+    pub tcp_keep_alives: u64,
     /// TIME-WAIT entries that had to go early for a newer one.
     pub tcp_time_wait_evicted: u64,
 }
@@ -205,6 +207,7 @@ impl Counters {
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
             tcp_challenge_acks_suppressed: 0,
+            tcp_keep_alives: 0,
             tcp_cookies_sent: 0,
             tcp_cookies_accepted: 0,
             tcp_ecn_ce_in: 0,

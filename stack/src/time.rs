@@ -82,6 +82,12 @@ impl Duration {
         self.0 / 1_000
     }
 
+    /// What is left of it after `other`; nothing if `other` is longer.
+    #[inline]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// Whole seconds.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000

@@ -6,6 +6,7 @@ use crate::addr::{Endpoint, FourTuple};
 use crate::config::HEADS_RESERVED;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::cc::Congestion;
+use crate::tcp::keep::KeepAlive;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::{Duration, Instant};
@@ -254,6 +255,20 @@ impl<C: Congestion> Conn<'_, '_, C> {
     /// (Nagle, RFC 896).
     pub fn set_nodelay(&mut self, is_nodelay: bool) {
         self.tcb.snd.is_nodelay = is_nodelay;
+    }
+
+    /// Has the connection ask whether the far side is still there after a long silence, or (`None`,
+    /// the default) not (RFC 9293 3.8.4).
+    pub fn set_keep_alive(&mut self, keep_alive: Option<KeepAlive>) {
+        self.tcb.keep.set(keep_alive, self.now);
+    }
+
+    /// How long what was sent may stay unacknowledged before the connection ends as timed out (RFC
+    /// 5482), to a millisecond; `None`, the default, is for as many retransmissions as RFC 9293
+    /// 3.8.3 asks for. The far side is not told.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        let millis = timeout.map_or(0, |timeout| timeout.as_millis().max(1));
+        self.tcb.user_timeout_ms = u32::try_from(millis).unwrap_or(u32::MAX);
     }
 
     /// Calls [`App::woken`] at this time, once; `Instant::NEVER` takes it back.

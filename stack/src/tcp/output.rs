@@ -68,6 +68,8 @@ enum Next {
     Syn,
     Data(NextData),
     Ack,
+    /// A segment of nothing before SND.NXT, that must be answered (RFC 9293 3.8.4).
+    KeepAlive,
 }
 
 #[inline]
@@ -87,6 +89,7 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Optio
     };
     match tcb.snd.next(tcb.quota(flights), lost) {
         Some(next) => Some(Next::Data(next)),
+        None if tcb.keep.is_due => Some(Next::KeepAlive),
         None => tcb.is_ack_due.then_some(Next::Ack),
     }
 }
@@ -104,6 +107,7 @@ fn send_segment<'p, C: Congestion>(
     let (seq, syn, slice) = match next {
         Next::Syn => (tcb.iss, true, None),
         Next::Ack => (tcb.snd.ack_seq(), false, None),
+        Next::KeepAlive => (tcb.snd.una - 1, false, None),
         Next::Data(data) => {
             let offset = data.seq.bytes_since(tcb.snd.una) as usize;
             let len = data.len as usize;
@@ -172,6 +176,7 @@ fn mark_sent<C: Congestion>(
     len: u32,
 ) {
     tcb.is_ack_due = false;
+    tcb.keep.is_due = false;
     tcb.unacked_segments = 0;
     tcb.delack_at = Instant::NEVER;
     if len == 0 {

@@ -73,6 +73,15 @@ impl Rtt {
         Duration::from_micros(rto.min(RTO_MAX.as_micros()))
     }
 
+    /// How long so many timeouts in a row have taken, the last of them at least in part.
+    pub(crate) fn elapsed(&self, timeouts: u8) -> Duration {
+        // The first of them began with the backoff that there was before.
+        let before = self.backoff.saturating_sub(timeouts);
+        let nth = |n: u8| u64::from(self.rto_us) << before.saturating_add(n).min(BACKOFF_MAX);
+        let sum = (0..timeouts).map(|n| nth(n).min(RTO_MAX.as_micros())).sum();
+        Duration::from_micros(sum)
+    }
+
     pub(crate) fn srtt(&self) -> Duration {
         Duration::from_micros(self.srtt_us.into())
     }

@@ -7,6 +7,7 @@ use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::flight::Flights;
+use crate::tcp::keep::Keep;
 use crate::tcp::rcv::Rcv;
 use crate::tcp::rtt::Rtt;
 use crate::tcp::seqnum::SeqNum;
@@ -14,7 +15,7 @@ use crate::tcp::slots::NONE;
 use crate::tcp::snd::Snd;
 use crate::tcp::state::{Event, State};
 use crate::tcp::ts::Ts;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// One connection. The state changes through [`Tcb::transition`] alone.
 pub(crate) struct Tcb<'p, C> {
@@ -23,6 +24,9 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) cc: C,
     pub(crate) rtt: Rtt,
     pub(crate) ts: Ts,
+    pub(crate) keep: Keep,
+    /// The user timeout in milliseconds; 0 for that of RFC 9293 3.8.3 (R2).
+    pub(crate) user_timeout_ms: u32,
     state: State,
     pub(crate) ecn: Ecn,
     /// What was in flight when the window was last reduced ends here.
@@ -76,6 +80,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             cc: C::new(smss),
             rtt: Rtt::new(),
             ts: Ts::OFF,
+            keep: Keep::OFF,
+            user_timeout_ms: 0,
             state: State::Closed,
             ecn: Ecn::OFF,
             ecn_end: iss,
@@ -139,7 +145,10 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 
     /// The earliest of all deadlines.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.rexmt_at.min(self.delack_at).min(self.app_at)
+        self.rexmt_at
+            .min(self.delack_at)
+            .min(self.app_at)
+            .min(self.keep.at)
     }
 
     /// Bytes that may be sent now, as far as the network goes.
@@ -152,8 +161,31 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         }
     }
 
-    /// Whether the far side has been silent for as many timeouts as we bear (R2).
+    /// How long to wait for an acknowledgment now: no longer than the user does.
+    fn rto(&self) -> Duration {
+        let rto = self.rtt.rto();
+        if self.user_timeout_ms == 0 {
+            return rto;
+        }
+        let left = self.user_timeout().saturating_sub(self.silence());
+        rto.min(left.max(Duration::from_millis(1)))
+    }
+
+    fn user_timeout(&self) -> Duration {
+        Duration::from_millis(self.user_timeout_ms.into())
+    }
+
+    /// How long nothing has been acknowledged, by the timeouts that there were.
+    fn silence(&self) -> Duration {
+        self.rtt.elapsed(self.retransmits)
+    }
+
+    /// Whether the far side has been silent for longer than the user bears (RFC 5482), or for as
+    /// many timeouts as we bear by ourselves (R2).
     pub(crate) fn is_given_up(&self) -> bool {
+        if self.user_timeout_ms != 0 {
+            return self.silence() >= self.user_timeout();
+        }
         let most = if self.state == State::SynSent {
             SYN_RETRANSMITS_MAX
         } else {
@@ -172,7 +204,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
                 self.rexmt_at = Instant::NEVER;
             }
         } else if moved || self.rexmt_at == Instant::NEVER {
-            self.rexmt_at = now + self.rtt.rto();
+            self.rexmt_at = now + self.rto();
         }
     }
 
@@ -210,4 +242,4 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 }
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 296);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 328);

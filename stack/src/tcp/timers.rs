@@ -5,6 +5,7 @@ use crate::counters::Counters;
 use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::ecn::Ecn;
 use crate::tcp::flight::Flights;
+use crate::tcp::keep::Verdict;
 use crate::tcp::path::suspect_black_hole;
 use crate::tcp::snd::Phase;
 use crate::tcp::state::{Event, State};
@@ -42,6 +43,14 @@ pub(crate) fn timers<C: Congestion>(
         } else {
             retransmission_timeout(tcb, flights, counters, now);
             timed_out.is_given_up = tcb.is_given_up();
+        }
+    }
+    if tcb.keep.at <= now {
+        let is_idle = tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent();
+        match tcb.keep.fire(is_idle && tcb.state().is_synchronized(), now) {
+            Some(Verdict::Probe) => counters.tcp_keep_alives += 1,
+            Some(Verdict::GiveUp) => timed_out.is_given_up = true,
+            None => {}
         }
     }
     if tcb.app_at <= now {

@@ -98,6 +98,7 @@ pub(crate) struct Arrival<'a, 'p, C> {
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     /// Takes the segment through the steps. The packet's window is the payload.
     pub(crate) fn segment_arrives(mut self, pkt: RxPacket<'p>) -> Outcome {
+        self.tcb.keep.heard(self.now);
         let steps = match self.tcb.state() {
             State::SynSent => self.syn_sent(pkt),
             _ => self.otherwise(pkt),

@@ -6,6 +6,7 @@ mod congestion;
 mod cookies;
 mod drops;
 mod ecn;
+mod keep;
 mod opening;
 mod path;
 mod peer;
