@@ -167,8 +167,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 self.tcb.transition(Event::SynAckArrives);
                 self.established();
                 self.tcb.is_ack_due = true;
-                self.seventh_text(pkt);
-                self.eighth_fin();
+                self.text_and_fin(pkt);
             }
             // Simultaneous open: our SYN goes out again, with an ACK.
             None => {
@@ -217,8 +216,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         }
         self.fifth_ack()?;
         // Sixth, URG: the pointer is not followed; urgent data stays in the stream.
-        self.seventh_text(pkt);
-        self.eighth_fin();
+        self.text_and_fin(pkt);
         Ok(())
     }
 

@@ -11,11 +11,22 @@ use crate::tcp::state::{Event, State};
 use crate::wire::tcp::Ctl;
 
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
+    /// Both steps. What cannot be kept of a segment is counted once, in however many frames the
+    /// text came, and with the FIN behind it.
+    #[inline]
+    pub(super) fn text_and_fin(&mut self, pkt: RxPacket<'p>) {
+        let text = self.seventh_text(pkt);
+        let fin = self.eighth_fin();
+        if let Some(reason) = text.or(fin) {
+            self.counters.drop(reason);
+        }
+    }
+
     // RFC 9293 3.10.7.4, seventh: the segment text.
     #[inline]
-    pub(super) fn seventh_text(&mut self, mut pkt: RxPacket<'p>) {
+    fn seventh_text(&mut self, mut pkt: RxPacket<'p>) -> Option<DropReason> {
         if self.seg.payload_len == 0 || !self.tcb.state().can_receive() {
-            return;
+            return None;
         }
         self.tcb.ecn_text(&self.seg, self.counters);
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
@@ -40,14 +51,11 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             seq = end;
             next = pkt.rest.pop_front();
         }
-        if let Some(reason) = dropped {
-            // Once, in however many frames it came.
-            self.counters.drop(reason);
-        }
         if !is_plain || dropped.is_some() {
             self.tcb.is_ack_due = true;
         }
         self.acknowledge_later();
+        dropped
     }
 
     /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3).
@@ -65,10 +73,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
 
     // RFC 9293 3.10.7.4, eighth: check the FIN bit.
     #[inline]
-    pub(super) fn eighth_fin(&mut self) {
+    fn eighth_fin(&mut self) -> Option<DropReason> {
         let has_fin = self.seg.ctl.has(Ctl::FIN);
         if !has_fin && !self.tcb.rcv.gap.is_some() {
-            return;
+            return None;
         }
         let tcb = &mut *self.tcb;
         let is_awaited = matches!(
@@ -79,7 +87,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.is_ack_due |= has_fin;
         let is_next = (has_fin && fin == tcb.rcv.nxt) || self.gaps.is_fin(tcb.rcv.gap, tcb.rcv.nxt);
         if !is_awaited {
-            return;
+            return None;
         }
         if is_next {
             // There is nothing behind it.
@@ -90,9 +98,8 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         } else if has_fin && fin.after(tcb.rcv.nxt) && !fin.after(tcb.rcv.adv) {
             // Behind a gap it is remembered, as text is.
             let is_kept = self.gaps.keep_fin(&mut tcb.rcv.gap, fin);
-            if !is_kept {
-                self.counters.drop(DropReason::TcpGapsFull);
-            }
+            return (!is_kept).then_some(DropReason::TcpGapsFull);
         }
+        None
     }
 }

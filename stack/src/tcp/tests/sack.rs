@@ -210,6 +210,10 @@ fn a_full_table_of_gaps_drops_and_counts() {
     peer.arrive("F. 2001:2001(0) ack 1 win 65535");
     peer.expect(". 1:1(0) ack 1 win 65535");
     assert_eq!(peer.dropped(DropReason::TcpGapsFull), 2);
+    // Text and FIN of one segment are one drop.
+    peer.arrive("F. 1001:2001(1000) ack 1 win 65535");
+    peer.expect(". 1:1(0) ack 1 win 65535");
+    assert_eq!(peer.dropped(DropReason::TcpGapsFull), 3);
     peer.arrive(". 1:1001(1000) ack 1 win 65535");
     peer.arrive("F. 1001:2001(1000) ack 1 win 65535");
     peer.expect(". 1:1(0) ack 2002 win 65535");
