@@ -16,6 +16,10 @@
 //! Nothing here reads a clock, a random source or a global: `now` and seeds are arguments. All
 //! memory is given at start ([`tcp::Storage`]); every table has its maximum in [`config`] or in
 //! the slice that it was given, and a counted behaviour when full ([`counters`]).
+//!
+//! What comes in is fuzzed: in `stack`, `cargo +nightly fuzz run frames` (programs on a live stack)
+//! or `options` (the parsers); `tests/fuzz` says what must hold, and `cargo test` replays the
+//! minimised corpus.
 
 #![no_std]
 #![forbid(unsafe_code)]
