@@ -210,11 +210,12 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         self.second_rst()?;
         // Third, security: no compartments here.
         self.fourth_syn()?;
-        // RFC 7323 4.3 takes the timestamp of any acceptable segment.
+        self.fifth_ack()?;
+        // RFC 7323 4.3 takes the timestamp of any acceptable segment; a forged one, whose
+        // acknowledgment is a guess, must not make the true ones look old.
         if let Some(seg) = self.options.timestamps {
             self.tcb.ts.update(seg, self.seg.seq, self.now);
         }
-        self.fifth_ack()?;
         // Sixth, URG: the pointer is not followed; urgent data stays in the stream.
         self.text_and_fin(pkt);
         Ok(())
