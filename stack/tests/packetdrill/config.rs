@@ -18,7 +18,7 @@ pub(crate) struct Config {
     /// The port that a peer which connects to us speaks from.
     pub(crate) remote_port: u16,
     pub(crate) tolerance_us: u64,
-    /// Microseconds of a tick of our timestamps; 0: they are not looked at.
+    /// Microseconds of a tick of our timestamps; 0, the default: their values are not looked at.
     pub(crate) ts_tick_us: u32,
     /// Lengths of the stack's tables.
     pub(crate) frames: usize,
@@ -39,7 +39,7 @@ impl Default for Config {
             connect_port: 8_080,
             remote_port: 40_000,
             tolerance_us: 4_000,
-            ts_tick_us: 1_000,
+            ts_tick_us: 0,
             frames: 1_024,
             conns: 16,
             syns: 16,
@@ -79,6 +79,10 @@ impl Config {
             "bind_port" => self.bind_port = read(line, name, value)?,
             "connect_port" => self.connect_port = read(line, name, value)?,
             "remote_port" => self.remote_port = read(line, name, value)?,
+            // As it is here: only what is longer than the MTU is several segments.
+            "strict_segments" => {}
+            // As it is here: a TSecr between two that were sent is in between, too.
+            "tcp_ts_ecr_scaled" => {}
             "tolerance_usecs" => self.tolerance_us = read(line, name, value)?,
             "tcp_ts_tick_usecs" => self.ts_tick_us = read(line, name, value)?,
             "frames" => self.frames = read(line, name, value)?,
@@ -92,7 +96,9 @@ impl Config {
 
     /// Takes a shell line: only settings mean something here.
     pub(crate) fn shell(&mut self, line: u32, text: &str) -> Result<(), Error> {
+        let text = text.replace("\\\n", " ");
         for command in text.split(['\n', ';']) {
+            let command = command.split('#').next().unwrap_or_default();
             let words: Vec<&str> = command.split_whitespace().collect();
             match words[..] {
                 [] => {}

@@ -36,6 +36,7 @@ impl Runner<'_, '_> {
         let mut expected = expected.clone();
         // What is longer than a packet can be stands for several in a row.
         let most = u32::from(self.config.mtu.saturating_sub(40));
+        let is_several = expected.len > most;
         while expected.len > most {
             let len = self.first_len().unwrap_or(0);
             if len == 0 || len >= expected.len {
@@ -43,7 +44,7 @@ impl Runner<'_, '_> {
             }
             let mut piece = expected.clone();
             piece.len = len;
-            piece.flags = Flags(piece.flags.0 & !Flags::PSH);
+            piece.flags = Flags(piece.flags.0 & !(Flags::PSH | Flags::FIN));
             self.compare(&piece, packet.ip, flow, (from_us, until_us), true)?;
             expected.seq = expected.seq.wrapping_add(len);
             expected.len -= len;
@@ -51,7 +52,15 @@ impl Runner<'_, '_> {
                 self.step(until_us);
             }
         }
-        self.compare(&expected, packet.ip, flow, (from_us, until_us), false)
+        // Linux pushes at the end of each write, we at the end of the queue.
+        let is_push_free = is_several && expected.is(Flags::PSH);
+        self.compare(
+            &expected,
+            packet.ip,
+            flow,
+            (from_us, until_us),
+            is_push_free,
+        )
     }
 
     /// Payload bytes of the next segment that was sent.
@@ -93,7 +102,8 @@ impl Runner<'_, '_> {
         let mut got = known.map_outbound(&wire);
         self.log(at_us, &format!("> {got}"));
         if is_push_free {
-            got.flags = Flags(got.flags.0 & !Flags::PSH);
+            let push = expected.flags.0 & Flags::PSH;
+            got.flags = Flags(got.flags.0 & !Flags::PSH | push);
         }
         let tick_us = u64::from(self.config.ts_tick_us);
         let ticks = self.config.tolerance_us.checked_div(tick_us);

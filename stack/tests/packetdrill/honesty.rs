@@ -181,7 +181,10 @@ fn unknown_lines_are_told() {
             "+0 < [blue] . 1:1(0) ack 1",
             "9: unknown field of the IP header: blue",
         ),
-        ("+0 < . 1:2001(2000) ack 1", "9: longer than the MTU"),
+        (
+            "+0 < . 1:65501(65500) ack 1",
+            "9: longer than a datagram can be",
+        ),
         (
             "+0 < . 1:1(0) ack 99999999999",
             "9: 99999999999 is out of range",
@@ -260,4 +263,43 @@ fn all_of_the_syntax_is_read() {
         "
     );
     assert_eq!(complaint(&script), "none");
+}
+
+/// Timestamps of ours are compared with time once the length of a tick is given.
+#[test]
+fn wrong_timestamps_are_told() {
+    let script = |option: &str, val: u32| {
+        complaint(&format!(
+            "{option}
+            0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+            +0 bind(3, ..., ...) = 0
+            +0 listen(3, 1) = 0
+            +.1 < S 0:0(0) win 10000 <mss 1000,nop,nop,TS val 7 ecr 0>
+            +0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,TS val 100 ecr 7>
+            +.1 < . 1:1(0) ack 1 win 10000 <nop,nop,TS val 8 ecr 100>
+            +0 accept(3, ..., ...) = 4
+            +0 write(4, ..., 10) = 10
+            +0 > P. 1:11(10) ack 1 <nop,nop,TS val {val} ecr 8>"
+        ))
+    };
+    let tick = "--tcp_ts_tick_usecs=1000";
+    // A tolerance of 4 ms.
+    for (option, val, expected) in [
+        (tick, 200, "none"),
+        (tick, 196, "none"),
+        (tick, 195, "10: wrong options"),
+        (tick, 205, "10: wrong options"),
+        ("", 205, "none"),
+    ] {
+        let complaint = script(option, val);
+        assert!(
+            complaint.starts_with(expected),
+            "{option} {val}: {complaint}"
+        );
+    }
+    let unknown = OPEN.replace(
+        "ack 1 win 10000",
+        "ack 1 win 10000 <nop,nop,TS val 1 ecr 9>",
+    );
+    assert!(complaint(&unknown).contains("7: TS ecr 9 before any TS val of ours"));
 }

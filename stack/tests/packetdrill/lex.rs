@@ -167,7 +167,8 @@ impl<'t> Lexer<'t> {
         self.skip()?;
         let line = self.line;
         let digits = self.take_while(|c| c.is_ascii_alphanumeric());
-        let kind = Kind::Word(digits.to_string());
+        let defined = self.defines.get(digits).cloned();
+        let kind = defined.unwrap_or_else(|| Kind::Word(digits.to_string()));
         Ok((!digits.is_empty()).then_some(Token { kind, line }))
     }
 

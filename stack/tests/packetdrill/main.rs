@@ -7,7 +7,8 @@
 //! ```text
 //! // Comments: //, /* */ and #.
 //! --mtu=1500                       also: local_ip remote_ip bind_port connect_port
-//!                                  tolerance_usecs (4000) tcp_ts_tick_usecs (1000; 0: any) define
+//!                                  tolerance_usecs (4000) define
+//!                                  tcp_ts_tick_usecs (0: any TS val of ours; ours tick by 1000)
 //!                                  of our own: remote_port frames conns syns time_waits
 //! `sysctl net.ipv4.tcp_sack=0`     settings, before the first event
 //!

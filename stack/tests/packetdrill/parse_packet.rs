@@ -210,7 +210,7 @@ fn hex(cursor: &mut Cursor) -> Result<Vec<u8>, Error> {
         .collect()
 }
 
-/// `unreachable frag_needed mtu 1400 [1:1461(1460)]`
+/// `unreachable frag_needed mtu 1400 [1:1461(1460)]`; without the segment, one of nothing at 0.
 fn icmp(cursor: &mut Cursor, quoted: Option<(u32, u32)>) -> Result<Icmp, Error> {
     let line = cursor.line();
     let kind = cursor.word().unwrap_or_default();
@@ -232,12 +232,12 @@ fn icmp(cursor: &mut Cursor, quoted: Option<(u32, u32)>) -> Result<Icmp, Error> 
     };
     let quoted = match quoted {
         Some(quoted) => quoted,
-        None => {
-            cursor.expect('[')?;
+        None if cursor.eat('[') => {
             let quoted = seq(cursor)?;
             cursor.expect(']')?;
             quoted
         }
+        None => (0, 0),
     };
     let (seq, len) = quoted;
     Ok(Icmp {
@@ -250,7 +250,8 @@ fn icmp(cursor: &mut Cursor, quoted: Option<(u32, u32)>) -> Result<Icmp, Error> 
 }
 
 /// ICMP errors by packetdrill's names: type and code (RFC 792, RFC 1122 3.2.2.1).
-const ICMP_ERRORS: [(&str, Option<&str>, u8, u8); 20] = [
+const ICMP_ERRORS: [(&str, Option<&str>, u8, u8); 21] = [
+    ("unreachable", None, 3, 0),
     ("unreachable", Some("net_unreachable"), 3, 0),
     ("unreachable", Some("host_unreachable"), 3, 1),
     ("unreachable", Some("protocol_unreachable"), 3, 2),

@@ -86,6 +86,17 @@ pub(crate) struct Icmp {
     pub(crate) len: u32,
 }
 
+impl std::fmt::Display for Icmp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "icmp type {} code {}", self.kind, self.code)?;
+        if let Some(mtu) = self.mtu {
+            write!(f, " mtu {mtu}")?;
+        }
+        let (seq, len) = (self.seq, self.len);
+        write!(f, " [{seq}:{}({len})]", seq.wrapping_add(len))
+    }
+}
+
 /// A socket call, and what it returns.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {

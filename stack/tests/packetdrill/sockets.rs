@@ -50,6 +50,8 @@ pub(crate) struct Socket {
     pub(crate) read_seq: Option<u32>,
     /// The error that ended the connection has been told.
     pub(crate) is_error_told: bool,
+    /// Nothing more will be read: what has not come is the end.
+    pub(crate) is_read_shut: bool,
 }
 
 impl Socket {
@@ -63,6 +65,7 @@ impl Socket {
             write_seq: 1,
             read_seq: None,
             is_error_told: false,
+            is_read_shut: false,
         }
     }
 

@@ -42,6 +42,7 @@ impl Calling<'_, '_> {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(_) if !read.is_empty() => break,
+                Err(nb::Error::WouldBlock) if self.with_socket(|s| s.is_read_shut)? => break,
                 Err(nb::Error::WouldBlock) => return self.waits(flags),
                 Err(nb::Error::Other(error)) => return self.ended(error, Reply::Value(0)),
             }
@@ -155,17 +156,21 @@ impl Calling<'_, '_> {
     pub(crate) fn shutdown(&mut self) -> Replied {
         self.args(2)?;
         let how = self.int(1)?;
-        if Some(how) != named("SHUT_WR") && Some(how) != named("SHUT_RDWR") {
-            return Err("only the sending side can be shut down".to_string());
+        let is_how = |name| Some(how) == named(name);
+        if !is_how("SHUT_RD") && !is_how("SHUT_WR") && !is_how("SHUT_RDWR") {
+            return Err(format!("not a way to shut down: {}", self.call.args[1]));
         }
-        match self.conn()? {
-            Some(id) if self.status(id).is_some() => {
-                let now = self.machine.now();
-                self.machine.stack.close(now, id);
-                OK
-            }
-            _ => Ok(Reply::Errno("ENOTCONN")),
+        let Some(id) = self.conn()?.filter(|id| self.status(*id).is_some()) else {
+            return Ok(Reply::Errno("ENOTCONN"));
+        };
+        if !is_how("SHUT_WR") {
+            self.with_socket(|socket| socket.is_read_shut = true)?;
         }
+        if !is_how("SHUT_RD") {
+            let now = self.machine.now();
+            self.machine.stack.close(now, id);
+        }
+        OK
     }
 
     pub(crate) fn ioctl(&mut self) -> Replied {

@@ -8,13 +8,14 @@ use super::wire::{self, Ends};
 pub(crate) struct Flags(pub(crate) u8);
 
 impl Flags {
+    pub(crate) const FIN: u8 = 1;
     pub(crate) const SYN: u8 = 2;
     pub(crate) const RST: u8 = 4;
     pub(crate) const PSH: u8 = 8;
     pub(crate) const ACK: u8 = 16;
 
     const LETTERS: [(char, u8); 8] = [
-        ('F', 1),
+        ('F', Self::FIN),
         ('S', Self::SYN),
         ('R', Self::RST),
         ('P', Self::PSH),
