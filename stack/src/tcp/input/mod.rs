@@ -99,12 +99,17 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     /// Takes the segment through the steps. The packet's window is the payload.
     pub(crate) fn segment_arrives(mut self, pkt: RxPacket<'p>) -> Outcome {
         self.tcb.keep.heard(self.now);
-        let steps = match self.tcb.state() {
+        let (state, nxt) = (self.tcb.state(), self.tcb.rcv.nxt);
+        let steps = match state {
             State::SynSent => self.syn_sent(pkt),
             _ => self.otherwise(pkt),
         };
         if let Err(stop) = steps {
             self.stop(stop);
+        }
+        let tcb = &mut *self.tcb;
+        if nxt != tcb.rcv.nxt && state != State::SynSent {
+            tcb.totals.nxt_moved(nxt, tcb.rcv.nxt, tcb.irs);
         }
         self.tcb.invariants();
         self.flights.invariants(self.tcb.flight, &self.tcb.snd);

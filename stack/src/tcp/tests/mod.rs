@@ -14,4 +14,5 @@ mod receiving;
 mod recovery;
 mod sack;
 mod sending;
+mod status;
 mod timestamps;

@@ -1,0 +1,163 @@
+//! STATUS (RFC 9293 3.9.1): what is known of a connection, in the spirit of Linux's `tcp_info`.
+
+use crate::tcp::cc::Congestion;
+use crate::tcp::flight::Flights;
+use crate::tcp::seqnum::SeqNum;
+use crate::tcp::state::State;
+use crate::tcp::tcb::Tcb;
+use crate::time::Duration;
+
+/// What is known of a connection. Lengths in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The state of RFC 9293.
+    pub state: State,
+    /// Smoothed round-trip time; zero while unknown.
+    pub srtt: Duration,
+    /// Its variation.
+    pub rttvar: Duration,
+    /// Retransmission timeout, with backoff.
+    pub rto: Duration,
+    /// Congestion window.
+    pub cwnd: u32,
+    /// Slow start threshold; `u32::MAX` until there has been congestion.
+    pub ssthresh: u32,
+    /// SND.WND.
+    pub snd_wnd: u32,
+    /// RCV.WND.
+    pub rcv_wnd: u32,
+    /// Sent and not acknowledged.
+    pub flight_size: u32,
+    /// Of those, what is taken for lost and not sent again yet.
+    pub lost_len: u32,
+    /// Of those, what has arrived behind a gap (SACK).
+    pub sacked_len: u32,
+    /// Queued to send and not acknowledged.
+    pub unacked_len: u64,
+    /// Received and not taken.
+    pub unread_len: usize,
+    /// Sent and acknowledged since the connection began.
+    pub bytes_acked: u64,
+    /// Received in order since the connection began.
+    pub bytes_received: u64,
+    /// Segments sent again since the connection began.
+    pub retransmits_total: u32,
+    /// Timeouts of the oldest segment in flight.
+    pub retransmits: u8,
+    /// Largest segment that we send, without options.
+    pub smss: u16,
+    /// Largest segment that we accept.
+    pub rmss: u16,
+    /// Snd.Wind.Shift: how far the far side shifts its window.
+    pub snd_wscale: u8,
+    /// Rcv.Wind.Shift: how far we shift ours.
+    pub rcv_wscale: u8,
+    /// Timestamps are used (RFC 7323).
+    pub has_timestamps: bool,
+    /// Selective acknowledgments are used (RFC 2018).
+    pub has_sack: bool,
+    /// Congestion marks are used (RFC 3168).
+    pub has_ecn: bool,
+}
+
+impl Status {
+    pub(crate) fn of<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Self {
+        let ranges = flights.get(tcb.flight).map(|(flight, _)| &flight.ranges);
+        let is_open = tcb.state().is_synchronized();
+        let has_fin = !tcb.state().can_receive() && is_open;
+        Self {
+            state: tcb.state(),
+            srtt: tcb.rtt.srtt(),
+            rttvar: tcb.rtt.rttvar(),
+            rto: tcb.rtt.rto(),
+            cwnd: tcb.cc.cwnd(),
+            ssthresh: tcb.cc.ssthresh(),
+            snd_wnd: tcb.snd.wnd.0,
+            rcv_wnd: tcb.rcv.wnd(),
+            flight_size: tcb.snd.flight_size(),
+            lost_len: ranges.map_or(0, |ranges| ranges.lost_len()),
+            sacked_len: ranges.map_or(0, |ranges| ranges.sacked_len()),
+            unacked_len: tcb.snd.queue.len(),
+            unread_len: tcb.rcv.queue.byte_len(),
+            bytes_acked: tcb.totals.acked(tcb.snd.una, tcb.iss),
+            bytes_received: tcb
+                .totals
+                .received(tcb.rcv.nxt, tcb.irs)
+                .saturating_sub(has_fin.into()),
+            retransmits_total: tcb.totals.retransmits,
+            retransmits: tcb.retransmits,
+            smss: tcb.snd.smss,
+            rmss: tcb.rcv.rmss,
+            snd_wscale: tcb.snd.wscale.get(),
+            rcv_wscale: tcb.rcv.wscale.get(),
+            has_timestamps: tcb.ts.is_on(),
+            has_sack: tcb.is_sack_permitted,
+            has_ecn: tcb.ecn.is_on(),
+        }
+    }
+}
+
+/// What the sequence numbers of a connection do not tell: how often they have wrapped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    acked_wraps: u16,
+    received_wraps: u16,
+    /// Segments sent again.
+    pub(crate) retransmits: u32,
+}
+
+impl Totals {
+    /// SND.UNA has moved.
+    #[inline]
+    pub(crate) fn una_moved(&mut self, from: SeqNum, to: SeqNum, iss: SeqNum) {
+        self.acked_wraps += wraps(from, to, iss);
+    }
+
+    /// RCV.NXT has moved.
+    #[inline]
+    pub(crate) fn nxt_moved(&mut self, from: SeqNum, to: SeqNum, irs: SeqNum) {
+        self.received_wraps += wraps(from, to, irs);
+    }
+
+    fn acked(&self, una: SeqNum, iss: SeqNum) -> u64 {
+        total(self.acked_wraps, una, iss)
+    }
+
+    fn received(&self, nxt: SeqNum, irs: SeqNum) -> u64 {
+        total(self.received_wraps, nxt, irs)
+    }
+}
+
+/// Whether a sequence number has come round to `start` on its way; never twice.
+#[inline]
+fn wraps(from: SeqNum, to: SeqNum, start: SeqNum) -> u16 {
+    u16::from(to.0.wrapping_sub(start.0) < from.0.wrapping_sub(start.0))
+}
+
+/// Bytes since `start`, the SYN aside.
+fn total(wraps: u16, at: SeqNum, start: SeqNum) -> u64 {
+    let low = u64::from(at.0.wrapping_sub(start.0));
+    (u64::from(wraps) << 32 | low).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_go_on_where_sequence_numbers_wrap() {
+        let start = SeqNum(u32::MAX - 5);
+        let mut totals = Totals::default();
+        let (mut at, mut sum) = (start + 1, 0);
+        for len in [10, 1 << 30, 1 << 30, 1 << 30, 1 << 30, 7, 0] {
+            totals.una_moved(at, at + len, start);
+            totals.nxt_moved(at, at + len, start);
+            at += len;
+            sum += u64::from(len);
+            assert_eq!(totals.acked(at, start), sum);
+            assert_eq!(totals.received(at, start), sum);
+        }
+        assert_eq!((totals.acked_wraps, totals.received_wraps), (1, 1));
+    }
+}
