@@ -1,6 +1,9 @@
 //! The congestion window as the wire shows it: whether it is used, idle time.
 
-use super::peer::Peer;
+use std::vec;
+use std::vec::Vec;
+
+use super::peer::{Peer, Sizes, stream};
 
 fn cwnd(peer: &mut Peer) -> u32 {
     peer.act(|conn| conn.status()).cwnd
@@ -98,4 +101,52 @@ fn a_pause_shorter_than_the_timeout_changes_nothing() {
     peer.send(sent, 60_000);
     assert_eq!(peer.sent().len(), before as usize / 1_000);
     assert_eq!(cwnd(&mut peer), before);
+}
+
+/// Round trips of these milliseconds, each acknowledging every segment of a window on its own; the
+/// windows in segments, and ssthresh at the end.
+fn round_trips(rtts_ms: &[u64]) -> (Vec<u32>, u32) {
+    const SMSS: u32 = 200;
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.arrive("S 0:0(0) win 60000 <mss 200>");
+    peer.take_iss();
+    peer.sent();
+    peer.arrive(". 1:1(0) ack 1 win 60000");
+    peer.send(0, stream().len());
+    let (mut una, mut windows) = (1, vec![]);
+    for rtt_ms in rtts_ms {
+        let flight_size = peer.act(|conn| conn.status()).flight_size;
+        windows.push(flight_size / SMSS);
+        peer.pass(*rtt_ms);
+        for _ in 0..flight_size / SMSS {
+            una += SMSS;
+            peer.arrive(&std::format!(". 1:1(0) ack {una} win 60000"));
+        }
+    }
+    assert_eq!(peer.counters().tcp_retransmits, 0);
+    (windows, peer.act(|conn| conn.status()).ssthresh)
+}
+
+#[test]
+fn slow_start_doubles_while_round_trips_stay_as_they_are() {
+    assert_eq!(
+        round_trips(&[50, 50, 50, 50]),
+        (vec![10, 20, 40, 80], u32::MAX)
+    );
+}
+
+#[test]
+fn slow_start_ends_when_round_trips_have_become_longer() {
+    // RFC 9406 4.2: a round of HyStart++ begins with the end of the one before it, so its least is
+    // still 50 ms in the second, and 60 ms from the third on: from there a quarter, for the rest of
+    // that round and four more.
+    let (windows, ssthresh) = round_trips(&[50, 60, 60, 60, 60, 60, 60, 60, 60]);
+    assert_eq!(windows[..3], [10, 20, 40]);
+    for pair in windows[3..7].windows(2) {
+        let percent = 100 * pair[1] / pair[0];
+        assert!((123..=126).contains(&percent), "{windows:?}");
+    }
+    // Then avoidance, from where it is.
+    assert_eq!(ssthresh, windows[7] * 200);
+    assert!(windows[8] <= windows[7] + 1, "{windows:?}");
 }
