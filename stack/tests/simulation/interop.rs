@@ -86,6 +86,9 @@ impl World {
         let asked = u64::from(self.habits.requests) * conns;
         let is_whole = tally.answered + told.answered == asked;
         let gave_up = tally.ends.iter().any(|end| end.why == Closed::TimedOut);
+        // A half-open connection of which nothing is heard for half a minute is forgotten.
+        let has_forgotten = told.broken > 0 && tally.accepted < conns;
+        let gave_up = gave_up || has_forgotten;
         // Its TIME-WAIT is short: who still waits for an ACK then is reset, and has everything.
         let is_fair = tally.ends.iter().all(|end| match end.why {
             Closed::Finished => true,
@@ -105,11 +108,7 @@ fn as_client(seed: u64) {
     let mut rng = Rng::new(seed);
     let mut world = World::new(&mut rng, 1, 2);
     let wire = world.wire.clone();
-    let _report = Report {
-        wire: &wire,
-        test: "smoltcp_as_the_client",
-        seed,
-    };
+    let _report = Report::new(&wire, "smoltcp_as_the_client", seed);
     world.ours.stack.listen(80, 16).unwrap();
     let conns = 1 + rng.below(8);
     for n in 0..conns as u16 {
@@ -127,11 +126,7 @@ fn as_server(seed: u64) {
     let mut rng = Rng::new(seed);
     let mut world = World::new(&mut rng, 2, 1);
     let wire = world.wire.clone();
-    let _report = Report {
-        wire: &wire,
-        test: "smoltcp_as_the_server",
-        seed,
-    };
+    let _report = Report::new(&wire, "smoltcp_as_the_server", seed);
     let conns = 1 + rng.below(8);
     // A socket is a listener for one connection, and a SYN that comes twice takes one, too.
     for _ in 0..4 * conns {

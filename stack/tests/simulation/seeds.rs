@@ -48,11 +48,24 @@ impl Drop for StopOthers<'_> {
 
 /// Says how to repeat a seed that failed, and leaves its capture.
 pub(crate) struct Report<'a> {
-    pub(crate) wire: &'a Wire,
+    wire: &'a Wire,
     /// The test's name: what cargo is to run.
-    pub(crate) test: &'a str,
-    pub(crate) seed: u64,
+    test: &'a str,
+    seed: u64,
 }
+
+impl<'a> Report<'a> {
+    /// Of a seed that is run alone, the record is kept from the start.
+    pub(crate) fn new(wire: &'a Wire, test: &'a str, seed: u64) -> Self {
+        if std::env::var_os("SIMOOM_SEED").is_some() {
+            wire.record_len_max(RECORD_LEN_MAX);
+        }
+        Self { wire, test, seed }
+    }
+}
+
+/// Bytes.
+const RECORD_LEN_MAX: usize = 1 << 30;
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
