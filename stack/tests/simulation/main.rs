@@ -6,9 +6,12 @@
 //! `SIMOOM_SEEDS=n` runs as many.
 
 mod congestion;
+mod crowd;
+mod flood;
 mod foreign;
 mod interop;
 mod network;
+mod scale;
 mod seeds;
 mod talk;
 mod transfers;

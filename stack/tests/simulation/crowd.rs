@@ -1,0 +1,290 @@
+//! A million clients by script, on a queue in memory: each does what TCP asks of it, in twelve
+//! bytes, so that what is measured is the server.
+//!
+//! ```text
+//!   Crowd ── frames ──► PipeRx ── Stack::poll ── PipeTx ──► Crowd reads headers, frames go home
+//! ```
+//!
+//! All clients are behind one gateway. Client `n` has address `11.0.0.0 + n / 40,000` and port
+//! `10,000 + n % 40,000`.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use simoom::eth::EtherType;
+use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use simoom::wire::{arp, ethernet, ipv4};
+use simoom_ring::{
+    Armed, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, TxPacket, TxRing,
+};
+
+/// A pair of rings in memory. What is sent stays in it until it is read.
+pub(crate) struct Pipe {
+    rx: PipeRx,
+    tx: PipeTx,
+}
+
+/// What has arrived.
+pub(crate) struct PipeRx(VecDeque<RxPacket<'static>>);
+
+/// What was sent.
+pub(crate) struct PipeTx(Vec<TxPacket<'static>>);
+
+impl Queue<'static> for Pipe {
+    type Rx = PipeRx;
+    type Tx = PipeTx;
+
+    fn rings(&mut self) -> (&mut PipeRx, &mut PipeTx) {
+        (&mut self.rx, &mut self.tx)
+    }
+
+    fn arm(&mut self) -> Armed {
+        Armed::Ready
+    }
+}
+
+impl RxRing<'static> for PipeRx {
+    fn sync(&mut self) -> usize {
+        self.0.len()
+    }
+
+    fn recv(&mut self) -> Option<RxPacket<'static>> {
+        self.0.pop_front()
+    }
+}
+
+impl TxRing<'static> for PipeTx {
+    fn space(&self) -> usize {
+        TX_SLOTS - self.0.len()
+    }
+
+    fn send(&mut self, packet: TxPacket<'static>) -> Result<(), TxPacket<'static>> {
+        if self.space() == 0 {
+            return Err(packet);
+        }
+        self.0.push(packet);
+        Ok(())
+    }
+
+    fn sync(&mut self) {}
+}
+
+const TX_SLOTS: usize = 256;
+
+/// What one client knows of its connection.
+#[derive(Clone, Copy, Default)]
+struct Client {
+    snd_nxt: u32,
+    rcv_nxt: u32,
+    /// The timestamp to echo.
+    ts_recent: u32,
+}
+
+/// What the server has answered since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// SYN-ACKs.
+    pub(crate) syn_acks: u32,
+    /// Bytes of payload.
+    pub(crate) payload_len: u64,
+    /// FINs.
+    pub(crate) fins: u32,
+    /// RSTs.
+    pub(crate) resets: u32,
+    /// ACKs without anything else.
+    pub(crate) acks: u32,
+}
+
+/// All clients.
+pub(crate) struct Crowd {
+    pool: &'static FramePool<'static>,
+    clients: Vec<Client>,
+    /// The queue that the server polls.
+    pub(crate) pipe: Pipe,
+    /// Milliseconds: the clock of their timestamps.
+    pub(crate) now_ms: u32,
+}
+
+impl Crowd {
+    /// So many clients, none of them connected. Frames come out of the server's pool.
+    pub(crate) fn new(pool: &'static FramePool<'static>, clients: usize) -> Self {
+        let mut crowd = Self {
+            pool,
+            clients: vec![Client::default(); clients],
+            pipe: Pipe {
+                rx: PipeRx(VecDeque::with_capacity(64)),
+                tx: PipeTx(Vec::with_capacity(TX_SLOTS)),
+            },
+            now_ms: 1,
+        };
+        crowd.ask_who_has();
+        crowd
+    }
+
+    /// The gateway asks for the server, and so becomes known.
+    fn ask_who_has(&mut self) {
+        let request = arp::Repr {
+            op: arp::Op::Request,
+            sha: GATEWAY_MAC,
+            spa: GATEWAY,
+            tha: MacAddr([0; 6]),
+            tpa: SERVER,
+        };
+        self.arrive(EtherType::Arp, &request.emit());
+    }
+
+    fn arrive(&mut self, ethertype: EtherType, bytes: &[u8]) {
+        let header = ethernet::Repr {
+            dst: SERVER_MAC,
+            src: GATEWAY_MAC,
+            ethertype,
+        };
+        let mut frame = self.pool.alloc(64).expect("a frame for the script");
+        frame.append(bytes).expect("it fits");
+        frame.prepend(&header.emit()).expect("there is headroom");
+        let mut packet = RxPacket::plain(frame);
+        packet.csum = RxChecksum::Verified;
+        self.pipe.rx.0.push_back(packet);
+    }
+
+    fn arrive_segment(&mut self, n: usize, ctl: Ctl, has_ack: bool, payload: &[u8]) {
+        let client = self.clients[n];
+        let mut options = Options {
+            timestamps: Some(Timestamps {
+                val: self.now_ms,
+                ecr: client.ts_recent,
+            }),
+            ..Options::default()
+        };
+        if ctl.has(Ctl::SYN) {
+            options.mss = Some(1_460);
+            options.wscale = Some(WndScale::from_wire(7));
+            options.sack_permitted = true;
+        }
+        let repr = Repr {
+            src_port: PORTS_FIRST + (n % PORTS) as u16,
+            dst_port: 80,
+            seq: SeqNum(client.snd_nxt),
+            ack: has_ack.then_some(SeqNum(client.rcv_nxt)),
+            ctl,
+            wnd: WireWnd(u16::MAX),
+            options,
+        };
+        let segment_len = repr.header_len() + payload.len();
+        let datagram = ipv4::Repr {
+            tos: 0,
+            total_len: (ipv4::HEADER_LEN + segment_len) as u16,
+            ident: 1,
+            ttl: 64,
+            proto: simoom::ip::proto::TCP,
+            src: Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32),
+            dst: SERVER,
+        };
+        let mut bytes = [0; 256];
+        bytes[..20].copy_from_slice(&datagram.emit());
+        repr.emit(&mut bytes[20..]);
+        let header_len = 20 + repr.header_len();
+        let len = header_len + payload.len();
+        bytes[header_len..len].copy_from_slice(payload);
+        self.arrive(EtherType::Ipv4, &bytes[..len]);
+        let syn_or_fin = u32::from(ctl.has(Ctl::SYN) || ctl.has(Ctl::FIN));
+        self.clients[n].snd_nxt = client
+            .snd_nxt
+            .wrapping_add(payload.len() as u32 + syn_or_fin);
+    }
+
+    /// SYN.
+    pub(crate) fn open(&mut self, n: usize) {
+        self.clients[n] = Client {
+            snd_nxt: (n as u32).wrapping_mul(2_654_435_761),
+            ..Client::default()
+        };
+        self.arrive_segment(n, Ctl::SYN, false, &[]);
+    }
+
+    /// An acknowledgment of all that has come.
+    pub(crate) fn ack(&mut self, n: usize) {
+        self.arrive_segment(n, Ctl::default(), true, &[]);
+    }
+
+    /// A request.
+    pub(crate) fn ask(&mut self, n: usize, request: &[u8]) {
+        self.arrive_segment(n, Ctl::PSH, true, request);
+    }
+
+    /// FIN.
+    pub(crate) fn close(&mut self, n: usize) {
+        self.arrive_segment(n, Ctl::FIN, true, &[]);
+    }
+
+    /// RST.
+    pub(crate) fn reset(&mut self, n: usize) {
+        self.arrive_segment(n, Ctl::RST, false, &[]);
+    }
+
+    /// Reads what was sent.
+    ///
+    /// # Panics
+    /// When it is not what comes next at its client.
+    pub(crate) fn look(&mut self) -> Seen {
+        let mut seen = Seen::default();
+        let mut sent = std::mem::take(&mut self.pipe.tx.0);
+        for packet in sent.drain(..) {
+            self.look_at(&packet, &mut seen);
+        }
+        self.pipe.tx.0 = sent;
+        seen
+    }
+
+    fn look_at(&mut self, packet: &TxPacket<'static>, seen: &mut Seen) {
+        let bytes = packet.head().bytes();
+        if bytes[12..14] == [0x08, 0x06] {
+            // Our gateway answers whoever asks.
+            return self.ask_who_has();
+        }
+        let segment = Segment::parse(&bytes[34..], packet.frame_len() - 34).expect("a segment");
+        let options = Options::parse(&bytes[54..34 + segment.header_len]);
+        let addr = u32::from_be_bytes([bytes[30], bytes[31], bytes[32], bytes[33]]);
+        let n =
+            (addr - CLIENTS_FIRST) as usize * PORTS + usize::from(segment.dst_port - PORTS_FIRST);
+        let client = &mut self.clients[n];
+        if segment.ctl.has(Ctl::SYN) {
+            client.rcv_nxt = segment.seq.0;
+            seen.syn_acks += 1;
+        }
+        if segment.ctl.has(Ctl::RST) {
+            seen.resets += 1;
+            return;
+        }
+        assert_eq!(segment.seq.0, client.rcv_nxt, "client {n} expects this");
+        assert_eq!(
+            segment.ack,
+            Some(SeqNum(client.snd_nxt)),
+            "client {n} has sent so much"
+        );
+        client.rcv_nxt = client.rcv_nxt.wrapping_add(segment.len());
+        client.ts_recent = options.timestamps.expect("they were agreed on").val;
+        seen.payload_len += u64::from(segment.payload_len);
+        seen.fins += u32::from(segment.ctl.has(Ctl::FIN));
+        seen.acks += u32::from(segment.is_empty());
+    }
+
+    /// The frames of the queue go home.
+    pub(crate) fn clear(&mut self) {
+        self.pipe.rx.0.clear();
+        self.pipe.tx.0.clear();
+    }
+}
+
+/// The server's address.
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// Its station address.
+pub(crate) const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+/// The way to all clients.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+const CLIENTS_FIRST: u32 = 0x0b00_0000;
+const PORTS: usize = 40_000;
+const PORTS_FIRST: u16 = 10_000;
