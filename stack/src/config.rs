@@ -1,5 +1,7 @@
 //! Every maximum that is not the length of a slice given at start, with its reason.
 
+use core::num::NonZeroU8;
+
 use crate::time::Duration;
 
 /// Frames taken from the receive ring in one poll. Long enough to share a doorbell, short enough
@@ -98,7 +100,7 @@ pub const RETRANSMITS_MAX: u8 = 10;
 pub const SYN_ACK_RETRANSMITS_MAX: u8 = 4;
 
 /// SYNs sent again before an active open fails: more than three minutes with backoff (R2).
-pub const SYN_RETRANSMITS_MAX: u8 = 6;
+pub const SYN_RETRANSMITS_MAX: u8 = 7;
 
 /// An acknowledgment waits no longer for data to ride on (RFC 9293 3.8.6.3 allows 500 ms).
 pub const DELAYED_ACK: Duration = Duration::from_millis(40);
@@ -137,6 +139,10 @@ pub const ARP_ANNOUNCEMENTS: u8 = 2;
 
 /// Time between those (RFC 5227 1.1, `ANNOUNCE_INTERVAL`).
 pub const ARP_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Time to live of what is sent, unless the embedder wants another (RFC 1122 3.2.1.7; the default
+/// of RFC 1700).
+pub const TTL_DEFAULT: NonZeroU8 = NonZeroU8::new(64).unwrap();
 
 /// ICMP errors that may be sent at once (RFC 1812 4.3.2.8 asks for a limit): a traceroute's worth.
 pub const ICMP_ERRORS_BURST: u8 = 10;

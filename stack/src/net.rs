@@ -3,10 +3,13 @@
 //! Every `input` and `output` below TCP and UDP works on this, so that a call chain can hold it
 //! and a transport's tables at the same time.
 
+use core::num::NonZeroU8;
+
 use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
 
 use crate::addr::{Addr, Cidr};
 use crate::arp::Neighbors;
+use crate::config::TTL_DEFAULT;
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::ip::PathMtus;
@@ -29,6 +32,8 @@ pub struct Net<'p> {
     pub(crate) counters: Counters,
     /// Identification of the next IPv4 datagram.
     pub(crate) ident: u16,
+    /// Time to live of what is sent.
+    pub(crate) ttl: NonZeroU8,
 }
 
 impl<'p> Net<'p> {
@@ -46,6 +51,7 @@ impl<'p> Net<'p> {
             icmp_errors: ErrorLimit::new(),
             counters: Counters::new(),
             ident: 0,
+            ttl: TTL_DEFAULT,
         }
     }
 
@@ -106,7 +112,9 @@ impl<'p> Net<'p> {
             return None;
         }
         if !cidr.contains(dst) {
-            return self.gateway.map(NextHop::Neighbor);
+            // RFC 1122 3.2.1.3 (g): 127/8 never leaves a host.
+            let is_loopback = dst.as_v4().is_some_and(|dst| dst.is_loopback());
+            return self.gateway.filter(|_| !is_loopback).map(NextHop::Neighbor);
         }
         match cidr.broadcast() == Some(dst) {
             true => Some(NextHop::Broadcast),

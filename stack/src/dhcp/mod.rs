@@ -347,7 +347,7 @@ impl Dhcp {
         let dst = Endpoint::new(dst, SERVER_PORT);
         if let Ok(frame) = udp::payload(net, &message.emit()) {
             // What goes wrong is counted where it does.
-            let _ = udp::output(net, tx, now, frame, UdpRepr { src, dst });
+            let _ = udp::output(net, tx, now, frame, UdpRepr { src, dst }, 0);
         }
     }
 

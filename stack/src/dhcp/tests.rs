@@ -368,6 +368,10 @@ fn any_server_may_rebind() {
         (request.ip, request.mac),
         ((OUR_IP, [255; 4]), MacAddr::BROADCAST)
     );
+    assert_eq!(
+        (request.requested, request.server_id, request.ciaddr),
+        (None, None, OUR_IP)
+    );
     world.say(
         request.xid,
         ACK,

@@ -185,6 +185,21 @@ fn an_unknown_protocol_is_told_to_its_source_with_the_datagram_quoted() {
     assert_all_home(pool);
 }
 
+/// RFC 1122 3.2.2: whatever service the datagram had.
+#[test]
+fn an_error_has_no_special_service() {
+    let (pool, mut net, mut ring) = world(2);
+    let mut bytes = datagram(PEER_IP, OUR_IP, 132, b"payload");
+    bytes[1] = 0xbb;
+    bytes[10..12].fill(0);
+    let csum = Sum::of(&bytes[..20]).finish().to_be_bytes();
+    bytes[10..12].copy_from_slice(&csum);
+    let mut pkt = rx(pool, &bytes);
+    let ip = ip::input(&mut net, &mut pkt, false).unwrap();
+    unknown_protocol(&mut net, &mut ring, NOW, &ip, pkt);
+    assert_eq!(ring.only()[15], 0);
+}
+
 #[test]
 fn errors_are_sent_in_measure() {
     let (pool, mut net, mut ring) = world(4);

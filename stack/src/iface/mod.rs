@@ -9,6 +9,8 @@
 
 mod calls;
 
+use core::num::NonZeroU8;
+
 use simoom_ring::{Caps, FramePool, LinkState, MacAddr, Queue, RxPacket, RxRing, TxRing};
 
 use crate::addr::{Addr, Cidr, Endpoint};
@@ -145,8 +147,11 @@ impl<'p, A: App> Stack<'p, A> {
             }
             proto::ICMP => {
                 let notice = icmp::input(net, tx, now, &ip, pkt);
-                if let Some(notice) = notice.filter(|notice| notice.proto == proto::TCP) {
+                let Some(notice) = notice else { return };
+                if notice.proto == proto::TCP {
                     self.tcp.notice(&mut Cx { net, tx, app, now }, &notice);
+                } else if notice.proto == proto::UDP && self.udp.is_bound(notice.local.port) {
+                    app.undelivered(notice.local, notice.remote, notice.cause);
                 }
             }
             _ => icmp::unknown_protocol(net, tx, now, &ip, pkt),
@@ -174,6 +179,11 @@ impl<'p, A: App> Stack<'p, A> {
     /// The next thing that the DHCP client has to tell.
     pub fn dhcp_event(&mut self) -> Option<dhcp::Event> {
         self.dhcp.event()
+    }
+
+    /// Sets the time to live of what is sent from now on (RFC 9293 3.9.2, RFC 1122 3.2.1.7).
+    pub fn set_ttl(&mut self, ttl: NonZeroU8) {
+        self.net.ttl = ttl;
     }
 
     /// Tells the stack what the port says of its link.

@@ -54,21 +54,18 @@ pub struct Header {
     pub dst: Addr,
     /// What it carries.
     pub proto: u8,
-    /// Time to live.
-    pub ttl: u8,
     /// Type of service or traffic class.
     pub tos: u8,
 }
 
 impl Header {
-    /// A header with the usual time to live and no special service.
+    /// A header with the interface's time to live and no special service.
     #[inline]
     pub fn new(src: Addr, dst: Addr, proto: u8) -> Self {
         Self {
             src,
             dst,
             proto,
-            ttl: TTL,
             tos: 0,
         }
     }
@@ -196,9 +193,6 @@ pub(crate) fn output_hinted<'p>(
 
 /// Bytes of the headers in front of a transport's: Ethernet's and IPv4's.
 pub(crate) const HEADERS_LEN: usize = crate::wire::ethernet::HEADER_LEN + V4_HEADER_LEN;
-
-/// Time to live of what we send (RFC 1122 3.2.1.7; the assigned-numbers default of RFC 1700).
-const TTL: u8 = 64;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,19 @@ fn a_datagram_for_us_is_pulled_and_padding_trimmed() {
     testing::assert_all_home(pool);
 }
 
+/// RFC 1122 3.2.1.7: the last hop is not ours to refuse.
+#[test]
+fn a_datagram_that_has_just_made_it_is_taken() {
+    let (pool, mut net, _) = world();
+    for ttl in [0, 1] {
+        let bytes = changed(datagram(PEER_IP, OUR_IP, 17, b"payload"), |bytes| {
+            bytes[8] = ttl;
+        });
+        let mut pkt = rx(pool, &bytes);
+        assert_eq!(input(&mut net, &mut pkt, false).map(|ip| ip.ttl), Some(ttl));
+    }
+}
+
 #[test]
 fn padding_is_trimmed_over_all_frames_of_a_large_receive() {
     let (pool, mut net, _) = world();
@@ -192,6 +205,7 @@ fn without_a_route_the_packet_comes_back_and_is_counted() {
     };
     refuses(&mut net, header(OUR_IP));
     refuses(&mut net, header([224, 0, 0, 1]));
+    refuses(&mut net, header([127, 0, 0, 1]));
     refuses(&mut net, Header::new(v4([10, 0, 2, 99]), v4(PEER_IP), 6));
     net.configure(testing::our_cidr(), None);
     refuses(&mut net, header([192, 0, 2, 7]));

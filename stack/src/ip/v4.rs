@@ -83,7 +83,7 @@ pub(super) fn prepend(net: &mut Net<'_>, packet: &mut TxPacket<'_>, header: &Hea
         tos: header.tos,
         total_len: u16::try_from(total_len).ok()?,
         ident: net.ident,
-        ttl: header.ttl,
+        ttl: net.ttl.get(),
         proto: header.proto,
         src: header.src.as_v4()?,
         dst: header.dst.as_v4()?,

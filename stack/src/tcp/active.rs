@@ -45,7 +45,10 @@ impl<'p, A: App> Tcp<'p, A> {
         remote: Endpoint,
         state: A::Conn,
     ) -> Result<ConnId, ConnectError> {
-        if !remote.addr.is_unicast() || remote.port == 0 {
+        // RFC 9293 3.9.2.3, MUST-46: one host, or it is an error.
+        let is_loopback = remote.addr.as_v4().is_some_and(|addr| addr.is_loopback());
+        let is_host = remote.addr.is_unicast() && !net.is_broadcast(remote.addr);
+        if !is_host || is_loopback || remote.port == 0 {
             return Err(ConnectError::BadRemote);
         }
         let addr = net.addr().ok_or(ConnectError::NoAddress)?;
@@ -75,7 +78,8 @@ impl<'p, A: App> Tcp<'p, A> {
         Ok(self.conns.id(idx))
     }
 
-    /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1).
+    /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1) among those that nobody
+    /// listens on.
     fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<FourTuple> {
         let first = self.random.below(PORTS_CNT.into()) as u16;
         // A bounded search: almost every try succeeds unless almost every port is taken.
@@ -85,16 +89,16 @@ impl<'p, A: App> Tcp<'p, A> {
                 local: Endpoint { addr, port },
                 remote,
             };
-            self.find(self.demux.hash(&tuple), &tuple)
-                .is_none()
-                .then_some(tuple)
+            let is_free = self.listeners.find(port).is_none()
+                && self.find(self.demux.hash(&tuple), &tuple).is_none();
+            is_free.then_some(tuple)
         })
     }
 }
 
-/// The dynamic ports (RFC 6335 6).
-const PORTS_FIRST: u16 = 49_152;
-const PORTS_CNT: u16 = 16_384;
+/// All ports but the well-known ones: the more there are, the harder to guess (RFC 6056 3.2).
+const PORTS_FIRST: u16 = 1_024;
+const PORTS_CNT: u16 = 64_512;
 
 /// Ports that are tried for one active open.
 const PORT_TRIES_MAX: u16 = 64;

@@ -4,6 +4,7 @@ use simoom_ring::{Fragment, FramePool, TxRing};
 
 use crate::addr::{Endpoint, FourTuple};
 use crate::config::HEADS_RESERVED;
+use crate::icmp::Cause;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::cc::Congestion;
 use crate::tcp::flight::Flights;
@@ -57,6 +58,17 @@ pub trait App {
     /// The time set by [`Conn::wake_at`] has come.
     fn woken(&mut self, _conn: &mut Conn<'_, '_, Self::Congestion>, _state: &mut Self::Conn) {}
 
+    /// The network says that it could not deliver a segment (ERROR_REPORT, RFC 9293 3.9.1.8).
+    /// Anyone may have said so, and it may pass by itself: the connection goes on, and nothing need
+    /// be done.
+    fn soft_error(
+        &mut self,
+        _conn: &mut Conn<'_, '_, Self::Congestion>,
+        _state: &mut Self::Conn,
+        _cause: Cause,
+    ) {
+    }
+
     /// The connection is gone, and its name with it. The last call for a connection.
     fn closed(&mut self, _id: ConnId, _state: Self::Conn, _why: Closed) {}
 
@@ -69,6 +81,10 @@ pub trait App {
         _bytes: &[u8],
     ) {
     }
+
+    /// The network says that it could not deliver a UDP datagram from a port that is bound (RFC
+    /// 1122 4.1.3.3). Anyone may have said so.
+    fn undelivered(&mut self, _local: Endpoint, _remote: Endpoint, _cause: Cause) {}
 }
 
 /// Names a connection for as long as it lives, and nothing after.
@@ -272,6 +288,12 @@ impl<C: Congestion> Conn<'_, '_, C> {
     pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
         let millis = timeout.map_or(0, |timeout| timeout.as_millis().max(1));
         self.tcb.user_timeout_ms = u32::try_from(millis).unwrap_or(u32::MAX);
+    }
+
+    /// Sets the Diffserv codepoint (RFC 2474) of what is sent from now on: six bits (RFC
+    /// 9293 3.9.1.9). To change it on a busy connection may reorder segments.
+    pub fn set_dscp(&mut self, dscp: u8) {
+        self.tcb.tos = dscp << 2;
     }
 
     /// Calls [`App::woken`] at this time, once; `Instant::NEVER` takes it back.

@@ -15,6 +15,7 @@ use super::timers::timers;
 use super::{Cx, Tcp};
 use crate::addr::FourTuple;
 use crate::config::{FIN_WAIT_2_MAX, HEADS_RESERVED};
+use crate::icmp::Cause;
 use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Options, Repr, Segment};
@@ -125,6 +126,26 @@ impl<'p, A: App> Tcp<'p, A> {
             cx.app.writable(&mut conn, state);
         }
         may_tell
+    }
+
+    /// Tells the application what the network says of a connection.
+    #[cold]
+    pub(super) fn tell_soft_error<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        cause: Cause,
+    ) {
+        let id = self.conns.id(idx);
+        if let Some(Live {
+            tcb,
+            state: Some(state),
+        }) = self.conns.live(idx)
+        {
+            let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
+            cx.app.soft_error(&mut conn, state, cause);
+            self.settle(cx, idx);
+        }
     }
 
     /// Offers what was received for as long as the application takes it.
@@ -253,6 +274,7 @@ impl<'p, A: App> Tcp<'p, A> {
             let reset = Reset {
                 seq: if is_beyond { edge } else { tcb.snd.nxt },
                 ack: Some(tcb.rcv.nxt),
+                timestamps: tcb.ts.stamp(tcb.rcv.nxt, cx.now),
             };
             let tuple = tcb.tuple;
             send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
@@ -360,7 +382,10 @@ pub(super) fn send_reset<'p>(
         ack: reset.ack,
         ctl: Ctl::RST,
         wnd: super::seqnum::WireWnd(0),
-        options: Options::default(),
+        options: Options {
+            timestamps: reset.timestamps,
+            ..Options::default()
+        },
     };
     output::send_bare(net, tx, now, tuple, &repr);
 }

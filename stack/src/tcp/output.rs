@@ -160,7 +160,8 @@ fn send_segment<'p, C: Congestion>(
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
     let mut hint = tcb.neighbor_hint;
-    transmit(net, tx, now, packet, &tcb.tuple, codepoint, &mut hint);
+    let tos = tcb.tos | codepoint.bits();
+    transmit(net, tx, now, packet, &tcb.tuple, tos, &mut hint);
     tcb.neighbor_hint = hint;
     (seq, len)
 }
@@ -270,7 +271,7 @@ pub(crate) fn send_bare<'p>(
             now,
             TxPacket::new(head, TxOffload::default()),
             tuple,
-            Codepoint::NotEct,
+            Codepoint::NotEct.bits(),
             &mut 0,
         );
     }
@@ -283,11 +284,13 @@ fn transmit<'p>(
     now: Instant,
     mut packet: TxPacket<'p>,
     tuple: &FourTuple,
-    codepoint: Codepoint,
+    tos: u8,
     hint: &mut u16,
 ) {
-    let mut header = ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP);
-    header.tos = codepoint.bits();
+    let header = ip::Header {
+        tos,
+        ..ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP)
+    };
     let segment_len = u16::try_from(packet.frame_len()).unwrap_or(u16::MAX);
     let mut sum = Sum::pseudo_header(header.src, header.dst, header.proto, segment_len);
     let csum = if net.caps.checksums.tx {

@@ -46,7 +46,10 @@ impl<'p, A: App> Tcp<'p, A> {
                 self.end(cx, idx, Closed::Refused);
             }
             // Soft errors (MUST-56): retransmission goes on.
-            _ => cx.net.counters.icmp_errors_ignored += 1,
+            cause => {
+                cx.net.counters.icmp_errors_ignored += 1;
+                self.tell_soft_error(cx, idx, cause);
+            }
         }
     }
 

@@ -63,16 +63,23 @@ impl<'p> Rcv<'p> {
         self.adv.bytes_since(self.nxt)
     }
 
-    /// The window that could be advertised now: no more than the frames that exist can hold, and
-    /// never less than was promised.
+    /// The window that could be advertised now: no more than the frames that exist can hold, never
+    /// less than was promised, and not by little more where little is open (RFC 9293 3.8.6.2.2).
     pub(crate) fn window(&self, pool: &FramePool<'_>) -> u32 {
         let frames = pool.free_cnt().saturating_sub(FRAMES_RESERVED) / 2;
         let in_frames = frames.saturating_mul(self.rmss.into());
         let queued = u32::try_from(self.queue.byte_len()).unwrap_or(u32::MAX);
-        RCV_WND_MAX
+        let promised = self.wnd();
+        let window = RCV_WND_MAX
             .saturating_sub(queued)
             .min(in_frames)
-            .max(self.wnd())
+            .max(promised);
+        let is_little = window.saturating_sub(promised) < self.rmss.into();
+        // With much open, its sender fills segments whatever the edge.
+        if is_little && window < RCV_WND_MAX / 2 {
+            return promised;
+        }
+        window
     }
 
     /// Whether a new window is worth a segment of its own (RFC 9293 3.8.6.2.2): it has moved by

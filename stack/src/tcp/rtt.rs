@@ -116,6 +116,17 @@ mod tests {
     }
 
     #[test]
+    fn later_measurements_count_by_an_eighth_and_a_quarter() {
+        let mut rtt = Rtt::new();
+        rtt.measured(ms(100));
+        rtt.measured(ms(200));
+        // RTTVAR first, from the old SRTT: 3/4 of 50 + 1/4 of 100, then 7/8 of 100 + 1/8 of 200.
+        assert_eq!(rtt.rttvar(), Duration::from_micros(62_500));
+        assert_eq!(rtt.srtt(), Duration::from_micros(112_500));
+        assert_eq!(rtt.rto(), Duration::from_micros(362_500));
+    }
+
+    #[test]
     fn steady_times_shrink_the_timeout_to_its_least() {
         let mut rtt = Rtt::new();
         for _ in 0..100 {

@@ -48,6 +48,8 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) retransmits: u8,
     /// What is in flight, in the table of flights; `NONE` while nothing is.
     pub(crate) flight: u32,
+    /// Type of service: the codepoint that the application has set.
+    pub(crate) tos: u8,
     /// Which listener it came from; out of range for an active open.
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
@@ -95,6 +97,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             is_finish_told: false,
             retransmits: 0,
             flight: NONE,
+            tos: 0,
             listener: u8::MAX,
             neighbor_hint: 0,
             rexmt_at: Instant::NEVER,

@@ -211,6 +211,19 @@ fn what_cannot_be_sent_is_an_error() {
     assert_all_home(world.pool);
 }
 
+/// RFC 1122 4.1.4.
+#[test]
+fn a_datagram_has_the_service_that_was_set() {
+    let mut world = World::new();
+    let mut out = UdpOut::new(&mut world.net, &mut world.ring, NOW);
+    for (dscp, tos) in [(46, 46 << 2), (0xff, 0xfc), (0, 0)] {
+        out.set_dscp(dscp);
+        out.send(theirs(), ECHO, b"hello").unwrap();
+        let sent = out.tx.only();
+        assert_eq!(sent[15], tos);
+    }
+}
+
 #[test]
 fn random_and_truncated_datagrams_never_panic() {
     let mut world = World::new();

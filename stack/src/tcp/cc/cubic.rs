@@ -285,6 +285,7 @@ impl Congestion for Cubic {
                 self.before.ssthresh = 0;
             }
             Signal::Timeout => self.timed_out(smss, flight_size),
+            Signal::SynTimeouts => self.cwnd = smss.into(),
             Signal::Spurious => self.undo(smss),
             Signal::Idle => self.idle(smss),
         }

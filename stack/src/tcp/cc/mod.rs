@@ -48,6 +48,9 @@ pub enum Signal {
     Ecn,
     /// The retransmission timer has fired (RFC 5681 3.1): once a series of timeouts.
     Timeout,
+    /// The handshake needed more than one retransmission: the initial window is one segment (RFC
+    /// 5681 3.1, as RFC 6928 2 relaxes it). Nothing is known of the path, so ssthresh stays.
+    SynTimeouts,
     /// The last reduction was for nothing: what was taken for lost arrives (RFC 5682, RFC 2883).
     Spurious,
     /// Nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).

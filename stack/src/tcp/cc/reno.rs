@@ -66,6 +66,7 @@ impl Congestion for Reno {
                 self.cwnd = u32::from(smss);
                 self.acked_len = 0;
             }
+            Signal::SynTimeouts => self.cwnd = u32::from(smss),
             Signal::Spurious => {
                 self.cwnd = self.cwnd.max(self.cwnd_before);
                 self.ssthresh = self.ssthresh.max(self.ssthresh_before);
@@ -142,6 +143,13 @@ mod tests {
             signalled(&mut reno, signal, 1_000);
             assert_eq!((reno.cwnd(), reno.ssthresh()), (2_000, 2_000));
         }
+    }
+
+    #[test]
+    fn a_late_handshake_leaves_one_segment_and_slow_start() {
+        let mut reno = Reno::new(SMSS);
+        signalled(&mut reno, Signal::SynTimeouts, 0);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, u32::MAX));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
-use crate::tcp::cc::Congestion;
+use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::flight::Delivered;
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
@@ -84,6 +84,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
                 tcb.rtt.syn_timed_out();
             }
             tcb.rtt.forward();
+            if tcb.retransmits > 1 {
+                tcb.cc.signalled(tcb.snd.smss, Signal::SynTimeouts, 0, now);
+            }
         } else if rtt.is_none() {
             // All of it was sent again: an echo is not ambiguous (RFC 7323 4).
             let echoed = |seg| tcb.ts.rtt(seg, now);

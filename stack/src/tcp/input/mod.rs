@@ -20,7 +20,7 @@ use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::tcp::ts::Ts;
 use crate::time::Instant;
-use crate::wire::tcp::{Ctl, Options, Segment};
+use crate::wire::tcp::{Ctl, Options, Segment, Timestamps};
 
 /// What a segment has brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Reset {
     pub(crate) seq: SeqNum,
     pub(crate) ack: Option<SeqNum>,
+    /// Those of the connection, where there is one (RFC 7323 3.2).
+    pub(crate) timestamps: Option<Timestamps>,
 }
 
 /// The RST that answers a segment that belongs to nothing: CLOSED (RFC 9293 3.10.7.1).
@@ -55,10 +57,12 @@ pub(crate) fn reset_for(seg: &Segment) -> Option<Reset> {
         Some(ack) => Reset {
             seq: ack,
             ack: None,
+            timestamps: None,
         },
         None => Reset {
             seq: SeqNum(0),
             ack: Some(seg.seq + seg.len()),
+            timestamps: None,
         },
     })
 }
@@ -121,15 +125,16 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             Stop::Drop(reason) => self.counters.drop(reason),
             Stop::Ack(reason) => {
                 self.counters.drop(reason);
-                self.tcb.is_ack_due = true;
+                // What has no text may answer an answer of ours: that must not go on for ever.
+                if !self.seg.is_empty() || self.may_challenge() {
+                    self.tcb.is_ack_due = true;
+                }
             }
             Stop::Challenge(reason) => {
                 self.counters.drop(reason);
-                if self.challenges.allows(self.now) {
+                if self.may_challenge() {
                     self.counters.tcp_challenge_acks += 1;
                     self.tcb.is_ack_due = true;
-                } else {
-                    self.counters.tcp_challenge_acks_suppressed += 1;
                 }
             }
             Stop::Reset => {
@@ -142,6 +147,14 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 self.outcome.reset = reset;
             }
         }
+    }
+
+    fn may_challenge(&mut self) -> bool {
+        let may = self.challenges.allows(self.now);
+        if !may {
+            self.counters.tcp_challenge_acks_suppressed += 1;
+        }
+        may
     }
 
     // RFC 9293 3.10.7.3: SYN-SENT.
@@ -296,6 +309,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             return Ok(());
         }
         let Some(seg) = self.options.timestamps else {
+            // The SYN of a peer that has forgotten the connection is challenged below.
+            if self.seg.ctl.has(Ctl::SYN) {
+                return Ok(());
+            }
             return Err(Stop::Drop(DropReason::TcpNoTimestamps));
         };
         if self.tcb.ts.is_old(seg, self.now) {

@@ -118,16 +118,41 @@ fn a_hard_error_refuses_an_open_and_leaves_a_connection_alone() {
     peer.connect(5_000);
     peer.sent();
     peer.unreachable(HOST, 0, 0, 0);
-    peer.told(&[]);
+    peer.told(&["soft error: Unreachable"]);
     peer.unreachable(PORT, 0, 0, 0);
     peer.told(&["closed: refused"]);
     peer.gone();
 
     let mut peer = Peer::established(65_535);
     peer.send(0, 1_000);
-    peer.unreachable(PORT, 0, 1, 1_000);
+    for code in [PORT, HOST] {
+        peer.unreachable(code, 0, 1, 1_000);
+    }
+    peer.told(&["soft error: PortUnreachable", "soft error: Unreachable"]);
+    assert_eq!(peer.counters().icmp_errors_ignored, 2);
+    // What was not in flight is not worth telling.
+    peer.unreachable(HOST, 0, 1_001, 1_000);
     peer.told(&[]);
-    assert_eq!(peer.counters().icmp_errors_ignored, 1);
+}
+
+/// RFC 1122 4.1.3.3: of a port that is bound.
+#[test]
+fn an_undelivered_datagram_is_told_to_its_port() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.stack.bind(7).unwrap();
+    for (port, told) in [
+        (7_u16, &["undelivered 7 to 9: PortUnreachable"][..]),
+        (8, &[]),
+    ] {
+        let mut header = port.to_be_bytes().to_vec();
+        header.extend([0, 9, 0, 8, 0, 0]);
+        let mut bytes = std::vec![3, PORT, 0, 0, 0, 0, 0, 0];
+        bytes.extend(datagram(OUR_IP, PEER_IP, 17, &header));
+        let csum = Sum::of(&bytes).finish().to_be_bytes();
+        bytes[2..4].copy_from_slice(&csum);
+        peer.arrive_frame(&frame(OUR_MAC, &datagram(PEER_IP, OUR_IP, 1, &bytes)));
+        peer.told(told);
+    }
 }
 
 /// RFC 4821 7.7: full segments are lost, and nobody says why.

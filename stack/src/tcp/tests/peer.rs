@@ -13,6 +13,7 @@ use std::vec::Vec;
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing};
 
 use crate::addr::Endpoint;
+use crate::icmp::Cause;
 use crate::iface::{Polled, Setup, Stack};
 use crate::ip::proto;
 use crate::tcp::cc::Cubic;
@@ -85,6 +86,16 @@ impl App for Diary {
 
     fn woken(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("woken".to_string());
+    }
+
+    fn soft_error(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut (), cause: Cause) {
+        self.lines.push(std::format!("soft error: {cause:?}"));
+    }
+
+    fn undelivered(&mut self, local: Endpoint, remote: Endpoint, cause: Cause) {
+        let (from, to) = (local.port, remote.port);
+        self.lines
+            .push(std::format!("undelivered {from} to {to}: {cause:?}"));
     }
 
     fn closed(&mut self, _id: ConnId, (): (), why: Closed) {
@@ -184,22 +195,7 @@ impl Peer {
 
     /// A stack as of `new`, with these settings.
     pub(super) fn with(sizes: Sizes, settings: Settings) -> Self {
-        fn slice<T: Default>(len: usize) -> Vec<T> {
-            (0..len).map(|_| T::default()).collect()
-        }
         let pool = pool(sizes.frames);
-        let demux_len = Storage::<Diary>::demux_len(sizes.conns, sizes.syns, sizes.time_waits);
-        let storage = Storage {
-            conns: slice::<ConnSlot<'_, Diary>>(sizes.conns).into(),
-            syns: slice::<SynEntry>(sizes.syns).into(),
-            time_waits: slice::<TimeWaitEntry>(sizes.time_waits).into(),
-            bodies: slice::<BodyNode<'_>>(sizes.bodies).into(),
-            gaps: slice::<GapEntry<'_>>(sizes.gaps).into(),
-            flights: slice::<FlightEntry>(sizes.flights).into(),
-            sent: slice::<SentNode>(sizes.sent).into(),
-            timers: slice::<TimerNode>(sizes.conns + sizes.syns).into(),
-            demux: vec![DemuxEntry::default(); demux_len].into(),
-        };
         let caps = Caps {
             fragments_max: 4,
             ..Caps::PLAIN
@@ -209,7 +205,7 @@ impl Peer {
             pool,
             caps,
             mac: OUR_MAC,
-            storage,
+            storage: storage(sizes),
             tcp: settings,
             seed: 1,
             now,
@@ -527,6 +523,25 @@ impl Peer {
         assert_eq!((levels.conns, levels.syns, levels.bodies), (0, 0, 0));
         assert_eq!((levels.flights, levels.sent), (0, 0));
         assert_all_home(self.pool);
+    }
+}
+
+/// Memory for TCP's tables.
+pub(super) fn storage(sizes: Sizes) -> Storage<'static, Diary> {
+    fn slice<T: Default>(len: usize) -> Vec<T> {
+        (0..len).map(|_| T::default()).collect()
+    }
+    let demux_len = Storage::<Diary>::demux_len(sizes.conns, sizes.syns, sizes.time_waits);
+    Storage {
+        conns: slice::<ConnSlot<'_, Diary>>(sizes.conns).into(),
+        syns: slice::<SynEntry>(sizes.syns).into(),
+        time_waits: slice::<TimeWaitEntry>(sizes.time_waits).into(),
+        bodies: slice::<BodyNode<'_>>(sizes.bodies).into(),
+        gaps: slice::<GapEntry<'_>>(sizes.gaps).into(),
+        flights: slice::<FlightEntry>(sizes.flights).into(),
+        sent: slice::<SentNode>(sizes.sent).into(),
+        timers: slice::<TimerNode>(sizes.conns + sizes.syns).into(),
+        demux: vec![DemuxEntry::default(); demux_len].into(),
     }
 }
 

@@ -127,3 +127,14 @@ fn time_wait_answers_with_timestamps_and_is_reused_by_them() {
     peer.take_iss();
     peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,nop,TS val 1 ecr 111>");
 }
+
+/// RFC 7323 3.2: an RST of a connection has its timestamps, one for nobody has none.
+#[test]
+fn a_reset_of_a_connection_has_its_timestamps() {
+    let mut peer = established();
+    peer.act(|conn| conn.abort());
+    peer.expect("R. 1:1(0) ack 1 win 0 <nop,nop,TS val 1 ecr 100>");
+    peer.arrive(". 1:1(0) ack 1 win 65535 <nop,nop,TS val 100 ecr 1>");
+    peer.expect("R 1:1(0) win 0");
+    peer.gone();
+}

@@ -66,7 +66,7 @@ fn errors_that_quote_too_little_are_none() {
 
 #[test]
 fn other_types_and_codes_are_unknown() {
-    for (kind, code) in [(0, 0), (8, 1), (3, 16), (5, 0), (13, 0), (255, 255)] {
+    for (kind, code) in [(0, 0), (4, 0), (8, 1), (3, 16), (5, 0), (13, 0), (255, 255)] {
         assert_eq!(
             Message::parse(&[kind, code, 0, 0, 0, 0, 0, 0]),
             Some(Message::Unknown)

@@ -309,6 +309,18 @@ fn undoing_a_loss_in_the_first_slow_start_leads_back_there() {
 }
 
 #[test]
+fn a_late_handshake_leaves_one_segment_and_slow_start_to_it() {
+    let mut flow = Flow::new(SMSS, 50);
+    flow.signal(Signal::SynTimeouts);
+    assert_eq!(
+        (flow.cubic.cwnd(), flow.cubic.ssthresh()),
+        (1_000, u32::MAX)
+    );
+    flow.ack();
+    assert_eq!(flow.cubic.cwnd(), 2_000);
+}
+
+#[test]
 fn slow_start_counts_bytes_up_to_eight_segments() {
     let mut flow = Flow::new(SMSS, 50);
     for (len, grown) in [(100, 100), (8_000, 8_000), (20_000, 8_000)] {
