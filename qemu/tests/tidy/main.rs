@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod ledger;
+
 /// Longest line, characters.
 const LINE_LEN_MAX: usize = 100;
 /// Longest source file without tests, lines.
