@@ -33,6 +33,17 @@ fn an_idle_connection_asks_and_an_answer_is_enough() {
     assert_eq!(peer.counters().tcp_keep_alives, 4);
 }
 
+/// RFC 9293 MUST-28, and SHLD-12: no data.
+#[test]
+fn the_usual_keep_alive_asks_after_two_hours() {
+    let mut peer = Peer::established(65_535);
+    peer.act(|conn| conn.set_keep_alive(Some(KeepAlive::default())));
+    peer.pass(2 * 3_600_000 - 1);
+    peer.silent();
+    peer.pass(1);
+    peer.expect(". 0:0(0) ack 1 win 65535");
+}
+
 /// RFC 9293 MUST-29: one lost probe proves nothing.
 #[test]
 fn probes_without_answer_end_the_connection() {

@@ -92,6 +92,35 @@ fn duplicates_after_a_timeout_are_no_loss() {
     assert_eq!(peer.act(|conn| conn.status()).ssthresh, before.ssthresh);
 }
 
+/// RFC 5681 4.3: one reduction for all losses of one window, another for those of the next.
+#[test]
+fn each_window_with_losses_is_reduced_once() {
+    let mut peer = Peer::established(60_000);
+    let ssthresh = |peer: &mut Peer| peer.act(|conn| conn.status()).ssthresh;
+    peer.send(0, 100_000);
+    for _ in 0..2 {
+        peer.arrive(". 1:1(0) ack 1 win 60000");
+    }
+    // RFC 3042 2: what limited transmit has sent did not change cwnd.
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.cwnd, status.flight_size), (10_000, 12_000));
+    peer.arrive(". 1:1(0) ack 1 win 60000");
+    assert_eq!(ssthresh(&mut peer), 7_000);
+    // Another hole of the same window.
+    peer.arrive(". 1:1(0) ack 5001 win 60000");
+    assert_eq!(ssthresh(&mut peer), 7_000);
+    let status = peer.act(|conn| conn.status());
+    let una = 5_001 + status.flight_size;
+    peer.arrive(&std::format!(". 1:1(0) ack {una} win 60000"));
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.cwnd, status.flight_size), (7_000, 7_000));
+    for _ in 0..3 {
+        peer.arrive(&std::format!(". 1:1(0) ack {una} win 60000"));
+    }
+    assert_eq!(ssthresh(&mut peer), 4_900);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
 /// RFC 6298 5.7: where a SYN had to wait, data waits three seconds. RFC 6928 2: one lost SYN-ACK
 /// leaves the initial window as it is.
 #[test]
