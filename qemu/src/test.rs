@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 4] = [
+const CARGO_STEPS: [Step; 6] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -75,6 +75,16 @@ const CARGO_STEPS: [Step; 4] = [
         name: "units",
         what: "unit, simulation and documentation tests, and the tidy rules",
         run: |_| cargo(&["test", "--workspace"]),
+    },
+    Step {
+        name: "simulation",
+        what: "10,000 seeds, with smoltcp too, and a million connections, optimised",
+        run: |_| simulation(),
+    },
+    Step {
+        name: "segment-cost",
+        what: "a segment costs at most twice as much at a million connections as at a hundred",
+        run: |_| cargo(&["bench", "--package", "simoom", "--bench", "segment"]),
     },
 ];
 
@@ -180,9 +190,31 @@ fn print_bars(world: &World, took: Duration) {
     println!();
 }
 
+/// The simulation, with all that continuous integration has time for.
+fn simulation() -> Result<Outcome> {
+    let args = [
+        "test",
+        "--profile",
+        "simulation",
+        "--package",
+        "simoom",
+        "--test",
+        "simulation",
+    ];
+    let sizes = [("SIMOOM_SEEDS", "10000"), ("SIMOOM_CONNS", "1000000")];
+    cargo_with(&args, &sizes)
+}
+
 /// Runs cargo in the workspace, its output as it is.
 fn cargo(args: &[&str]) -> Result<Outcome> {
-    let status = kernel::cargo().args(args).stdin(Stdio::null()).status()?;
+    cargo_with(args, &[])
+}
+
+/// As `cargo`, with these in its environment.
+fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Result<Outcome> {
+    let mut cargo = kernel::cargo();
+    cargo.envs(variables.iter().copied());
+    let status = cargo.args(args).stdin(Stdio::null()).status()?;
     if !status.success() {
         bail!("cargo {} failed ({status})", args.join(" "));
     }

@@ -16,7 +16,8 @@ use simoom_ring::MacAddr;
 use simoom_sim::{End, PortConfig, Rng, Wire};
 
 use crate::congestion;
-use crate::world::{Device, Habits, Host, Lives, Peer, Sizes, Tally};
+use crate::memory::Sizes;
+use crate::world::{Device, Habits, Host, Lives, Peer, Tally};
 
 /// Who floods, from addresses behind a gateway that it is, too.
 struct Flood {

@@ -5,7 +5,8 @@ use simoom::tcp::{EcnUse, Settings};
 use simoom_ring::MacAddr;
 use simoom_sim::{Chance, CorruptScope, Delay, Faults, PortConfig, Rng, RxCsum};
 
-use crate::world::{Device, Habits, Sizes};
+use crate::memory::Sizes;
+use crate::world::{Device, Habits};
 
 /// One of several.
 pub(crate) fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {

@@ -5,131 +5,25 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use simoom::tcp::cc::Cubic;
-use simoom::tcp::{App, Closed, Conn, ConnId, ConnSlot, DemuxEntry, Settings, Storage, TimerNode};
-use simoom::{Duration, Instant, Polled, Stack};
-use simoom_ring::{Caps, FramePool};
+use simoom::tcp::{Closed, ConnSlot, DemuxEntry, Settings, Storage, TimerNode};
+use simoom::{Duration, Instant};
 use simoom_sim::{PortConfig, Rng, Wire};
 
 use crate::congestion;
-use crate::crowd::{Crowd, GATEWAY, SERVER, SERVER_MAC, Seen};
-use crate::world::{self, Device, Habits, Host, Peer, Sizes, Tally, run, storage};
+use crate::crowd::{Crowd, SERVER_MAC};
+use crate::memory::Sizes;
+use crate::served::{ANSWER, Answering, Served};
+use crate::world::{Device, Habits, Host, Peer, Tally, run};
 
 fn conns() -> usize {
     std::env::var("SIMOOM_CONNS").map_or(20_000, |text| text.parse().expect("a number"))
 }
 
-/// Answers whatever comes, and counts what ends.
-#[derive(Default)]
-struct Answering {
-    finished: usize,
-    reset: usize,
-}
-
-impl App for Answering {
-    type Conn = ();
-    type Congestion = Cubic;
-
-    fn accepted(&mut self, _conn: &mut Conn<'_, '_, Cubic>) {}
-
-    fn received(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
-        conn.send_body(ANSWER).expect("the queue has room");
-        bytes.len()
-    }
-
-    fn closed(&mut self, _id: ConnId, (): (), why: Closed) {
-        match why {
-            Closed::Finished => self.finished += 1,
-            Closed::Reset => self.reset += 1,
-            _ => panic!("{why}"),
-        }
-    }
-}
-
-static ANSWER: &[u8] = &[b'.'; 1_000];
-
-/// A server and its clients.
-struct Scale {
-    pool: &'static FramePool<'static>,
-    stack: Stack<'static, Answering>,
-    app: Answering,
-    crowd: Crowd,
-    now: Instant,
-    conns: usize,
-}
-
-impl Scale {
-    fn new(conns: usize) -> Self {
-        let pool = world::pool(3, 1_024);
-        let sizes = Sizes {
-            conns,
-            syns: 1_024,
-            time_waits: 1_024,
-            bodies: 1_024,
-            flights: 256,
-            sent: 1_024,
-        };
-        let caps = Caps {
-            fragments_max: 4,
-            ..Caps::PLAIN
-        };
-        let now = Instant::from_micros(1);
-        let mut stack = world::stack(
-            pool,
-            (caps, SERVER_MAC),
-            storage(sizes).0,
-            Settings::default(),
-            (1, now),
-            (SERVER, Some(GATEWAY)),
-        );
-        stack.listen(80, 1_024).unwrap();
-        Self {
-            pool,
-            stack,
-            app: Answering::default(),
-            crowd: Crowd::new(pool, conns),
-            now,
-            conns,
-        }
-    }
-
-    /// Lets all clients act and then acknowledge, a burst at a time; what the server said to it.
-    fn all(&mut self, act: impl Fn(&mut Crowd, usize), acks: impl Fn(usize) -> bool) -> Seen {
-        let mut sum = Seen::default();
-        for first in (0..self.conns).step_by(BURST) {
-            for n in first..self.conns.min(first + BURST) {
-                act(&mut self.crowd, n);
-            }
-            let seen = self.poll();
-            for n in (first..self.conns.min(first + BURST)).filter(|n| acks(*n)) {
-                self.crowd.ack(n);
-            }
-            assert_eq!(self.poll(), Seen::default(), "an ACK is not answered");
-            sum.syn_acks += seen.syn_acks;
-            sum.payload_len += seen.payload_len;
-            sum.fins += seen.fins;
-            sum.resets += seen.resets;
-            sum.acks += seen.acks;
-        }
-        sum
-    }
-
-    fn poll(&mut self) -> Seen {
-        self.now = self.now + Duration::from_micros(10);
-        self.crowd.now_ms = 1 + (self.now.as_micros() / 1_000) as u32;
-        let (pipe, app) = (&mut self.crowd.pipe, &mut self.app);
-        while self.stack.poll(self.now, pipe, app) == Polled::Busy {}
-        self.crowd.look()
-    }
-}
-
-const BURST: usize = 32;
-
 /// Every connection is established by a real handshake, asked, answered and ended.
 #[test]
 fn a_million_connections() {
     let conns = conns();
-    let mut scale = Scale::new(conns);
+    let mut served = Served::new(conns);
     let parts = [
         size_of::<ConnSlot<'_, Answering>>(),
         size_of::<TimerNode>(),
@@ -139,10 +33,10 @@ fn a_million_connections() {
     println!("{bytes} bytes a connection: {parts:?} for its slot, timer, places in the hash table");
     assert!(bytes <= BYTES_MAX, "{bytes} bytes a connection");
 
-    let seen = scale.all(Crowd::open, |_| true);
+    let seen = served.all(Crowd::open, |_| true);
     assert_eq!(seen.syn_acks as usize, conns);
-    assert_eq!(scale.stack.levels().conns, conns);
-    let seen = scale.all(|crowd, n| crowd.ask(n, b"GET / HTTP/1.1"), |_| true);
+    assert_eq!(served.stack.levels().conns, conns);
+    let seen = served.all(|crowd, n| crowd.ask(n, b"GET / HTTP/1.1"), |_| true);
     assert_eq!(seen.payload_len, (conns * ANSWER.len()) as u64);
     // Every third is reset, the others are closed by both sides.
     let is_reset = |n: usize| n.is_multiple_of(3);
@@ -154,15 +48,15 @@ fn a_million_connections() {
             crowd.close(n);
         }
     };
-    let seen = scale.all(end, |n| !is_reset(n));
+    let seen = served.all(end, |n| !is_reset(n));
     assert_eq!(seen.fins as usize, conns - resets);
-    let Scale {
+    let Served {
         pool,
         stack,
         app,
         mut crowd,
         ..
-    } = scale;
+    } = served;
     assert_eq!((app.finished, app.reset), (conns - resets, resets));
     let levels = stack.levels();
     assert_eq!((levels.conns, levels.syns, levels.bodies), (0, 0, 0));

@@ -9,9 +9,10 @@ use simoom_ring::MacAddr;
 use simoom_sim::{Chance, Delay, Faults, PortConfig, Rng, Wire};
 
 use crate::congestion;
+use crate::memory::Sizes;
 use crate::network::{device, faults, habits};
 use crate::seeds::{self, Report};
-use crate::world::{Device, Ending, Habits, Host, Peer, Sizes, Tally, run};
+use crate::world::{Device, Ending, Habits, Host, Peer, Tally, run};
 
 fn at_secs(secs: u64) -> Instant {
     Instant::from_micros(secs * 1_000_000)

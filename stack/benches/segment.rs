@@ -1,0 +1,135 @@
+//! What a segment costs when there are a hundred connections, and when there are a million.
+//!
+//! `cargo bench -p simoom --bench segment` prints nanoseconds a segment, and instructions where
+//! valgrind is installed: it runs itself under callgrind, which counts in `exchanges` alone. The
+//! bar is twice as many instructions at a million; it fails above that. Nanoseconds show the
+//! cache misses, too, and are for information.
+//!
+//! A segment here is one of two: a request to a random connection, with its answer going out, and
+//! the acknowledgment of that.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use simoom_sim::Rng;
+
+// Shared with the simulation, which uses all of it.
+#[allow(dead_code)]
+#[path = "../tests/simulation/crowd.rs"]
+mod crowd;
+#[allow(dead_code)]
+#[path = "../tests/simulation/memory.rs"]
+mod memory;
+#[allow(dead_code)]
+#[path = "../tests/simulation/served.rs"]
+mod served;
+
+use crowd::Crowd;
+use served::{BURST, Served};
+
+/// Connections, few and many.
+const FEW: usize = 100;
+const MANY: usize = 1_000_000;
+
+/// Bursts of requests that are measured.
+const BURSTS: usize = 4_000;
+const SEGMENTS: usize = 2 * BURSTS * BURST;
+
+/// Most instructions at a million connections for one at a hundred.
+const RATIO_MAX: f64 = 2.0;
+
+fn main() -> ExitCode {
+    // The child under callgrind gets its number of connections.
+    let conns = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    if let Some(conns) = conns {
+        run(conns);
+        return ExitCode::SUCCESS;
+    }
+    for conns in [FEW, MANY] {
+        let ns = run(conns);
+        println!("{conns:>9} connections: {ns:.0} ns a segment");
+    }
+    let [few, many] = [FEW, MANY].map(|conns| {
+        let instructions = count(conns)? / SEGMENTS as f64;
+        println!("{conns:>9} connections: {instructions:.0} instructions a segment");
+        Some(instructions)
+    });
+    let (Some(few), Some(many)) = (few, many) else {
+        println!("valgrind is not installed: instructions are not counted");
+        return ExitCode::SUCCESS;
+    };
+    let ratio = many / few;
+    println!("{ratio:.2} times as many instructions, {RATIO_MAX} at most");
+    if ratio <= RATIO_MAX {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Opens the connections, then measures; nanoseconds a segment.
+fn run(conns: usize) -> f64 {
+    let mut served = Served::new(conns);
+    served.all(Crowd::open, |_| true);
+    assert_eq!(served.stack.levels().conns, conns);
+    let mut rng = Rng::new(1);
+    let mut chosen = vec![0; BURST];
+    // What a connection needs once is not counted where few are asked often.
+    served.all(|crowd, n| crowd.ask(n, REQUEST), |_| true);
+    let mut spent_ns = 0;
+    for _ in 0..BURSTS {
+        choose(&mut rng, conns, &mut chosen);
+        for &n in &chosen {
+            served.crowd.ask(n, REQUEST);
+        }
+        spent_ns += exchanges(&mut served);
+        served.crowd.look();
+        for &n in &chosen {
+            served.crowd.ack(n);
+        }
+        spent_ns += exchanges(&mut served);
+        served.crowd.look();
+    }
+    let counters = served.stack.counters();
+    assert_eq!((counters.tcp_retransmits, counters.dropped_total()), (0, 0));
+    spent_ns as f64 / SEGMENTS as f64
+}
+
+/// Different connections: each has one request under way.
+fn choose(rng: &mut Rng, conns: usize, chosen: &mut [usize]) {
+    for n in 0..chosen.len() {
+        chosen[n] = loop {
+            let conn = rng.below(conns as u64) as usize;
+            if !chosen[..n].contains(&conn) {
+                break conn;
+            }
+        };
+    }
+}
+
+/// All that the stack does with a burst; callgrind counts here.
+#[inline(never)]
+fn exchanges(served: &mut Served) -> u128 {
+    let before = Instant::now();
+    served.turn();
+    before.elapsed().as_nanos()
+}
+
+const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: simoom\r\n\r\n";
+
+/// Instructions in `exchanges`, by callgrind; `None` without it.
+fn count(conns: usize) -> Option<f64> {
+    let program = std::env::current_exe().expect("this very program");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*exchanges*")
+        .arg(program)
+        .arg(conns.to_string())
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let (_, collected) = said.split_once("Collected : ").expect("a sum");
+    let number = collected.split_whitespace().next().expect("a number");
+    Some(number.parse().expect("a number"))
+}
