@@ -29,8 +29,20 @@ pub const SENT_NODES_MAX: u16 = 256;
 /// list of a fast connection does not grow with its window.
 pub const SENT_NODES_FINE: u16 = 64;
 
-/// Bytes of received data that one connection may hold and promise, without window scaling.
+/// Bytes of received data that one connection may hold and promise without window scaling, and at
+/// the start with it.
 pub const RCV_WND_MAX: u32 = 65_535;
+
+/// Bytes of received data that one connection may hold and promise at most: 300 Mbit/s over 100 ms,
+/// and no more than a quarter of the largest pool that an image makes.
+pub const RCV_WND_SCALED_MAX: u32 = 4 << 20;
+
+/// A round-trip time that nothing is known of, where one is needed to judge how fast data comes in.
+pub const RTT_UNKNOWN: Duration = Duration::from_millis(100);
+
+/// Segments that are acknowledged at once when data begins to come, as most stacks do: slow start
+/// grows with each acknowledgment.
+pub const QUICK_ACKS: u8 = 16;
 
 /// Frames of out-of-order data that one connection may hold: what 1.5 MB behind a loss take.
 pub const OUT_OF_ORDER_FRAMES_MAX: usize = 1_024;
@@ -42,6 +54,10 @@ pub const OUT_OF_ORDER_BLOCKS_MAX: usize = 32;
 /// Payload up to this length is copied behind what is queued already, which frees the frame that
 /// it came in: small segments cannot use up the pool.
 pub const MERGE_MAX: usize = 256;
+
+/// From so many frames in a row on, any payload that fits behind the last is copied there: the
+/// application lets it wait anyway.
+pub const MERGE_FRAMES: usize = 8;
 
 /// Frames that stay out of reach for received data, so that there is always something to answer,
 /// to acknowledge and to retransmit with.

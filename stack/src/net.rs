@@ -9,10 +9,11 @@ use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
 
 use crate::addr::{Addr, Cidr};
 use crate::arp::Neighbors;
-use crate::config::TTL_DEFAULT;
+use crate::config::{MSS_MIN, TTL_DEFAULT};
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::ip::PathMtus;
+use crate::tcp::Budget;
 
 /// The state of the network layer.
 pub struct Net<'p> {
@@ -30,6 +31,10 @@ pub struct Net<'p> {
     pub(crate) path_mtus: PathMtus,
     pub(crate) icmp_errors: ErrorLimit,
     pub(crate) counters: Counters,
+    /// Frames that the pool had at the start.
+    pub(crate) frames_max: u32,
+    /// Connections that hold received data.
+    pub(crate) receivers: u32,
     /// Identification of the next IPv4 datagram.
     pub(crate) ident: u16,
     /// Time to live of what is sent.
@@ -50,8 +55,27 @@ impl<'p> Net<'p> {
             path_mtus: PathMtus::new(),
             icmp_errors: ErrorLimit::new(),
             counters: Counters::new(),
+            frames_max: pool.free_cnt(),
+            receivers: 0,
             ident: 0,
             ttl: TTL_DEFAULT,
+        }
+    }
+
+    /// The largest segment that the port carries: the MTU without the headers of IPv4 and TCP.
+    #[inline]
+    pub(crate) fn rmss(&self) -> u16 {
+        self.mtu.saturating_sub(40).max(MSS_MIN)
+    }
+
+    /// The frames for received data.
+    #[inline]
+    pub(crate) fn budget(&self) -> Budget<'p> {
+        Budget {
+            pool: self.pool,
+            frames_max: self.frames_max,
+            receivers: self.receivers,
+            rmss: self.rmss(),
         }
     }
 

@@ -1,20 +1,20 @@
 //! A queue of frames that costs no memory of its own: the links are in the pool.
 //!
 //! Received data that the application has not taken, segments that came out of order, the tail of
-//! a large receive: all are this. Each frame has a `tag`, for instance its sequence number, and a
-//! name by which the next one can be put behind it.
+//! a large receive: all are this. Each frame has a `tag`, for instance its sequence number.
 
 use core::mem::ManuallyDrop;
 
 use crate::pool::NONE;
-use crate::{Frame, FrameIdx, FramePool, NoRoom};
+use crate::{Frame, FramePool, NoRoom};
 
 /// A first-in, first-out queue of frames of one pool.
+///
+/// The links are a circle, so that a queue is as small as this; the last frame knows how many there
+/// are.
 pub struct FrameQueue<'p> {
     pool: &'p FramePool<'p>,
-    first: u32,
     last: u32,
-    frames: u32,
     byte_len: u32,
 }
 
@@ -24,9 +24,7 @@ impl<'p> FrameQueue<'p> {
     pub fn new(pool: &'p FramePool<'p>) -> Self {
         Self {
             pool,
-            first: NONE,
             last: NONE,
-            frames: 0,
             byte_len: 0,
         }
     }
@@ -34,12 +32,16 @@ impl<'p> FrameQueue<'p> {
     /// Whether there is no frame.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.first == NONE
+        self.last == NONE
     }
 
     /// How many frames there are.
+    #[inline]
     pub fn frames(&self) -> usize {
-        self.frames as usize
+        if self.is_empty() {
+            return 0;
+        }
+        self.pool.meta(self.last).queued.get() as usize
     }
 
     /// Bytes in all windows together.
@@ -52,56 +54,48 @@ impl<'p> FrameQueue<'p> {
     ///
     /// # Panics
     /// When the frame is of another pool: a mix-up of ours.
+    #[inline]
     pub fn push_back(&mut self, frame: Frame<'p>, tag: u32) {
-        let idx = self.store(frame, tag, NONE);
-        if self.last == NONE {
-            self.first = idx;
-        } else {
-            self.pool.meta(self.last).next.set(idx);
-        }
-        self.last = idx;
+        self.insert(frame, tag, true);
     }
 
-    /// Puts a frame behind the one that `previous` names, or at the front; returns its name. Names
-    /// are for queues in an order that their owner keeps: they cost no search.
+    /// Puts all frames of another queue at the end, at once.
     ///
     /// # Panics
-    /// As [`push_back`](Self::push_back). A `previous` that is not in this queue is a mix-up of
-    /// ours, too: frames would be lost.
-    pub fn insert_after(
-        &mut self,
-        previous: Option<FrameIdx>,
-        frame: Frame<'p>,
-        tag: u32,
-    ) -> FrameIdx {
-        let next = match previous {
-            Some(previous) => self.pool.meta(previous.0).next.get(),
-            None => self.first,
-        };
-        let idx = self.store(frame, tag, next);
-        match previous {
-            Some(previous) => self.pool.meta(previous.0).next.set(idx),
-            None => self.first = idx,
+    /// As [`push_back`](Self::push_back).
+    pub fn append(&mut self, other: Self) {
+        assert_one_pool(self.pool, other.pool);
+        let frames = (self.frames() + other.frames()) as u32;
+        // Its frames are not its own any more.
+        let mut other = ManuallyDrop::new(other);
+        if self.is_empty() {
+            core::mem::swap(self, &mut other);
+        } else if !other.is_empty() {
+            let (last, other_last) = (self.pool.meta(self.last), self.pool.meta(other.last));
+            let first = last.next.replace(other_last.next.get());
+            other_last.next.set(first);
+            other_last.queued.set(frames);
+            self.last = other.last;
+            self.byte_len += other.byte_len;
         }
-        if next == NONE {
-            self.last = idx;
-        }
-        FrameIdx(idx)
     }
 
     /// Takes the first frame out.
+    #[inline]
     pub fn pop_front(&mut self) -> Option<Frame<'p>> {
-        if self.first == NONE {
+        if self.is_empty() {
             return None;
         }
-        let idx = self.first;
+        let last = self.pool.meta(self.last);
+        let idx = last.next.get();
         let meta = self.pool.meta(idx);
-        self.first = meta.next.get();
-        if self.first == NONE {
+        if idx == self.last {
             self.last = NONE;
+        } else {
+            last.next.set(meta.next.get());
+            last.queued.set(last.queued.get() - 1);
         }
         let (start, len) = (meta.start.get(), meta.len.get());
-        self.frames -= 1;
         self.byte_len -= u32::from(len);
         Some(Frame {
             pool: self.pool,
@@ -113,11 +107,7 @@ impl<'p> FrameQueue<'p> {
 
     /// The tag and the length in bytes of the first frame.
     pub fn front(&self) -> Option<(u32, usize)> {
-        if self.first == NONE {
-            return None;
-        }
-        let meta = self.pool.meta(self.first);
-        Some((meta.tag.get(), usize::from(meta.len.get())))
+        self.iter().next()
     }
 
     /// Puts a frame at the front again, for a reader that has taken only a part of it.
@@ -125,11 +115,9 @@ impl<'p> FrameQueue<'p> {
     /// # Panics
     /// As [`push_back`](Self::push_back).
     pub fn push_front(&mut self, frame: Frame<'p>, tag: u32) {
-        let idx = self.store(frame, tag, self.first);
-        self.first = idx;
-        if self.last == NONE {
-            self.last = idx;
-        }
+        // In a circle, the first is behind the last.
+        let is_last = self.is_empty();
+        self.insert(frame, tag, is_last);
     }
 
     /// Copies bytes behind those of the last frame.
@@ -137,50 +125,37 @@ impl<'p> FrameQueue<'p> {
     /// # Errors
     /// `NoRoom` when there is no frame, or not enough tailroom in it: then nothing changes.
     pub fn append_to_last(&mut self, bytes: &[u8]) -> Result<(), NoRoom> {
-        if self.last == NONE {
+        if self.is_empty() {
             return Err(NoRoom);
         }
-        self.append_to(FrameIdx(self.last), bytes)
-    }
-
-    /// Copies bytes behind those of a frame in this queue.
-    ///
-    /// # Errors
-    /// `NoRoom` when there is not enough tailroom in it: then nothing changes.
-    pub fn append_to(&mut self, frame: FrameIdx, bytes: &[u8]) -> Result<(), NoRoom> {
-        let (pool, idx) = (self.pool, frame.0);
+        let (pool, idx) = (self.pool, self.last);
         let meta = pool.meta(idx);
         // The queue owns the frame: this one never drops, it only writes.
         let (start, len) = (meta.start.get(), meta.len.get());
-        let mut last = ManuallyDrop::new(Frame {
+        let mut grown = ManuallyDrop::new(Frame {
             pool,
             idx,
             start,
             len,
         });
-        last.append(bytes)?;
-        meta.len.set(last.len);
-        self.byte_len += u32::from(last.len - len);
+        grown.append(bytes)?;
+        meta.len.set(grown.len);
+        self.byte_len += u32::from(grown.len - len);
         Ok(())
     }
 
     /// Tags and lengths in bytes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
-        let mut next = self.first;
-        core::iter::from_fn(move || {
-            if next == NONE {
-                return None;
-            }
-            let meta = self.pool.meta(next);
-            next = meta.next.get();
-            Some((meta.tag.get(), usize::from(meta.len.get())))
+        self.indices().map(|idx| {
+            let meta = self.pool.meta(idx);
+            (meta.tag.get(), usize::from(meta.len.get()))
         })
     }
 
     /// Shows the bytes of each frame, in order.
     pub fn for_each(&self, mut show: impl FnMut(&[u8])) {
-        let (pool, mut idx) = (self.pool, self.first);
-        while idx != NONE {
+        let pool = self.pool;
+        for idx in self.indices() {
             let meta = pool.meta(idx);
             // The queue owns the frame: this one never drops, it is only looked at.
             let (start, len) = (meta.start.get(), meta.len.get());
@@ -193,8 +168,16 @@ impl<'p> FrameQueue<'p> {
                 })
                 .bytes(),
             );
-            idx = meta.next.get();
         }
+    }
+
+    /// The frames, in order.
+    fn indices(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut at = self.last;
+        (0..self.frames()).map(move |_| {
+            at = self.pool.meta(at).next.get();
+            at
+        })
     }
 
     /// Sends all frames home.
@@ -202,22 +185,36 @@ impl<'p> FrameQueue<'p> {
         while self.pop_front().is_some() {}
     }
 
-    /// Moves a frame's ownership and window into the pool's table.
-    fn store(&mut self, frame: Frame<'p>, tag: u32, next: u32) -> u32 {
-        assert!(
-            core::ptr::eq(frame.pool, self.pool),
-            "a queue holds frames of one pool"
-        );
+    /// Moves a frame's ownership and window into the pool's table, and links it behind the last.
+    #[inline]
+    fn insert(&mut self, frame: Frame<'p>, tag: u32, is_last: bool) {
+        assert_one_pool(self.pool, frame.pool);
+        let frames = self.frames() as u32 + 1;
         let (pool, idx, start, len) = frame.into_raw();
         let meta = pool.meta(idx);
-        meta.next.set(next);
+        if self.is_empty() {
+            meta.next.set(idx);
+        } else {
+            let last = pool.meta(self.last);
+            meta.next.set(last.next.replace(idx));
+        }
+        if is_last {
+            self.last = idx;
+        }
+        pool.meta(self.last).queued.set(frames);
         meta.tag.set(tag);
         meta.start.set(start);
         meta.len.set(len);
-        self.frames += 1;
         self.byte_len += u32::from(len);
-        idx
     }
+}
+
+#[inline]
+fn assert_one_pool(ours: &FramePool<'_>, theirs: &FramePool<'_>) {
+    assert!(
+        core::ptr::eq(ours, theirs),
+        "a queue holds frames of one pool"
+    );
 }
 
 impl Drop for FrameQueue<'_> {

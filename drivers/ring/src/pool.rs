@@ -48,6 +48,8 @@ pub struct FrameMeta {
     pub(crate) next: Cell<u32>,
     /// A number for whoever queues the frame: a sequence number, a stream offset.
     pub(crate) tag: Cell<u32>,
+    /// How many frames there are in the queue that this is the last of.
+    pub(crate) queued: Cell<u32>,
     /// The window, while the frame is in a queue.
     pub(crate) start: Cell<u16>,
     pub(crate) len: Cell<u16>,
@@ -63,6 +65,7 @@ impl FrameMeta {
         Self {
             next: Cell::new(NONE),
             tag: Cell::new(0),
+            queued: Cell::new(0),
             start: Cell::new(0),
             len: Cell::new(0),
             holders: Cell::new(FOREIGN),

@@ -6,7 +6,7 @@ use super::ecn::{Ecn, EcnUse};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::Ts;
-use super::{Tcp, rmss, smss_to};
+use super::{Tcp, smss_to};
 use crate::addr::{Addr, Endpoint, FourTuple};
 use crate::net::Net;
 use crate::time::Instant;
@@ -56,13 +56,14 @@ impl<'p, A: App> Tcp<'p, A> {
             return Err(ConnectError::Full);
         }
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
-        let rmss = rmss(net);
-        let smss = smss_to(net, remote.addr, Some(rmss), now);
-        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), smss, rmss);
+        let smss = smss_to(net, remote.addr, Some(net.rmss()), now);
+        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), smss);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
         tcb.is_sack_permitted = self.settings.sack;
         tcb.ecn = Ecn::agreed(self.settings.ecn == EcnUse::Ask);
+        tcb.rcv.wscale = self.our_wscale(net);
+        tcb.rcv.quick_acks = self.settings.quick_acks;
         if self.settings.timestamps {
             tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
         }

@@ -1,11 +1,12 @@
 //! The application's way in, as a trait: monomorphised, called in the middle of a packet's way.
 
-use simoom_ring::{Fragment, FramePool, TxRing};
+use simoom_ring::{Fragment, TxRing};
 
 use crate::addr::{Endpoint, FourTuple};
 use crate::config::HEADS_RESERVED;
 use crate::icmp::Cause;
 use crate::tcp::bodies::{Bodies, SendError};
+use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::flight::Flights;
 use crate::tcp::keep::KeepAlive;
@@ -127,7 +128,7 @@ pub struct Conn<'a, 'p, C> {
     pub(crate) tcb: &'a mut Tcb<'p, C>,
     pub(crate) bodies: &'a mut Bodies<'p>,
     pub(crate) flights: &'a Flights<'p>,
-    pub(crate) pool: &'p FramePool<'p>,
+    pub(crate) budget: Budget<'p>,
     pub(crate) headroom: usize,
     pub(crate) id: ConnId,
     pub(crate) now: Instant,
@@ -193,8 +194,8 @@ impl<C: Congestion> Conn<'_, '_, C> {
             return self.remember_refusal(Err(SendError::Full));
         }
         // The last frames are for headers: without them nothing queued could go out.
-        let is_spare = self.pool.free_cnt() > HEADS_RESERVED;
-        let Some(mut frame) = self.pool.alloc(self.headroom).filter(|_| is_spare) else {
+        let is_spare = self.budget.pool.free_cnt() > HEADS_RESERVED;
+        let Some(mut frame) = self.budget.pool.alloc(self.headroom).filter(|_| is_spare) else {
             return self.remember_refusal(Err(SendError::NoFrame));
         };
         let room = frame
@@ -209,7 +210,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// Most bytes that one [`send`](Self::send) takes.
     pub fn generated_max(&self) -> usize {
-        self.pool.frame_size().saturating_sub(self.headroom)
+        self.budget.pool.frame_size().saturating_sub(self.headroom)
     }
 
     /// Whether another `send` or `send_body` will be taken. Asking is not being refused.
@@ -238,7 +239,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
         if !frame.is_empty() {
             rcv.queue.push_front(frame, 0);
         }
-        if rcv.window_opened(self.pool) && self.tcb.state().can_receive() {
+        if rcv.window_opened(self.budget) && self.tcb.state().can_receive() {
             self.tcb.is_ack_due = true;
         }
         Some(taken)
@@ -303,7 +304,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// What is known of the connection.
     pub fn status(&self) -> Status {
-        Status::of(self.tcb, self.flights)
+        Status::of(self.tcb, self.flights, self.budget.rmss)
     }
 
     fn may_send(&self) -> Result<(), SendError> {

@@ -7,6 +7,7 @@ use super::app::{App, Closed, Conn, ConnId};
 use super::demux::Found;
 use super::input::{Arrival, Outcome, Reset};
 use super::output::{self, Sent, Tables};
+use super::rcv::Rcv;
 use super::slots::Live;
 use super::state::State;
 use super::tcb::Tcb;
@@ -34,7 +35,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let pool = cx.net.pool;
+        let budget = cx.net.budget();
         let outcome = Arrival {
             tcb,
             bodies: &mut self.bodies,
@@ -42,7 +43,8 @@ impl<'p, A: App> Tcp<'p, A> {
             flights: &mut self.flights,
             counters: &mut cx.net.counters,
             challenges: &mut self.challenges,
-            pool,
+            budget,
+            quick_acks: self.settings.quick_acks,
             now: cx.now,
             seg,
             options,
@@ -173,7 +175,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 return;
             }
         }
-        if tcb.rcv.window_opened(cx.net.pool) && tcb.state().can_receive() {
+        if tcb.rcv.window_opened(cx.net.budget()) && tcb.state().can_receive() {
             tcb.is_ack_due = true;
         }
         let has_ended = matches!(
@@ -204,6 +206,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
+        count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();
         self.flights.invariants(tcb.flight, &tcb.snd);
         match tcb.state() {
@@ -319,6 +322,8 @@ impl<'p, A: App> Tcp<'p, A> {
         self.bodies.clear(&mut live.tcb.snd.queue);
         self.gaps.release(&mut live.tcb.rcv.gap);
         self.flights.end(&mut live.tcb.flight);
+        live.tcb.rcv.queue.clear();
+        count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
         self.wheel.stop(idx);
         self.demux
             .remove(self.demux.hash(&live.tcb.tuple), Found::Conn(idx));
@@ -345,6 +350,20 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 }
 
+/// Counts a connection that has come to hold received data, or does no more.
+#[inline]
+fn count_receiver(receivers: &mut u32, rcv: &mut Rcv<'_>) {
+    let is_receiver = !rcv.queue.is_empty() || rcv.gap.is_some();
+    if is_receiver != rcv.is_receiver {
+        rcv.is_receiver = is_receiver;
+        *receivers = if is_receiver {
+            receivers.saturating_add(1)
+        } else {
+            receivers.saturating_sub(1)
+        };
+    }
+}
+
 /// The application's view of a connection.
 #[inline]
 fn conn<'a, 'p, C>(
@@ -359,7 +378,7 @@ fn conn<'a, 'p, C>(
         tcb,
         bodies,
         flights,
-        pool: net.pool,
+        budget: net.budget(),
         headroom: net.headroom(),
         id,
         now,

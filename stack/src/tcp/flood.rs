@@ -10,7 +10,7 @@ use super::listen::SynEntry;
 use super::opening::first_window;
 use super::output::send_bare;
 use super::ts::Ts;
-use super::{Cx, Tcp, rmss, smss_to};
+use super::{Cx, Tcp, smss_to};
 use crate::addr::FourTuple;
 use crate::counters::DropReason;
 use crate::wire::tcp::{Options, Segment};
@@ -37,7 +37,7 @@ impl<'p, A: App> Tcp<'p, A> {
             entry.is_sack_permitted = false;
             entry.ecn = Ecn::OFF;
         }
-        entry.wnd = first_window(cx.net, entry.rmss);
+        entry.wnd = first_window(cx.net);
         let mut repr = entry.syn_ack(cx.now);
         if let Some(timestamps) = &mut repr.options.timestamps {
             timestamps.val = carried.into_ts(timestamps.val);
@@ -57,7 +57,6 @@ impl<'p, A: App> Tcp<'p, A> {
     ) -> Option<SynEntry> {
         let (irs, iss) = (seg.seq - 1, seg.ack? - 1);
         let mss = self.cookies.check(tuple, irs, iss, cx.now)?;
-        let rmss = rmss(cx.net);
         let timestamps = options.timestamps.filter(|_| self.settings.timestamps);
         let carried = timestamps.map(|theirs| Carried::from_ts(theirs.ecr));
         let ts = match timestamps {
@@ -69,9 +68,10 @@ impl<'p, A: App> Tcp<'p, A> {
             iss,
             irs,
             smss: smss_to(cx.net, tuple.remote.addr, Some(mss), cx.now),
-            rmss,
-            wnd: first_window(cx.net, rmss),
+            rmss: cx.net.rmss(),
+            wnd: first_window(cx.net),
             wscale: carried.and_then(|carried| carried.wscale),
+            our_wscale: self.our_wscale(cx.net),
             is_sack_permitted: carried.is_some_and(|carried| carried.is_sack_permitted),
             ecn: carried.map_or(Ecn::OFF, |carried| carried.ecn),
             ts,

@@ -115,6 +115,7 @@ pub struct SynEntry {
     pub(crate) wnd: WndSize,
     /// Their window scale, if they offered one: then ours is in the SYN-ACK.
     pub(crate) wscale: Option<WndScale>,
+    pub(crate) our_wscale: Option<WndScale>,
     pub(crate) is_sack_permitted: bool,
     pub(crate) ecn: Ecn,
     pub(crate) ts: Ts,
@@ -143,6 +144,7 @@ impl Default for SynEntry {
             rmss: 0,
             wnd: WndSize(0),
             wscale: None,
+            our_wscale: None,
             is_sack_permitted: false,
             ecn: Ecn::OFF,
             ts: Ts::OFF,
@@ -168,7 +170,7 @@ impl SynEntry {
             options: Options {
                 mss: Some(self.rmss),
                 // An answer to their offer only (RFC 7323 2.2).
-                wscale: self.wscale.map(|_| WndScale::ZERO),
+                wscale: self.our_wscale.filter(|_| self.wscale.is_some()),
                 sack_permitted: self.is_sack_permitted,
                 timestamps: self.ts.stamp(self.irs + 1, now),
                 ..Options::default()

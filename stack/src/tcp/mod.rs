@@ -10,7 +10,7 @@
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
-//! - `gaps.rs`: what has come behind a gap
+//! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
 //! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
@@ -20,6 +20,7 @@ mod accept;
 mod active;
 mod app;
 mod bodies;
+mod budget;
 pub mod calls;
 pub mod cc;
 mod challenge;
@@ -58,6 +59,7 @@ mod tests;
 pub use active::ConnectError;
 pub use app::{App, Closed, Conn, ConnId};
 pub use bodies::{BodyNode, SendError};
+pub(crate) use budget::Budget;
 pub use demux::DemuxEntry;
 pub use ecn::EcnUse;
 pub use flight::{FlightEntry, SentNode};
@@ -95,7 +97,7 @@ use self::demux::{Demux, Found};
 use self::flight::Flights;
 use self::gaps::Gaps;
 use self::listen::{Listeners, SynQueue};
-use self::seqnum::SeqNum;
+use self::seqnum::{SeqNum, WndScale};
 use self::slots::Conns;
 use self::time_wait::TimeWaits;
 use self::wheel::Wheel;
@@ -322,6 +324,12 @@ impl<'p, A: App> Tcp<'p, A> {
         self.hasher_of_addrs(tuple).finish() as u32
     }
 
+    /// The window scale that we offer, if we do.
+    fn our_wscale(&self, net: &Net<'p>) -> Option<WndScale> {
+        let does_scale = self.settings.window_scaling;
+        does_scale.then(|| net.budget().wscale())
+    }
+
     fn hasher_of_addrs(&self, tuple: &FourTuple) -> SipHasher24 {
         let mut hasher = self.isn_key;
         for addr in [tuple.local.addr, tuple.remote.addr] {
@@ -401,10 +409,5 @@ fn smss(theirs: Option<u16>, ours: u16) -> u16 {
 /// The largest segment that we send to `remote`: less where the path is known to be narrow.
 fn smss_to(net: &Net<'_>, remote: Addr, theirs: Option<u16>, now: Instant) -> u16 {
     let path = net.path_mtus.get(remote, now).unwrap_or(u16::MAX);
-    smss(theirs, rmss(net).min(path.saturating_sub(40)))
-}
-
-/// The largest segment that a port carries: the MTU without the headers of IPv4 and TCP.
-fn rmss(net: &Net<'_>) -> u16 {
-    net.mtu.saturating_sub(40).max(MSS_MIN)
+    smss(theirs, net.rmss().min(path.saturating_sub(40)))
 }

@@ -14,9 +14,9 @@ use super::seqnum::{SeqNum, WndScale, WndSize};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
-use super::{Cx, Tcp, rmss, smss_to};
+use super::{Cx, Tcp, smss_to};
 use crate::addr::FourTuple;
-use crate::config::{FRAMES_RESERVED, RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
+use crate::config::{RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::time::Instant;
@@ -76,7 +76,6 @@ impl<'p, A: App> Tcp<'p, A> {
         listener: u8,
         iss: Option<SeqNum>,
     ) {
-        let rmss = rmss(cx.net);
         // The ISS of a new incarnation lies behind the old one, as a cookie cannot.
         let may_be_cookie = self.settings.syn_cookies && iss.is_none();
         let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
@@ -91,8 +90,9 @@ impl<'p, A: App> Tcp<'p, A> {
             iss,
             irs: seg.seq,
             smss: smss_to(cx.net, tuple.remote.addr, options.mss, cx.now),
-            rmss,
-            wscale: options.wscale,
+            rmss: cx.net.rmss(),
+            wscale: options.wscale.filter(|_| self.settings.window_scaling),
+            our_wscale: self.our_wscale(cx.net),
             is_sack_permitted: options.sack_permitted && self.settings.sack,
             ecn: Ecn::agreed(ecn::asks(seg) && self.settings.ecn != EcnUse::Never),
             ts,
@@ -129,7 +129,7 @@ impl<'p, A: App> Tcp<'p, A> {
         entry.sent_at = cx.now;
         entry.rexmt_at = cx.now + entry.rto();
         self.wheel.set(timer, entry.rexmt_at);
-        entry.wnd = entry.wnd.max(first_window(cx.net, entry.rmss));
+        entry.wnd = entry.wnd.max(first_window(cx.net));
         let repr = entry.syn_ack(cx.now);
         send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
@@ -288,17 +288,21 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         entry: &SynEntry,
     ) -> Option<u32> {
-        let mut tcb = Tcb::new(cx.net.pool, entry.tuple, entry.iss, entry.smss, entry.rmss);
+        let mut tcb = Tcb::new(cx.net.pool, entry.tuple, entry.iss, entry.smss);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
         }
         tcb.listener = entry.listener;
         tcb.irs = entry.irs;
-        tcb.rcv.nxt = entry.irs + 1;
-        tcb.rcv.adv = tcb.rcv.nxt + entry.wnd.0;
+        tcb.rcv.start(entry.irs + 1, cx.now);
+        tcb.rcv.adv += entry.wnd.0;
+        tcb.rcv.quick_acks = self.settings.quick_acks;
         tcb.snd.nxt = entry.iss + 1;
         tcb.snd.max = tcb.snd.nxt;
-        tcb.snd.wscale = entry.wscale.unwrap_or(WndScale::ZERO);
+        if let Some(theirs) = entry.wscale {
+            tcb.snd.wscale = theirs;
+            tcb.rcv.wscale = entry.our_wscale;
+        }
         tcb.is_sack_permitted = entry.is_sack_permitted;
         tcb.ecn = entry.ecn;
         tcb.set_ts(entry.ts.clone());
@@ -364,9 +368,8 @@ impl<'p, A: App> Tcp<'p, A> {
 }
 
 /// The window of a SYN-ACK.
-pub(super) fn first_window(net: &Net<'_>, rmss: u16) -> WndSize {
-    let frames = net.pool.free_cnt().saturating_sub(FRAMES_RESERVED) / 2;
-    WndSize(frames.saturating_mul(rmss.into()).min(RCV_WND_MAX))
+pub(super) fn first_window(net: &Net<'_>) -> WndSize {
+    WndSize(net.budget().promise_len().min(RCV_WND_MAX))
 }
 
 /// How far the ISS of a new incarnation is behind the old one at least.

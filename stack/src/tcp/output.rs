@@ -10,7 +10,7 @@ use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
 use crate::tcp::flight::Flights;
 use crate::tcp::gaps::Gaps;
-use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
+use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::NextData;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
@@ -114,7 +114,7 @@ fn send_segment<'p, C: Congestion>(
             (data.seq, false, Some(Slice { offset, len }))
         }
     };
-    let wnd = advertise(tcb, net, syn);
+    let wnd = tcb.rcv.advertise(net.budget(), syn);
     let mut repr = Repr {
         src_port: tcb.tuple.local.port,
         dst_port: tcb.tuple.remote.port,
@@ -122,7 +122,7 @@ fn send_segment<'p, C: Congestion>(
         ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
         ctl: Ctl::default(),
         wnd,
-        options: options(tcb, tables.gaps, syn, now),
+        options: options(tcb, tables.gaps, syn.then(|| net.rmss()), now),
     };
     // SACK blocks come and go: unlike timestamps they are not in SMSS (RFC 6691 2).
     let room = usize::from(tcb.snd.smss).saturating_sub(repr.options.sack_len());
@@ -178,7 +178,6 @@ fn mark_sent<C: Congestion>(
 ) {
     tcb.is_ack_due = false;
     tcb.keep.is_due = false;
-    tcb.unacked_segments = 0;
     tcb.delack_at = Instant::NEVER;
     if len == 0 {
         return;
@@ -209,19 +208,15 @@ fn mark_sent<C: Congestion>(
     tcb.snd.max = tcb.snd.max.max(end);
 }
 
-/// The window to advertise now, and the promise that goes with it.
-fn advertise<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>, syn: bool) -> WireWnd {
-    // The window of a SYN is never scaled (RFC 7323 2.2).
-    let scale = if syn { WndScale::ZERO } else { tcb.rcv.wscale };
-    let wire = WndSize(tcb.rcv.window(net.pool)).to_wire(scale);
-    let edge = tcb.rcv.nxt + wire.scaled(scale).0;
-    tcb.rcv.adv = tcb.rcv.adv.max(edge);
-    wire
-}
-
-fn options<C>(tcb: &mut Tcb<'_, C>, gaps: &mut Gaps<'_>, syn: bool, now: Instant) -> Options {
+/// The options of a segment: of a SYN with our `rmss`, or of another.
+fn options<C>(
+    tcb: &mut Tcb<'_, C>,
+    gaps: &mut Gaps<'_>,
+    rmss: Option<u16>,
+    now: Instant,
+) -> Options {
     let timestamps = tcb.ts.stamp(tcb.rcv.nxt, now);
-    if !syn {
+    let Some(rmss) = rmss else {
         let mut options = Options {
             timestamps,
             ..Options::default()
@@ -232,10 +227,10 @@ fn options<C>(tcb: &mut Tcb<'_, C>, gaps: &mut Gaps<'_>, syn: bool, now: Instant
             options.fit();
         }
         return options;
-    }
+    };
     Options {
-        mss: Some(tcb.rcv.rmss),
-        wscale: Some(tcb.rcv.wscale),
+        mss: Some(rmss),
+        wscale: tcb.rcv.wscale,
         sack_permitted: tcb.is_sack_permitted,
         timestamps,
         ..Options::default()

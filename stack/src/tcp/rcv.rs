@@ -10,10 +10,13 @@
 //! Bytes stay in the frames that they came in. A queue of many small segments is the exception:
 //! their bytes are moved together, so that a frame is never held for a few bytes.
 
+mod window;
+
 use simoom_ring::{Frame, FramePool, FrameQueue};
 
-use crate::config::{FRAMES_RESERVED, MERGE_MAX, RCV_WND_MAX};
+use crate::config::{FRAMES_RESERVED, MERGE_FRAMES, MERGE_MAX, MSS_DEFAULT};
 use crate::counters::DropReason;
+use crate::tcp::budget::Budget;
 use crate::tcp::gaps::{GapIdx, Gaps};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 
@@ -24,14 +27,24 @@ pub(crate) struct Rcv<'p> {
     pub(crate) nxt: SeqNum,
     /// The right edge last advertised: RCV.NXT + RCV.WND at that time. It never moves back.
     pub(crate) adv: SeqNum,
-    /// Rcv.Wind.Shift.
-    pub(crate) wscale: WndScale,
-    /// The largest segment that we accept.
-    pub(crate) rmss: u16,
     /// In order, not taken by the application.
     pub(crate) queue: FrameQueue<'p>,
+    /// The round-trip time that is measured over began when the application had taken what lies
+    /// before this, at this time in microseconds.
+    turn_seq: SeqNum,
+    turn_at: u32,
+    /// The payload of their full segments, as seen.
+    pub(crate) full_len: u16,
     /// What has come behind a gap.
     pub(crate) gap: GapIdx,
+    /// Rcv.Wind.Shift: offered, then agreed on.
+    pub(crate) wscale: Option<WndScale>,
+    /// How often the window has doubled.
+    growth: u8,
+    /// Segments that are acknowledged at once, from here on.
+    pub(crate) quick_acks: u8,
+    /// It is counted as one that holds received data.
+    pub(crate) is_receiver: bool,
 }
 
 /// What became of arriving bytes.
@@ -46,53 +59,33 @@ pub(crate) enum Kept {
 }
 
 impl<'p> Rcv<'p> {
-    pub(crate) fn new(pool: &'p FramePool<'p>, rmss: u16) -> Self {
+    pub(crate) fn new(pool: &'p FramePool<'p>) -> Self {
         Self {
             nxt: SeqNum(0),
             adv: SeqNum(0),
-            wscale: WndScale::ZERO,
-            rmss,
             queue: FrameQueue::new(pool),
+            turn_seq: SeqNum(0),
+            turn_at: 0,
+            full_len: MSS_DEFAULT,
             gap: GapIdx::NONE,
+            wscale: None,
+            growth: 0,
+            quick_acks: 0,
+            is_receiver: false,
         }
-    }
-
-    /// RCV.WND: what the far side may send.
-    #[inline]
-    pub(crate) fn wnd(&self) -> u32 {
-        self.adv.bytes_since(self.nxt)
-    }
-
-    /// The window that could be advertised now: no more than the frames that exist can hold, never
-    /// less than was promised, and not by little more where little is open (RFC 9293 3.8.6.2.2).
-    pub(crate) fn window(&self, pool: &FramePool<'_>) -> u32 {
-        let frames = pool.free_cnt().saturating_sub(FRAMES_RESERVED) / 2;
-        let in_frames = frames.saturating_mul(self.rmss.into());
-        let queued = u32::try_from(self.queue.byte_len()).unwrap_or(u32::MAX);
-        let promised = self.wnd();
-        let window = RCV_WND_MAX
-            .saturating_sub(queued)
-            .min(in_frames)
-            .max(promised);
-        let is_little = window.saturating_sub(promised) < self.rmss.into();
-        // With much open, its sender fills segments whatever the edge.
-        if is_little && window < RCV_WND_MAX / 2 {
-            return promised;
-        }
-        window
-    }
-
-    /// Whether a new window is worth a segment of its own (RFC 9293 3.8.6.2.2): it has moved by
-    /// two segments or by half of what there can be.
-    pub(crate) fn window_opened(&self, pool: &FramePool<'_>) -> bool {
-        let opened = self.window(pool).saturating_sub(self.wnd());
-        opened >= (2 * u32::from(self.rmss)).min(RCV_WND_MAX / 2)
     }
 
     /// Takes a frame of payload that begins at `seq` and lies within the window.
     #[inline]
-    pub(crate) fn keep(&mut self, frame: Frame<'p>, seq: SeqNum, gaps: &mut Gaps<'p>) -> Kept {
-        if frame.pool().free_cnt() < FRAMES_RESERVED {
+    pub(crate) fn keep(
+        &mut self,
+        frame: Frame<'p>,
+        seq: SeqNum,
+        gaps: &mut Gaps<'p>,
+        budget: Budget<'p>,
+    ) -> Kept {
+        let has_none = budget.pool.free_cnt() < FRAMES_RESERVED;
+        if has_none || (budget.is_short() && self.frames(gaps) >= budget.share()) {
             return Kept::Dropped(DropReason::TcpNoMemory);
         }
         if seq.after(self.nxt) {
@@ -108,6 +101,12 @@ impl<'p> Rcv<'p> {
         Kept::InOrder
     }
 
+    /// Frames that the connection holds.
+    pub(crate) fn frames(&self, gaps: &Gaps<'p>) -> u32 {
+        let frames = self.queue.frames().saturating_add(gaps.frames(self.gap));
+        u32::try_from(frames).unwrap_or(u32::MAX)
+    }
+
     /// Queues what the gap that was just filled has kept apart.
     fn close_gap(&mut self, gaps: &mut Gaps<'p>) {
         // Each round takes a frame out of a finite queue.
@@ -121,19 +120,10 @@ impl<'p> Rcv<'p> {
     /// Queues what is new of a frame that begins at or before RCV.NXT.
     fn append(&mut self, mut frame: Frame<'p>, seq: SeqNum) {
         frame.pull(self.nxt.bytes_since(seq) as usize);
+        let nxt = self.nxt;
         self.nxt += frame.len() as u32;
-        self.queue_in_order(frame);
-    }
-
-    /// Puts bytes behind what the application has not taken.
-    fn queue_in_order(&mut self, frame: Frame<'p>) {
-        // A copy for small segments: it frees the frame that they came in, so that small segments
-        // cannot use up the pool.
-        if frame.len() <= MERGE_MAX && self.queue.append_to_last(frame.bytes()).is_ok() {
-            return;
-        }
         if !frame.is_empty() {
-            self.queue.push_back(frame, 0);
+            push_or_merge(&mut self.queue, frame, nxt);
         }
     }
 
@@ -171,6 +161,21 @@ fn move_to_start(frame: &mut Frame<'_>) {
         frame.bytes_mut().copy_within(start.., 0);
         frame.trim(len);
     }
+}
+
+/// Puts a frame behind others whose bytes it follows, or copies its bytes into the last of them.
+/// False when it was copied.
+///
+/// A copy is for small segments, and for any that fit once some frames wait: it frees the frame
+/// that they came in. So no two frames in a row hold less than one could, and what is promised in
+/// bytes is kept in twice the frames of full segments, whoever sends.
+pub(crate) fn push_or_merge<'p>(queue: &mut FrameQueue<'p>, frame: Frame<'p>, seq: SeqNum) -> bool {
+    let do_merge = frame.len() <= MERGE_MAX || queue.frames() >= MERGE_FRAMES;
+    if do_merge && queue.append_to_last(frame.bytes()).is_ok() {
+        return false;
+    }
+    queue.push_back(frame, seq.0);
+    true
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sequence numbers and windows: three kinds of number that must not be mixed.
 
 use core::fmt;
+use core::num::NonZeroU8;
 use core::ops::{Add, AddAssign, Sub};
 
 /// A sequence number (RFC 9293 3.4): a position on a circle of 2^32, so it has no order, only
@@ -89,7 +90,7 @@ impl WireWnd {
     /// The window in bytes.
     #[inline]
     pub fn scaled(self, scale: WndScale) -> WndSize {
-        WndSize(u32::from(self.0) << scale.0)
+        WndSize(u32::from(self.0) << scale.get())
     }
 }
 
@@ -101,21 +102,24 @@ impl WndSize {
     /// What goes into the header: rounded down, and cut to what the field can say.
     #[inline]
     pub fn to_wire(self, scale: WndScale) -> WireWnd {
-        WireWnd(u16::try_from(self.0 >> scale.0).unwrap_or(u16::MAX))
+        WireWnd(u16::try_from(self.0 >> scale.get()).unwrap_or(u16::MAX))
     }
 }
 
 /// A window scale, 0 to 14 (RFC 7323 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WndScale(u8);
+pub struct WndScale(
+    /// The shift and one, so that none at all takes no room.
+    NonZeroU8,
+);
 
 impl WndScale {
     /// No scaling.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU8::MIN);
 
     /// What the option says; more than 14 counts as 14 (RFC 7323 2.3).
     pub fn from_wire(shift: u8) -> Self {
-        Self(shift.min(14))
+        Self(NonZeroU8::MIN.saturating_add(shift.min(14)))
     }
 
     /// The least scale that lets a header say `wnd`.
@@ -125,8 +129,9 @@ impl WndScale {
     }
 
     /// The shift.
+    #[inline]
     pub fn get(self) -> u8 {
-        self.0
+        self.0.get() - 1
     }
 }
 

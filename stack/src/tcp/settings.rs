@@ -1,6 +1,7 @@
 //! What TCP offers and does, as the embedder wants it.
 
 use super::ecn::EcnUse;
+use crate::config::QUICK_ACKS;
 
 /// Choices for all connections of a stack. The default is what a server on the open Internet wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,11 @@ pub struct Settings {
     pub sack: bool,
     /// Offer and take timestamps (RFC 7323 3).
     pub timestamps: bool,
+    /// Offer and take window scaling (RFC 7323 2): without, no window is wider than 64 KiB.
+    pub window_scaling: bool,
+    /// Segments that are acknowledged at once when data begins to come, and after a quiet time; 0
+    /// always lets acknowledgments wait for a second segment (RFC 9293 3.8.6.3).
+    pub quick_acks: u8,
     /// Answer SYNs that find no place in the SYN queue with cookies (RFC 4987 3.6); else they are
     /// dropped.
     pub syn_cookies: bool,
@@ -21,6 +27,8 @@ impl Default for Settings {
         Self {
             sack: true,
             timestamps: true,
+            window_scaling: true,
+            quick_acks: QUICK_ACKS,
             syn_cookies: true,
             ecn: EcnUse::Accept,
         }

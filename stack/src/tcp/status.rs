@@ -62,7 +62,7 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn of<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Self {
+    pub(crate) fn of<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>, rmss: u16) -> Self {
         let ranges = flights.get(tcb.flight).map(|(flight, _)| &flight.ranges);
         let is_open = tcb.state().is_synchronized();
         let has_fin = !tcb.state().can_receive() && is_open;
@@ -88,9 +88,9 @@ impl Status {
             retransmits_total: tcb.totals.retransmits,
             retransmits: tcb.retransmits,
             smss: tcb.snd.smss,
-            rmss: tcb.rcv.rmss,
+            rmss,
             snd_wscale: tcb.snd.wscale.get(),
-            rcv_wscale: tcb.rcv.wscale.get(),
+            rcv_wscale: tcb.rcv.scale().get(),
             has_timestamps: tcb.ts.is_on(),
             has_sack: tcb.is_sack_permitted,
             has_ecn: tcb.ecn.is_on(),

@@ -32,8 +32,6 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) ecn: Ecn,
     /// What was in flight when the window was last reduced ends here.
     pub(crate) ecn_end: SeqNum,
-    /// Full segments received since the last acknowledgment went out.
-    pub(crate) unacked_segments: u8,
     /// An acknowledgment is to go out now.
     pub(crate) is_ack_due: bool,
     /// Selective acknowledgments may be sent both ways (RFC 2018 2).
@@ -71,16 +69,10 @@ pub(crate) struct Tcb<'p, C> {
 
 impl<'p, C: Congestion> Tcb<'p, C> {
     /// A connection in `Closed`, for an open to start.
-    pub(crate) fn new(
-        pool: &'p FramePool<'p>,
-        tuple: FourTuple,
-        iss: SeqNum,
-        smss: u16,
-        rmss: u16,
-    ) -> Self {
+    pub(crate) fn new(pool: &'p FramePool<'p>, tuple: FourTuple, iss: SeqNum, smss: u16) -> Self {
         Self {
             snd: Snd::new(iss, smss),
-            rcv: Rcv::new(pool, rmss),
+            rcv: Rcv::new(pool),
             cc: C::new(smss),
             rtt: Rtt::new(),
             ts: Ts::OFF,
@@ -89,7 +81,6 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             state: State::Closed,
             ecn: Ecn::OFF,
             ecn_end: iss,
-            unacked_segments: 0,
             is_ack_due: false,
             is_sack_permitted: false,
             is_abort_due: false,

@@ -58,6 +58,12 @@ impl Ts {
         if self.is_on { OPTION_LEN } else { 0 }
     }
 
+    /// Last.ACK.sent, with timestamps and without.
+    #[inline]
+    pub(crate) fn last_ack_sent(&self) -> SeqNum {
+        self.last_ack_sent
+    }
+
     /// TS.Recent, where timestamps are used.
     pub(crate) fn recent(&self) -> Option<u32> {
         self.is_on.then_some(self.recent)

@@ -54,6 +54,8 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
     let tcp = Settings {
         sack: switches & 1 == 0,
         timestamps: switches & 2 == 0,
+        window_scaling: switches & 0x40 == 0,
+        quick_acks: if switches & 0x80 == 0 { 2 } else { 0 },
         syn_cookies: switches & 4 == 0,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
     };

@@ -25,6 +25,10 @@ pub(crate) struct Config {
     pub(crate) conns: usize,
     pub(crate) syns: usize,
     pub(crate) time_waits: usize,
+    pub(crate) gaps: usize,
+    /// Segments that are acknowledged at once when data begins to come. Linux does that, too; most
+    /// of our scripts are easier to read without.
+    pub(crate) quick_acks: u8,
     /// Settings by the names that Linux gives them, each with its line.
     pub(crate) sysctls: Vec<(u32, String, String)>,
 }
@@ -44,6 +48,8 @@ impl Default for Config {
             conns: 16,
             syns: 16,
             time_waits: 4,
+            gaps: 16,
+            quick_acks: 0,
             sysctls: Vec::new(),
         }
     }
@@ -89,6 +95,8 @@ impl Config {
             "conns" => self.conns = read(line, name, value)?,
             "syns" => self.syns = read(line, name, value)?,
             "time_waits" => self.time_waits = read(line, name, value)?,
+            "gaps" => self.gaps = read(line, name, value)?,
+            "quick_acks" => self.quick_acks = read(line, name, value)?,
             _ => return Err(Error::new(line, format!("unknown option: --{name}"))),
         }
         Ok(())

@@ -53,6 +53,7 @@ fn build<'p>(
         conns,
         syns,
         time_waits,
+        gaps,
         ..
     } = config;
     let storage = Storage {
@@ -60,7 +61,7 @@ fn build<'p>(
         syns: slice::<SynEntry>(syns).into(),
         time_waits: slice::<TimeWaitEntry>(time_waits).into(),
         bodies: slice::<BodyNode<'_>>(256).into(),
-        gaps: slice::<GapEntry<'_>>(conns).into(),
+        gaps: slice::<GapEntry<'_>>(gaps).into(),
         flights: slice::<FlightEntry>(conns).into(),
         sent: slice::<SentNode>(32 * conns).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
@@ -84,7 +85,10 @@ fn build<'p>(
 
 /// Linux's settings as ours.
 fn settings(config: &Config) -> Result<Settings, Error> {
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        quick_acks: config.quick_acks,
+        ..Settings::default()
+    };
     set_reno(false);
     for (line, name, value) in &config.sysctls {
         let flag = || match value.as_str() {
@@ -106,6 +110,7 @@ fn settings(config: &Config) -> Result<Settings, Error> {
                     }
                 }
             }
+            "tcp_window_scaling" => settings.window_scaling = flag()?,
             "tcp_syncookies" => settings.syn_cookies = flag()?,
             "tcp_congestion_control" if value == "reno" => set_reno(true),
             "tcp_congestion_control" if value == "cubic" => {}

@@ -9,7 +9,8 @@
 //! --mtu=1500                       also: local_ip remote_ip bind_port connect_port
 //!                                  tolerance_usecs (4000) define
 //!                                  tcp_ts_tick_usecs (0: any TS val of ours; ours tick by 1000)
-//!                                  of our own: remote_port frames conns syns time_waits
+//!                                  of our own: remote_port frames conns syns time_waits gaps
+//!                                  quick_acks (0)
 //! `sysctl net.ipv4.tcp_sack=0`     settings, before the first event
 //!
 //! 0    socket(..., SOCK_STREAM, IPPROTO_TCP) = 3      at an absolute time

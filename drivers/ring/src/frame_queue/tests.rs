@@ -9,41 +9,51 @@ fn frame_with<'p>(pool: &'p FramePool<'p>, bytes: &[u8]) -> Frame<'p> {
     frame
 }
 
-/// All orders of arrival of five frames, each put behind the last one whose tag is not larger:
-/// they leave in the order of their tags.
+/// Every way to put up to four frames into two queues from either end, then the second queue behind
+/// the first: they leave in order, and are counted.
 #[test]
-fn frames_are_put_where_their_names_say() {
-    let mut bytes = vec![FrameMemory::ZERO; 6];
-    let mut metas: Vec<_> = (0..6).map(|_| FrameMeta::new()).collect();
+fn frames_leave_in_the_order_that_they_were_put_in() {
+    let mut bytes = vec![FrameMemory::ZERO; 4];
+    let mut metas: Vec<_> = (0..4).map(|_| FrameMeta::new()).collect();
     let pool = FramePool::new(&mut bytes, &mut metas);
-    for permutation in 0..5_u32.pow(5) {
-        let order: Vec<u32> = (0..5).map(|i| permutation / 5_u32.pow(i) % 5).collect();
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        let mut queue = FrameQueue::new(&pool);
-        let mut names: Vec<(u32, FrameIdx)> = Vec::new();
-        for &tag in &order {
-            let at = names.partition_point(|(other, _)| *other <= tag);
-            let previous = at.checked_sub(1).map(|at| names[at].1);
-            let text = [b'0' + tag as u8; 3];
-            let name = queue.insert_after(previous, frame_with(&pool, &text), tag);
-            names.insert(at, (tag, name));
+    for choice in 0..5_u32.pow(4) {
+        let mut queues = [FrameQueue::new(&pool), FrameQueue::new(&pool)];
+        let mut expected: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+        for tag in 0..4 {
+            let frame = || frame_with(&pool, &[b'0' + tag as u8; 3]);
+            let (queue, expected) = match choice / 5_u32.pow(tag) % 5 {
+                way @ (0 | 1) => (&mut queues[way as usize], &mut expected[way as usize]),
+                way @ (2 | 3) => {
+                    queues[way as usize - 2].push_front(frame(), tag);
+                    expected[way as usize - 2].insert(0, tag);
+                    continue;
+                }
+                _ => continue,
+            };
+            queue.push_back(frame(), tag);
+            expected.push(tag);
         }
-        assert_eq!(queue.byte_len(), 15);
-        assert!(queue.iter().map(|(tag, _)| tag).eq(sorted.iter().copied()));
-        let (_, first) = names[0];
-        queue.append_to(first, b"+").unwrap();
-        queue.push_back(frame_with(&pool, b"end"), 9);
-        for (n, tag) in sorted.into_iter().enumerate() {
-            let mut text = vec![b'0' + tag as u8; 3];
-            text.extend((n == 0).then_some(b'+'));
-            assert_eq!(queue.front(), Some((tag, text.len())));
-            assert_eq!(queue.pop_front().unwrap().bytes(), text);
+        let [mut queue, other] = queues;
+        queue.append(other);
+        let expected = expected.concat();
+        assert_eq!(
+            (queue.frames(), queue.byte_len()),
+            (expected.len(), 3 * expected.len())
+        );
+        assert!(
+            queue
+                .iter()
+                .map(|(tag, _)| tag)
+                .eq(expected.iter().copied())
+        );
+        for (n, tag) in expected.iter().enumerate() {
+            assert_eq!(queue.front(), Some((*tag, 3)));
+            assert_eq!(queue.frames(), expected.len() - n);
+            assert_eq!(queue.pop_front().unwrap().bytes(), [b'0' + *tag as u8; 3]);
         }
-        assert_eq!(queue.pop_front().unwrap().bytes(), b"end");
         assert!(queue.is_empty() && queue.pop_front().is_none() && queue.byte_len() == 0);
+        assert!(pool.all_home());
     }
-    assert!(pool.all_home());
 }
 
 #[test]

@@ -5,13 +5,11 @@
 //!     RCV.NXT                                                      right edge
 //!   ────┤ gap  ├──── block ────┤ gap ├─ block ─┤ gap          FIN │
 //!              │ frame │ frame │     │ frame   │
-//!         queue: in sequence order; blocks: the most recent first
 //! ```
 //!
-//! A connection that receives in order has no entry, only a [`GapIdx`] that says so. The frames
-//! are in one queue in sequence order; each block knows its last frame, so a segment finds its
-//! place by looking at the blocks alone, of which there are at most
-//! [`OUT_OF_ORDER_BLOCKS_MAX`](crate::config::OUT_OF_ORDER_BLOCKS_MAX).
+//! A connection that receives in order has no entry, only a [`GapIdx`] that says so. A segment
+//! finds its place by looking at the blocks, of which there are at most
+//! [`OUT_OF_ORDER_BLOCKS_MAX`](crate::config::OUT_OF_ORDER_BLOCKS_MAX), and not at their frames.
 //!
 //! What is kept here may be given up again at any time: it has not been acknowledged (RFC 2018 8),
 //! and comes again.
@@ -19,12 +17,12 @@
 mod blocks;
 
 use managed::ManagedSlice;
-use simoom_ring::{Frame, FramePool, FrameQueue};
+use simoom_ring::{Frame, FrameQueue};
 
 use self::blocks::{Block, Blocks};
-use crate::config::{MERGE_MAX, OUT_OF_ORDER_FRAMES_MAX};
+use crate::config::OUT_OF_ORDER_FRAMES_MAX;
 use crate::counters::DropReason;
-use crate::tcp::rcv::Kept;
+use crate::tcp::rcv::{Kept, push_or_merge};
 use crate::tcp::seqnum::SeqNum;
 use crate::wire::tcp::{SackBlock, SackBlocks};
 
@@ -45,9 +43,9 @@ impl GapIdx {
 /// The memory of one connection's gaps.
 #[derive(Debug, Default)]
 pub struct GapEntry<'p> {
-    /// Frames in sequence order, each tagged with its sequence number.
-    queue: Option<FrameQueue<'p>>,
-    blocks: Blocks,
+    blocks: Blocks<'p>,
+    /// Frames in all of them.
+    frames: u16,
     /// Where their FIN is, once it has come.
     fin: Option<SeqNum>,
     next_free: Option<u16>,
@@ -118,10 +116,9 @@ impl<'p> Gaps<'p> {
     }
 
     /// Frames that a connection holds here.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn frames(&self, at: GapIdx) -> usize {
-        let queue = self.get(at).and_then(|entry| entry.queue.as_ref());
-        queue.map_or(0, FrameQueue::frames)
+        self.get(at).map_or(0, |entry| entry.frames.into())
     }
 
     /// Keeps a frame of payload that begins at `seq`, behind RCV.NXT.
@@ -138,23 +135,18 @@ impl<'p> Gaps<'p> {
         kept
     }
 
-    /// Takes out the first frame, with its sequence number, if that is not behind `nxt`. Once
-    /// there is no such frame, what lies at or before `nxt` is forgotten, and the entry given back
-    /// when nothing is left.
+    /// Takes out a frame that begins at `nxt` or before, with its sequence number. Once there is no
+    /// such frame, the entry is given back when nothing is left.
     pub(crate) fn pop(&mut self, at: &mut GapIdx, nxt: SeqNum) -> Option<(Frame<'p>, SeqNum)> {
         let entry = self.get_mut(*at)?;
-        if let Some(queue) = &mut entry.queue
-            && let Some((tag, _)) = queue.front()
-            && !SeqNum(tag).after(nxt)
-        {
-            return Some((queue.pop_front()?, SeqNum(tag)));
+        let popped = entry.pop(nxt);
+        if popped.is_none() {
+            entry.fin = entry.fin.filter(|fin| !fin.before(nxt));
+            if entry.is_empty() {
+                self.release(at);
+            }
         }
-        entry.blocks.forget_before(nxt);
-        entry.fin = entry.fin.filter(|fin| !fin.before(nxt));
-        if entry.is_empty() {
-            self.release(at);
-        }
-        None
+        popped
     }
 
     /// Their FIN is at `seq`, behind a gap. False when the table is full: it must come again.
@@ -188,7 +180,7 @@ impl<'p> Gaps<'p> {
     pub(crate) fn duplicated_in_gap(&mut self, at: GapIdx, left: SeqNum, right: SeqNum) {
         let first = self
             .get(at)
-            .and_then(|entry| entry.blocks.at_or_after(left));
+            .and_then(|entry| entry.blocks.first_after(left));
         if let Some(first) = first {
             self.duplicated(first.left, first.right.min(right));
         }
@@ -208,7 +200,7 @@ impl<'p> Gaps<'p> {
             sack.push(duplicate);
         }
         if let Some(entry) = self.get(at) {
-            for &Block { left, right, .. } in entry.blocks.as_slice() {
+            for &Block { left, right, .. } in entry.blocks.iter() {
                 if !sack.push(SackBlock { left, right }) {
                     break;
                 }
@@ -220,7 +212,7 @@ impl<'p> Gaps<'p> {
 
 impl<'p> GapEntry<'p> {
     fn is_empty(&self) -> bool {
-        self.blocks.as_slice().is_empty() && self.fin.is_none()
+        self.blocks.is_empty() && self.fin.is_none()
     }
 
     /// Keeps what is new of a frame, or that part of it which lies before the next block. Says
@@ -228,77 +220,85 @@ impl<'p> GapEntry<'p> {
     fn keep(&mut self, mut frame: Frame<'p>, seq: SeqNum) -> (Kept, Option<SackBlock>) {
         let (mut left, mut right) = (seq, seq + frame.len() as u32);
         let mut duplicate = None;
-        let previous = self.blocks.last_at_or_before(left);
-        if let Some(previous) = previous {
-            if !right.after(previous.right) {
-                self.blocks.touch(previous.left);
+        let (mut behind, mut ahead) = (None, None);
+        if let Some(&Block {
+            left: start,
+            right: end,
+            ..
+        }) = self.blocks.last_at_or_before(left)
+        {
+            if !right.after(end) {
+                if let Some(block) = self.blocks.take(start) {
+                    self.blocks.push(block);
+                }
                 return (Kept::OutOfOrder, Some(SackBlock { left, right }));
             }
-            if previous.right.after(left) {
-                let end = previous.right;
+            if end.after(left) {
                 duplicate = Some(SackBlock { left, right: end });
                 frame.pull(end.bytes_since(left) as usize);
                 left = end;
             }
+            behind = (end == left).then_some(start);
         }
-        let next = self.blocks.first_after(left);
-        if let Some(next) = next
-            && right.after(next.left)
+        if let Some(&Block {
+            left: start,
+            right: end,
+            ..
+        }) = self.blocks.first_after(left)
         {
-            let end = right.min(next.right);
-            duplicate = duplicate.or(Some(SackBlock {
-                left: next.left,
-                right: end,
-            }));
-            // What lies behind that block comes again.
-            frame.trim(next.left.bytes_since(left) as usize);
-            right = next.left;
+            if right.after(start) {
+                duplicate = duplicate.or(Some(SackBlock {
+                    left: start,
+                    right: right.min(end),
+                }));
+                // What lies behind that block comes again.
+                frame.trim(start.bytes_since(left) as usize);
+                right = start;
+            }
+            ahead = (start == right).then_some(start);
         }
-        let behind = previous.filter(|block| block.right == left);
-        let ahead = next.filter(|block| block.left == right);
-        if behind.is_none() && ahead.is_none() && self.blocks.is_full() {
+        let is_alone = behind.is_none() && ahead.is_none();
+        if self.is_full() || (is_alone && self.blocks.is_full()) {
             return (Kept::Dropped(DropReason::TcpNoMemory), duplicate);
         }
-        let pool = frame.pool();
-        let Some(last) = self.store(pool, frame, left, previous, behind.is_some()) else {
-            return (Kept::Dropped(DropReason::TcpNoMemory), duplicate);
-        };
         // One block where up to three have met.
-        self.blocks.remove(behind);
-        self.blocks.remove(ahead);
-        self.blocks.push(Block {
-            left: behind.map_or(left, |block| block.left),
-            right: ahead.map_or(right, |block| block.right),
-            last: ahead.map_or(last, |block| block.last),
-        });
+        let mut block = match behind.and_then(|start| self.blocks.take(start)) {
+            Some(behind) => behind,
+            None => Block {
+                left,
+                right: left,
+                queue: FrameQueue::new(frame.pool()),
+            },
+        };
+        block.right = right;
+        self.frames += u16::from(push_or_merge(&mut block.queue, frame, left));
+        if let Some(ahead) = ahead.and_then(|start| self.blocks.take(start)) {
+            block.right = ahead.right;
+            block.queue.append(ahead.queue);
+        }
+        self.blocks.push(block);
         (Kept::OutOfOrder, duplicate)
     }
 
-    /// Puts a frame behind the last one of `previous`, or its bytes into that if they follow and
-    /// are few. Returns the frame that they are in; `None` when no more frames may be kept.
-    fn store(
-        &mut self,
-        pool: &'p FramePool<'p>,
-        frame: Frame<'p>,
-        seq: SeqNum,
-        previous: Option<Block>,
-        do_follow: bool,
-    ) -> Option<simoom_ring::FrameIdx> {
-        let queue = self.queue.get_or_insert_with(|| FrameQueue::new(pool));
-        let previous = previous.map(|block| block.last);
-        if let Some(last) = previous
-            && do_follow
-            && frame.len() <= MERGE_MAX
-            && queue.append_to(last, frame.bytes()).is_ok()
-        {
-            return Some(last);
+    fn is_full(&self) -> bool {
+        usize::from(self.frames) >= OUT_OF_ORDER_FRAMES_MAX
+    }
+
+    /// Takes a frame out of a block that begins at `nxt` or before.
+    fn pop(&mut self, nxt: SeqNum) -> Option<(Frame<'p>, SeqNum)> {
+        let block = self.blocks.at_or_before_mut(nxt)?;
+        let (tag, _) = block.queue.front()?;
+        let frame = block.queue.pop_front()?;
+        self.frames = self.frames.saturating_sub(1);
+        if block.queue.is_empty() {
+            let left = block.left;
+            self.blocks.take(left);
         }
-        if queue.frames() >= OUT_OF_ORDER_FRAMES_MAX {
-            return None;
-        }
-        Some(queue.insert_after(previous, frame, seq.0))
+        Some((frame, SeqNum(tag)))
     }
 }
+
+const _: () = assert!(OUT_OF_ORDER_FRAMES_MAX < u16::MAX as usize);
 
 #[cfg(test)]
 mod tests;

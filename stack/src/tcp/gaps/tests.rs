@@ -1,5 +1,7 @@
 use super::*;
+use crate::config::MERGE_MAX;
 use crate::testing::{assert_all_home, pool};
+use simoom_ring::FramePool;
 use std::vec::Vec;
 
 const NXT: SeqNum = SeqNum(u32::MAX - 300);

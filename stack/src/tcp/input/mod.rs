@@ -7,10 +7,11 @@ mod ack;
 mod recovery;
 mod text;
 
-use simoom_ring::{FramePool, RxPacket};
+use simoom_ring::RxPacket;
 
 use crate::counters::{Counters, DropReason};
 use crate::tcp::bodies::Bodies;
+use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::challenge::ChallengeLimit;
 use crate::tcp::flight::Flights;
@@ -92,7 +93,9 @@ pub(crate) struct Arrival<'a, 'p, C> {
     pub(crate) flights: &'a mut Flights<'p>,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut ChallengeLimit,
-    pub(crate) pool: &'p FramePool<'p>,
+    pub(crate) budget: Budget<'p>,
+    /// Segments to acknowledge at once after a quiet time.
+    pub(crate) quick_acks: u8,
     pub(crate) now: Instant,
     pub(crate) seg: Segment,
     pub(crate) options: &'a Options,
@@ -200,9 +203,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     fn take_syn(&mut self) {
         let tcb = &mut *self.tcb;
         tcb.irs = self.seg.seq;
-        tcb.rcv.nxt = self.seg.seq + 1;
-        tcb.rcv.adv = tcb.rcv.nxt;
-        tcb.rcv.adv += tcb.rcv.window(self.pool);
+        // What our SYN has promised.
+        let wnd = tcb.rcv.wnd();
+        tcb.rcv.start(self.seg.seq + 1, self.now);
+        tcb.rcv.adv += wnd;
         tcb.snd.smss = super::smss(self.options.mss, tcb.snd.smss);
         tcb.cc = C::new(tcb.snd.smss);
         tcb.is_sack_permitted &= self.options.sack_permitted;
@@ -212,9 +216,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             _ => Ts::OFF,
         };
         tcb.set_ts(ts);
-        match self.options.wscale {
-            Some(wscale) => tcb.snd.wscale = wscale,
-            None => tcb.rcv.wscale = WndScale::ZERO,
+        // RFC 7323 2.2: both scale, or neither.
+        match self.options.wscale.filter(|_| tcb.rcv.wscale.is_some()) {
+            Some(theirs) => tcb.snd.wscale = theirs,
+            None => tcb.rcv.wscale = None,
         }
         // The text of a SYN begins behind it.
         self.seg.seq += 1;

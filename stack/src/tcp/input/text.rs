@@ -3,11 +3,12 @@
 use simoom_ring::RxPacket;
 
 use super::Arrival;
-use crate::config::DELAYED_ACK;
+use crate::config::{DELAYED_ACK, RTT_UNKNOWN};
 use crate::counters::DropReason;
 use crate::tcp::cc::Congestion;
 use crate::tcp::rcv::Kept;
 use crate::tcp::state::{Event, State};
+use crate::time::Duration;
 use crate::wire::tcp::Ctl;
 
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
@@ -29,6 +30,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             return None;
         }
         self.tcb.ecn_text(&self.seg, self.counters);
+        self.measure(pkt.gso_size);
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
         let edge = rcv.adv;
         // RFC 5681 4.2: what comes behind a gap or fills one is acknowledged at once, as is what
@@ -42,7 +44,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             frame.trim(edge.bytes_since(seq) as usize);
             is_plain &= !end.after(edge);
             if !frame.is_empty() && end.after(rcv.nxt) {
-                match rcv.keep(frame, seq, self.gaps) {
+                match rcv.keep(frame, seq, self.gaps, self.budget) {
                     Kept::InOrder => self.outcome.has_received = true,
                     Kept::OutOfOrder => is_plain = false,
                     Kept::Dropped(reason) => dropped = Some(reason),
@@ -58,13 +60,39 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         dropped
     }
 
-    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3).
+    /// What the segment says of its sender: how long its segments are, whether it begins anew, and
+    /// how much it sends in a round-trip time.
+    fn measure(&mut self, gso_size: u16) {
+        let Self { tcb, seg, now, .. } = self;
+        // A large receive says what it was made of.
+        let len = match gso_size {
+            0 => u16::try_from(seg.payload_len).unwrap_or(u16::MAX),
+            gso_size => gso_size,
+        };
+        let len = len.min(self.budget.rmss);
+        tcb.rcv.learn_full_len(len, seg.ctl.has(Ctl::PSH));
+        let rtt = match (tcb.rtt.srtt(), self.options.timestamps) {
+            // Nothing of ours has been timed: an echo of our last acknowledgment will do.
+            (Duration::ZERO, Some(theirs)) => tcb.ts.rtt(theirs, *now).unwrap_or(RTT_UNKNOWN),
+            (Duration::ZERO, None) => RTT_UNKNOWN,
+            (srtt, _) => srtt,
+        };
+        let is_quiet = tcb.rcv.measure(*now, rtt, tcb.rtt.rto(), self.budget);
+        if is_quiet {
+            tcb.rcv.quick_acks = self.quick_acks;
+        }
+    }
+
+    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3); for
+    /// each of the first ones, while the far side is in slow start (RFC 5681 3.1 grows its window
+    /// with each).
     pub(super) fn acknowledge_later(&mut self) {
         let tcb = &mut *self.tcb;
-        let full = self.seg.payload_len / u32::from(tcb.rcv.rmss.max(1));
-        let segments = u8::try_from(full.max(1)).unwrap_or(u8::MAX);
-        tcb.unacked_segments = tcb.unacked_segments.saturating_add(segments);
-        if tcb.unacked_segments >= 2 {
+        let unacked_len = tcb.rcv.nxt.bytes_since(tcb.ts.last_ack_sent());
+        if tcb.rcv.quick_acks > 0 {
+            tcb.rcv.quick_acks -= 1;
+            tcb.is_ack_due = true;
+        } else if unacked_len >= 2 * u32::from(tcb.rcv.full_len) {
             tcb.is_ack_due = true;
         } else {
             tcb.delack_at = tcb.delack_at.min(self.now + DELAYED_ACK);

@@ -6,16 +6,25 @@ use std::vec::Vec;
 const START: SeqNum = SeqNum(u32::MAX - 100);
 
 fn rcv(pool: &'static FramePool<'static>) -> Rcv<'static> {
-    let mut rcv = Rcv::new(pool, 1_460);
+    let mut rcv = Rcv::new(pool);
     rcv.nxt = START;
     rcv.adv = START;
-    rcv.adv = START + rcv.window(pool);
+    rcv.adv = START + rcv.window(budget(pool));
     rcv
 }
 
 /// The bytes of the stream from `offset` on: each tells its own place.
 fn stream(offset: u32, len: u32) -> Vec<u8> {
     (offset..offset + len).map(|at| (at % 253) as u8).collect()
+}
+
+fn budget(pool: &'static FramePool<'static>) -> Budget<'static> {
+    Budget {
+        pool,
+        frames_max: pool.owned_cnt(),
+        receivers: 0,
+        rmss: 1_000,
+    }
 }
 
 fn gaps() -> Gaps<'static> {
@@ -30,7 +39,12 @@ fn gaps() -> Gaps<'static> {
 fn keep(rcv: &mut Rcv<'static>, gaps: &mut Gaps<'static>, offset: u32, len: u32) -> Kept {
     let mut frame = TEST_POOL.with(|pool| pool.alloc(54)).unwrap();
     frame.append(&stream(offset, len)).unwrap();
-    rcv.keep(frame, START + offset, gaps)
+    rcv.keep(
+        frame,
+        START + offset,
+        gaps,
+        budget(TEST_POOL.with(|pool| *pool)),
+    )
 }
 
 fn taken(rcv: &mut Rcv<'static>) -> Vec<u8> {
@@ -118,12 +132,12 @@ fn what_is_left_at_the_end_of_a_full_frame_is_joined() {
 #[test]
 fn the_window_follows_the_frames_that_exist() {
     let small = pool(FRAMES_RESERVED as usize + 20);
-    let mut rcv = Rcv::new(small, 1_000);
-    assert_eq!(rcv.window(small), 10_000);
-    rcv.adv = rcv.nxt + rcv.window(small);
+    let mut rcv = Rcv::new(small);
+    assert_eq!(rcv.window(budget(small)), 10_000);
+    rcv.adv = rcv.nxt + rcv.window(budget(small));
     let held: Vec<_> = (0..19).map(|_| small.alloc(0).unwrap()).collect();
-    assert_eq!(rcv.window(small), 10_000, "a promise is kept");
+    assert_eq!(rcv.window(budget(small)), 10_000, "a promise is kept");
     drop(held);
     rcv.nxt += 10_000;
-    assert!(rcv.window_opened(small));
+    assert!(rcv.window_opened(budget(small)));
 }

@@ -22,7 +22,7 @@ fn a_cookie_brings_back_all_options_by_timestamps() {
     peer.arrive("S 0:0(0) win 65535 <mss 1400,sackOK,TS val 100 ecr 0,nop,wscale 7>");
     peer.take_iss();
     assert_eq!(peer.stack.levels().syns, 2, "nothing is kept");
-    let options = "<mss 1460,sackOK,TS val 1 ecr 100,nop,wscale 0>";
+    let options = "<mss 1460,sackOK,TS val 1 ecr 100,nop,wscale 3>";
     peer.expect(&std::format!("S. 0:0(0) ack 1 win 65535 {options}"));
     peer.arrive("P. 1:11(10) ack 1 win 100 <nop,nop,TS val 101 ecr 1>");
     peer.told(&["accepted", "received 10 took 10"]);

@@ -11,6 +11,8 @@ use crate::tcp::{EcnUse, Settings};
 const PLAIN: Settings = Settings {
     sack: false,
     timestamps: false,
+    window_scaling: true,
+    quick_acks: 0,
     syn_cookies: false,
     ecn: EcnUse::Accept,
 };
@@ -269,7 +271,7 @@ fn a_window_of_one_segment_that_is_echoed_waits_for_the_timer() {
 fn a_client_asks_once_when_it_is_told_to() {
     let mut peer = asking();
     peer.connect(5_000);
-    peer.expect("SEW 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("SEW 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("SE. 0:0(0) ack 1 win 60000 <mss 1000>");
     peer.expect(". 1:1(0) ack 1 win 65535");
     peer.send(0, 1_000);
@@ -277,16 +279,16 @@ fn a_client_asks_once_when_it_is_told_to() {
     // By default it does not.
     let mut peer = Peer::with(Sizes::SMALL, PLAIN);
     peer.connect(5_000);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
 }
 
 #[test]
 fn a_syn_that_stays_unanswered_is_sent_again_without_asking() {
     let mut peer = asking();
     peer.connect(5_000);
-    peer.expect("SEW 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("SEW 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.pass(1_100);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     // An answer to the first one comes too late.
     peer.arrive("SE. 0:0(0) ack 1 win 60000 <mss 1000>");
     peer.expect(". 1:1(0) ack 1 win 65535");
@@ -314,9 +316,7 @@ fn syns_that_cross_agree_when_both_ask() {
         peer.connect(5_000);
         peer.sent();
         peer.arrive(&std::format!("{syn} 0:0(0) win 60000 <mss 1000>"));
-        peer.expect(&std::format!(
-            "{answer} 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>"
-        ));
+        peer.expect(&std::format!("{answer} 0:0(0) ack 1 win 65535 <mss 1460>"));
         peer.arrive(". 1:1(0) ack 1 win 60000");
         assert_eq!(peer.act(|conn| conn.status()).state, State::Established);
         peer.send(0, 1_000);

@@ -98,7 +98,7 @@ fn a_reset_may_carry_text() {
 fn a_close_while_opening_waits_for_the_handshake() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.act(|conn| {
         conn.send_body(&stream()[..100]).unwrap();
         conn.close();
@@ -118,9 +118,9 @@ fn a_close_while_opening_waits_for_the_handshake() {
 fn a_reset_after_a_simultaneous_open_is_a_refusal() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 0>");
-    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("R 1:1(0)");
     peer.told(&["closed: refused"]);
     peer.silent();

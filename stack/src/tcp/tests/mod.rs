@@ -14,6 +14,7 @@ mod peer;
 mod receiving;
 mod recovery;
 mod sack;
+mod scaling;
 mod sending;
 mod status;
 mod timeouts;

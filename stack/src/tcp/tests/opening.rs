@@ -7,7 +7,7 @@ fn a_passive_open_takes_three_segments() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 7>");
     peer.take_iss();
-    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
     assert_eq!(
         (peer.stack.levels().syns, peer.stack.levels().conns),
         (1, 0)
@@ -190,10 +190,10 @@ fn an_acknowledgment_at_a_listener_is_refused() {
 fn an_active_open_takes_three_segments() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("S. 0:0(0) ack 1 win 500 <mss 900,nop,wscale 3>");
     peer.told(&["connected"]);
-    peer.expect(". 1:1(0) ack 1 win 65535");
+    peer.expect(". 1:1(0) ack 1 win 8192");
     let status = peer.act(|conn| conn.status());
     // The window of a SYN is not scaled.
     assert_eq!(
@@ -209,7 +209,7 @@ fn an_active_open_takes_three_segments() {
 fn an_active_open_that_is_refused() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("R. 0:0(0) ack 9");
     peer.arrive("R 0:0(0)");
     peer.silent();
@@ -225,7 +225,7 @@ fn an_active_open_without_an_answer_gives_up() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
-        peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+        peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
         peer.silent();
         peer.pass(wait * 1_000);
     }
@@ -238,7 +238,7 @@ fn an_active_open_without_an_answer_gives_up() {
 fn an_active_open_answered_by_an_old_segment_refuses_it() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive(". 300:300(0) ack 77 win 1000");
     peer.expect("R 77:77(0) win 0");
     peer.arrive("S. 0:0(0) ack 1 win 1000");
@@ -249,9 +249,9 @@ fn an_active_open_answered_by_an_old_segment_refuses_it() {
 fn both_sides_may_open_at_once() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 0>");
-    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive(". 1:1(0) ack 1 win 1000");
     peer.told(&["connected"]);
     assert_eq!(peer.act(|conn| conn.state()), State::Established);
@@ -263,12 +263,12 @@ fn both_sides_may_open_at_once() {
 fn crossing_syn_acks_establish_a_connection() {
     let mut peer = Peer::new(Sizes::SMALL);
     peer.connect(8_080);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 2>");
-    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
     // One that acknowledges something else is what any SYN behind the window is.
     peer.arrive("S. 0:0(0) ack 0 win 1000 <mss 1000,nop,wscale 2>");
-    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 0>");
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
     peer.arrive("S. 0:0(0) ack 1 win 1000 <mss 1000,nop,wscale 2>");
     peer.told(&["connected"]);
     assert_eq!(peer.act(|conn| conn.state()), State::Established);

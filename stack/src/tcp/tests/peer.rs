@@ -36,7 +36,7 @@ use crate::{Counters, DropReason};
 /// The stream of bytes that both sides send.
 pub(super) fn stream() -> &'static [u8] {
     static STREAM: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    STREAM.get_or_init(|| (0..200_000_u32).map(|n| (n % 251) as u8).collect())
+    STREAM.get_or_init(|| (0..1_000_000_u32).map(|n| (n % 251) as u8).collect())
 }
 
 /// An application that writes down what it is told.
@@ -188,6 +188,8 @@ impl Peer {
             ecn: EcnUse::Accept,
             sack: false,
             timestamps: false,
+            window_scaling: true,
+            quick_acks: 0,
             syn_cookies: false,
         };
         Self::with(sizes, plain)

@@ -8,6 +8,7 @@ use crate::tcp::Settings;
 fn established(sizes: Sizes, timestamps: bool) -> Peer {
     let settings = Settings {
         timestamps,
+        quick_acks: 0,
         ..Settings::default()
     };
     let mut peer = Peer::with(sizes, settings);

@@ -32,7 +32,7 @@ fn a_syn_without_timestamps_gets_none() {
 fn an_active_open_offers_all_and_takes_what_is_answered() {
     let mut peer = Peer::with(Sizes::SMALL, Settings::default());
     peer.connect(5_000);
-    peer.expect("S 0:0(0) win 65535 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 0>");
+    peer.expect("S 0:0(0) win 65535 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 3>");
     peer.arrive("S. 0:0(0) ack 1 win 65535 <mss 1012,nop,nop,TS val 100 ecr 1>");
     peer.expect(". 1:1(0) ack 1 win 65535 <nop,nop,TS val 1 ecr 100>");
     peer.send(0, 1_000);
