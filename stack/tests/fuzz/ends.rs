@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use simoom::tcp::calls::Calls;
 use simoom::tcp::cc::{Congestion, Cubic, Reno};
-use simoom::tcp::{App, Closed, Conn, ConnId, ListenerId};
+use simoom::tcp::{App, Closed, Conn, ConnId, KeepAlive, ListenerId};
 use simoom::udp::UdpOut;
 use simoom::{Duration, Endpoint, Instant, Stack};
 use simoom_ring::TxRing;
@@ -53,7 +53,7 @@ impl Act {
 
     pub(crate) fn run<C: Congestion>(self, conn: &mut Conn<'_, '_, C>, far: &mut Far) {
         let amount = usize::from(self.amount);
-        match self.kind % 10 {
+        match self.kind % 13 {
             0 => {}
             1 | 2 => send(conn, far, amount % (conn.generated_max() + 2)),
             3 | 4 => send_body(conn, far, amount % BODY_LEN_MAX),
@@ -62,6 +62,16 @@ impl Act {
             6 => conn.want_writable(),
             7 => conn.set_nodelay(amount % 2 == 0),
             8 => conn.wake_at(conn.now() + Duration::from_millis(self.amount.into())),
+            9 => conn.set_keep_alive((amount > 0).then(|| KeepAlive {
+                idle: Duration::from_secs(amount as u64 % 60),
+                interval: Duration::from_secs(amount as u64 / 60 % 40),
+                probes: (amount % 5) as u8,
+            })),
+            10 => {
+                let timeout = Duration::from_millis(u64::from(self.amount) * 4);
+                conn.set_user_timeout((amount > 0).then_some(timeout));
+            }
+            11 => conn.set_dscp(amount as u8),
             _ => {
                 let status = conn.status();
                 assert_eq!(status.unacked_len, conn.unacked_len());

@@ -2,9 +2,10 @@
 //! `cargo test`: the same functions from bytes, with a decoder of their own.
 //!
 //! ```text
-//!   bytes ─ cursor ─┬─ program.rs  operations on a live stack: time, frames, segments, calls
+//!   bytes ─ cursor ─┬─ program.rs  operations on a live stack: time, calls, its device
+//!                   │    segments.rs, packets.rs   what arrives
 //!                   │    world.rs    the stack, its rings (rings.rs), its application (ends.rs)
-//!                   │    far.rs      the far sides: what they have seen, what they may say
+//!                   │    far.rs      the far sides: what they have seen, and so may say
 //!                   └─ parsers.rs  the parsers by themselves
 //! ```
 //!
@@ -13,9 +14,11 @@
 mod cursor;
 mod ends;
 mod far;
+mod packets;
 mod parsers;
 mod program;
 mod rings;
+mod segments;
 mod world;
 
 #[allow(unused_imports)] // Each fuzz target uses one of them.

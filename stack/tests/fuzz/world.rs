@@ -36,6 +36,7 @@ pub(crate) struct Plan {
     pub(crate) has_few_frames: bool,
     pub(crate) backlog: u16,
     pub(crate) conns: usize,
+    pub(crate) sent: usize,
 }
 
 /// The stack under test.
@@ -74,7 +75,7 @@ fn stack<A: Way>(
         bodies: slice::<BodyNode<'_>>(40).into(),
         gaps: slice::<GapEntry<'_>>(2).into(),
         flights: slice::<FlightEntry>(conns / 2 + 1).into(),
-        sent: slice::<SentNode>(12).into(),
+        sent: slice::<SentNode>(plan.sent).into(),
         timers: slice::<TimerNode>(conns + syns).into(),
         demux: slice::<DemuxEntry>(Storage::<A>::demux_len(conns, syns, time_waits)).into(),
     };
