@@ -62,8 +62,9 @@ pub(crate) struct SendQueue {
     first: u32,
     last: u32,
     nodes: u16,
-    /// Bytes queued and not acknowledged.
-    len: u64,
+    /// Bytes queued and not acknowledged: 48 bits of them, so that no room is lost to alignment.
+    len_high: u16,
+    len_low: u32,
 }
 
 impl SendQueue {
@@ -72,14 +73,22 @@ impl SendQueue {
             first: NONE,
             last: NONE,
             nodes: 0,
-            len: 0,
+            len_high: 0,
+            len_low: 0,
         }
     }
 
     /// Bytes from SND.UNA to the end of the queue.
     #[inline]
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        u64::from(self.len_high) << 32 | u64::from(self.len_low)
+    }
+
+    /// `len` is at most [`LEN_MAX`].
+    #[inline]
+    fn set_len(&mut self, len: u64) {
+        self.len_high = u16::try_from(len >> 32).expect("`push` keeps to LEN_MAX");
+        self.len_low = len as u32;
     }
 
     /// Pieces that still fit.
@@ -125,7 +134,8 @@ impl<'p> Bodies<'p> {
         if len == 0 {
             return Ok(());
         }
-        if queue.room() == 0 {
+        let total = queue.len().saturating_add(len);
+        if queue.room() == 0 || total > LEN_MAX {
             return Err(SendError::Full);
         }
         let idx = self.free_first;
@@ -142,14 +152,14 @@ impl<'p> Bodies<'p> {
         }
         queue.last = idx;
         queue.nodes += 1;
-        queue.len += len;
+        queue.set_len(total);
         Ok(())
     }
 
     /// Forgets `len` bytes from the front: they are acknowledged.
     pub(crate) fn acked(&mut self, queue: &mut SendQueue, len: u64) {
-        let mut left = len.min(queue.len);
-        queue.len -= left;
+        let mut left = len.min(queue.len());
+        queue.set_len(queue.len() - left);
         while left > 0 {
             let Some(node) = self.nodes.get_mut(queue.first as usize) else {
                 return;
@@ -171,7 +181,7 @@ impl<'p> Bodies<'p> {
         while queue.first != NONE {
             self.pop(queue);
         }
-        queue.len = 0;
+        queue.set_len(0);
     }
 
     fn pop(&mut self, queue: &mut SendQueue) {
@@ -298,6 +308,9 @@ fn tail_of<'p>(piece: &Fragment<'p>, len: usize) -> Fragment<'p> {
     // A frame has as many holders as rings and queues have places, far below the most.
     part_of(piece, len, usize::MAX).unwrap_or(Fragment::Content(&[]))
 }
+
+/// Most bytes of one queue: 256 TiB, more than there is content.
+const LEN_MAX: u64 = (1 << 48) - 1;
 
 const NONE: u32 = u32::MAX;
 

@@ -9,7 +9,8 @@ pub(crate) struct Rtt {
     /// Smoothed round-trip time; 0 until the first measurement.
     srtt_us: u32,
     rttvar_us: u32,
-    rto_us: u32,
+    /// The SYN was answered only after a timeout (RFC 6298 5.7).
+    is_syn_late: bool,
     /// Doublings since the last measurement (RFC 6298 5.5).
     backoff: u8,
 }
@@ -19,7 +20,7 @@ impl Rtt {
         Self {
             srtt_us: 0,
             rttvar_us: 0,
-            rto_us: RTO_INITIAL.as_micros() as u32,
+            is_syn_late: false,
             backoff: 0,
         }
     }
@@ -38,15 +39,13 @@ impl Rtt {
             self.rttvar_us = self.rttvar_us - self.rttvar_us / 4 + error_us / 4;
             self.srtt_us = self.srtt_us - self.srtt_us / 8 + rtt_us / 8;
         }
-        let rto_us = self.srtt_us + (4 * self.rttvar_us).max(GRANULARITY_US);
-        self.rto_us = rto_us.clamp(RTO_MIN.as_micros() as u32, RTO_MAX.as_micros() as u32);
         self.backoff = 0;
     }
 
     /// A SYN was answered only after a timeout: what is sent next waits for longer than the SYN did
     /// (RFC 6298 5.7).
     pub(crate) fn syn_timed_out(&mut self) {
-        self.rto_us = self.rto_us.max(RTO_AFTER_SYN.as_micros() as u32);
+        self.is_syn_late = true;
     }
 
     /// The timer has fired: wait twice as long next time (RFC 6298 5.5).
@@ -69,15 +68,30 @@ impl Rtt {
     /// How long to wait for an acknowledgment now.
     #[inline]
     pub(crate) fn rto(&self) -> Duration {
-        let rto = u64::from(self.rto_us) << self.backoff.min(BACKOFF_MAX);
+        let rto = self.base_us() << self.backoff.min(BACKOFF_MAX);
         Duration::from_micros(rto.min(RTO_MAX.as_micros()))
+    }
+
+    /// The timeout without backoff (RFC 6298 2): computed when it is wanted, so that it costs no
+    /// memory.
+    #[inline]
+    fn base_us(&self) -> u64 {
+        let rto = match (self.srtt_us, self.is_syn_late) {
+            (0, false) => RTO_INITIAL,
+            (0, true) => RTO_AFTER_SYN,
+            (srtt_us, _) => {
+                let rto_us = srtt_us + (4 * self.rttvar_us).max(GRANULARITY_US);
+                return u64::from(rto_us).clamp(RTO_MIN.as_micros(), RTO_MAX.as_micros());
+            }
+        };
+        rto.as_micros()
     }
 
     /// How long so many timeouts in a row have taken, the last of them at least in part.
     pub(crate) fn elapsed(&self, timeouts: u8) -> Duration {
         // The first of them began with the backoff that there was before.
         let before = self.backoff.saturating_sub(timeouts);
-        let nth = |n: u8| u64::from(self.rto_us) << before.saturating_add(n).min(BACKOFF_MAX);
+        let nth = |n: u8| self.base_us() << before.saturating_add(n).min(BACKOFF_MAX);
         let sum = (0..timeouts).map(|n| nth(n).min(RTO_MAX.as_micros())).sum();
         Duration::from_micros(sum)
     }
@@ -94,6 +108,8 @@ impl Rtt {
 /// Doublings that take the least timeout past the longest.
 const BACKOFF_MAX: u8 = 9;
 const _: () = assert!(RTO_MIN.as_micros() << BACKOFF_MAX >= RTO_MAX.as_micros());
+
+const _: () = assert!(size_of::<Rtt>() <= 12);
 
 /// The clock's G: one tick of the timer wheel.
 const GRANULARITY_US: u32 = 1_000;

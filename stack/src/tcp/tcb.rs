@@ -239,4 +239,4 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 }
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 336);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 296);

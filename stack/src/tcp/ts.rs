@@ -14,8 +14,8 @@ pub(crate) struct Ts {
     offset: u32,
     /// TS.Recent.
     recent: u32,
-    /// When that was set, in seconds.
-    recent_at_secs: u32,
+    /// When that was set, in units of 1,024 seconds.
+    recent_at: u16,
     /// Last.ACK.sent.
     last_ack_sent: SeqNum,
     is_on: bool,
@@ -26,7 +26,7 @@ impl Ts {
     pub(crate) const OFF: Self = Self {
         offset: 0,
         recent: 0,
-        recent_at_secs: 0,
+        recent_at: 0,
         last_ack_sent: SeqNum(0),
         is_on: false,
     };
@@ -36,7 +36,7 @@ impl Ts {
         Self {
             offset,
             recent,
-            recent_at_secs: secs(now),
+            recent_at: coarse(now),
             last_ack_sent: rcv_nxt,
             is_on: true,
         }
@@ -84,7 +84,7 @@ impl Ts {
     #[inline]
     pub(crate) fn is_old(&self, seg: Timestamps, now: Instant) -> bool {
         let is_before = (seg.val.wrapping_sub(self.recent) as i32) < 0;
-        is_before && secs(now).wrapping_sub(self.recent_at_secs) < RECENT_MAX_SECS
+        is_before && coarse(now).wrapping_sub(self.recent_at) < RECENT_MAX
     }
 
     /// Takes the TSval of an acceptable segment, if the segment begins where the last
@@ -93,7 +93,7 @@ impl Ts {
     pub(crate) fn update(&mut self, seg: Timestamps, seq: SeqNum, now: Instant) {
         if !seq.after(self.last_ack_sent) && !self.is_old(seg, now) {
             self.recent = seg.val;
-            self.recent_at_secs = secs(now);
+            self.recent_at = coarse(now);
         }
     }
 
@@ -113,15 +113,20 @@ pub(crate) fn val(offset: u32, now: Instant) -> u32 {
     ((now.as_micros() / 1_000) as u32).wrapping_add(offset)
 }
 
-fn secs(now: Instant) -> u32 {
-    (now.as_micros() / 1_000_000) as u32
+/// Time as coarse as 24 days need it: it wraps after two years.
+fn coarse(now: Instant) -> u16 {
+    (now.as_micros() / 1_000_000 / SECS_A_UNIT) as u16
 }
 
 /// Bytes of the option with its padding.
 const OPTION_LEN: u16 = 12;
 
+const SECS_A_UNIT: u64 = 1_024;
+
 /// How long TS.Recent is believed: 24 days (RFC 7323 5.5).
-const RECENT_MAX_SECS: u32 = 24 * 24 * 3_600;
+const RECENT_MAX: u16 = (24 * 24 * 3_600 / SECS_A_UNIT) as u16;
+
+const _: () = assert!(size_of::<Ts>() <= 16);
 
 #[cfg(test)]
 mod tests {
@@ -147,8 +152,8 @@ mod tests {
             "before, across the wrap"
         );
         let days = |days: u64| at(days * 24 * 3_600_000);
-        assert!(ts.is_old(seg(4, 0), days(24) - Duration::from_millis(1_000)));
-        assert!(!ts.is_old(seg(4, 0), days(24)));
+        assert!(ts.is_old(seg(4, 0), days(23)));
+        assert!(!ts.is_old(seg(4, 0), days(25)));
     }
 
     #[test]
