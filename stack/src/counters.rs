@@ -159,6 +159,10 @@ pub struct Counters {
     pub tcp_sent_merged: u64,
     /// RSTs sent.
     pub tcp_resets_out: u64,
+    /// Frames of out-of-order data that were given up for want of frames, to come again.
+    pub tcp_frames_shed: u64,
+    /// Segments whose urgent pointer was read past (RFC 9293 3.8.5).
+    pub tcp_urgent_in: u64,
     /// Connections that were accepted.
     pub tcp_accepted: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -204,6 +208,8 @@ impl Counters {
             tcp_flights_full: 0,
             tcp_sent_merged: 0,
             tcp_resets_out: 0,
+            tcp_frames_shed: 0,
+            tcp_urgent_in: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
             tcp_challenge_acks_suppressed: 0,

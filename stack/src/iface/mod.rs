@@ -211,7 +211,7 @@ impl<'p, A: App> Stack<'p, A> {
 
     /// How full the tables are.
     pub fn levels(&self) -> Levels {
-        self.tcp.levels()
+        self.tcp.levels(self.net.receivers)
     }
 
     /// Accepts TCP connections to `port` (LISTEN). `backlog` bounds the half-open connections, and

@@ -12,9 +12,11 @@
 //! 4. [`FRAMES_RESERVED`] are left: nothing is kept.
 //!
 //! What was promised and then could not be kept is counted as
-//! [`TcpNoMemory`](crate::DropReason::TcpNoMemory). Data that is in order has been acknowledged: it
-//! is never given up, so connections whose application does not read can hold all frames down to
-//! the shortage. The last eighth is for the others, which take what comes and go on.
+//! [`TcpNoMemory`](crate::DropReason::TcpNoMemory), what was given up again as
+//! [`tcp_frames_shed`](crate::Counters::tcp_frames_shed). Data that is in order has been
+//! acknowledged and is never given up: connections whose application does not read can hold a
+//! share each, which leaves one for whoever takes what comes. When they are more than there are
+//! frames, one frame each takes all; only ending connections helps then.
 
 use simoom_ring::FramePool;
 

@@ -32,9 +32,13 @@ impl<'p, A: App> Tcp<'p, A> {
         options: &Options,
         pkt: RxPacket<'p>,
     ) {
+        if seg.payload_len > 0 && self.gaps.cnt() > 0 && cx.net.budget().is_short() {
+            self.shed(cx.net);
+        }
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
+        self.gaps.segment_arrives(idx);
         let budget = cx.net.budget();
         let outcome = Arrival {
             tcb,
@@ -58,6 +62,18 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         self.after(cx, idx, outcome);
         self.gaps.forget_duplicate();
+    }
+
+    /// Frames are short: the connection that holds most out-of-order data loses it. It has not been
+    /// acknowledged, and comes again (RFC 2018 8).
+    #[cold]
+    fn shed(&mut self, net: &mut Net<'p>) {
+        let Some(tcb) = self.gaps.largest().and_then(|idx| self.conns.tcb(idx)) else {
+            return;
+        };
+        net.counters.tcp_frames_shed += self.gaps.frames(tcb.rcv.gap) as u64;
+        self.gaps.release(&mut tcb.rcv.gap);
+        count_receiver(&mut net.receivers, &mut tcb.rcv);
     }
 
     /// Tells the application what an event has brought, and sends what follows from it.

@@ -341,7 +341,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Connections, half-open connections and connections in TIME-WAIT now.
-    pub fn levels(&self) -> Levels {
+    pub(crate) fn levels(&self, receivers: u32) -> Levels {
         let (bodies_free, bodies_max) = self.bodies.levels();
         let (flights, sent) = self.flights.levels();
         Levels {
@@ -350,6 +350,7 @@ impl<'p, A: App> Tcp<'p, A> {
             time_waits: self.time_waits.len(),
             bodies: bodies_max.saturating_sub(bodies_free as usize),
             gaps: self.gaps.cnt(),
+            receivers,
             flights,
             sent,
         }
@@ -369,6 +370,8 @@ pub struct Levels {
     pub bodies: usize,
     /// Connections that have received something behind a gap.
     pub gaps: usize,
+    /// Connections that hold received data: behind a gap, or not taken by the application.
+    pub receivers: u32,
     /// Connections with something in flight.
     pub flights: usize,
     /// Ranges in flight.

@@ -15,11 +15,13 @@
 //! and comes again.
 
 mod blocks;
+mod sizes;
 
 use managed::ManagedSlice;
 use simoom_ring::{Frame, FrameQueue};
 
 use self::blocks::{Block, Blocks};
+use self::sizes::{Link, Sizes};
 use crate::config::OUT_OF_ORDER_FRAMES_MAX;
 use crate::counters::DropReason;
 use crate::tcp::rcv::{Kept, push_or_merge};
@@ -38,6 +40,15 @@ impl GapIdx {
     pub(crate) fn is_some(self) -> bool {
         self != Self::NONE
     }
+
+    /// The place in the table; out of range for none.
+    fn get(self) -> usize {
+        if self.is_some() {
+            self.0.into()
+        } else {
+            usize::MAX
+        }
+    }
 }
 
 /// The memory of one connection's gaps.
@@ -48,15 +59,21 @@ pub struct GapEntry<'p> {
     frames: u16,
     /// Where their FIN is, once it has come.
     fin: Option<SeqNum>,
+    /// Whose it is.
+    conn: u32,
+    link: Link,
     next_free: Option<u16>,
 }
 
-/// The table, and the duplicate that the segment in hand has brought.
+/// The table, and what it has to know of the segment in hand.
 #[derive(Debug)]
 pub(crate) struct Gaps<'p> {
     entries: ManagedSlice<'p, GapEntry<'p>>,
     free_first: Option<u16>,
     cnt: usize,
+    sizes: Sizes,
+    /// Which connection the segment in hand is for.
+    conn: u32,
     /// To be reported with the next acknowledgment, once (RFC 2883 4).
     duplicate: Option<SackBlock>,
 }
@@ -71,6 +88,8 @@ impl<'p> Gaps<'p> {
             entries,
             free_first: (len > 0).then_some(0),
             cnt: 0,
+            sizes: Sizes::new(),
+            conn: u32::MAX,
             duplicate: None,
         }
     }
@@ -82,12 +101,11 @@ impl<'p> Gaps<'p> {
 
     #[inline]
     fn get(&self, at: GapIdx) -> Option<&GapEntry<'p>> {
-        self.entries.get(usize::from(at.0)).filter(|_| at.is_some())
+        self.entries.get(at.get())
     }
 
     fn get_mut(&mut self, at: GapIdx) -> Option<&mut GapEntry<'p>> {
-        let entry = self.entries.get_mut(usize::from(at.0));
-        entry.filter(|_| at.is_some())
+        self.entries.get_mut(at.get())
     }
 
     /// The connection's entry, a new one if it had none; `None` when the table is full.
@@ -97,6 +115,8 @@ impl<'p> Gaps<'p> {
             self.free_first = self.entries.get_mut(usize::from(idx))?.next_free.take();
             self.cnt += 1;
             *at = GapIdx(idx);
+            let conn = self.conn;
+            self.entries.get_mut(usize::from(idx))?.conn = conn;
         }
         self.get_mut(*at)
     }
@@ -104,6 +124,7 @@ impl<'p> Gaps<'p> {
     /// Gives a connection's entry back, and all that is in it.
     pub(crate) fn release(&mut self, at: &mut GapIdx) {
         let (gone, next_free) = (*at, self.free_first);
+        self.sizes.set(&mut self.entries, gone, 0);
         if let Some(entry) = self.get_mut(gone) {
             *entry = GapEntry {
                 next_free,
@@ -127,10 +148,12 @@ impl<'p> Gaps<'p> {
             return Kept::Dropped(DropReason::TcpGapsFull);
         };
         let (kept, duplicate) = entry.keep(frame, seq);
-        let is_empty = entry.is_empty();
+        let (is_empty, frames) = (entry.is_empty(), entry.frames);
         self.duplicate = self.duplicate.or(duplicate);
         if is_empty {
             self.release(at);
+        } else {
+            self.sizes.set(&mut self.entries, *at, frames);
         }
         kept
     }
@@ -140,12 +163,15 @@ impl<'p> Gaps<'p> {
     pub(crate) fn pop(&mut self, at: &mut GapIdx, nxt: SeqNum) -> Option<(Frame<'p>, SeqNum)> {
         let entry = self.get_mut(*at)?;
         let popped = entry.pop(nxt);
+        let frames = entry.frames;
         if popped.is_none() {
             entry.fin = entry.fin.filter(|fin| !fin.before(nxt));
             if entry.is_empty() {
                 self.release(at);
             }
         }
+        // An entry that has been given back is in no list, and stays so.
+        self.sizes.set(&mut self.entries, *at, frames);
         popped
     }
 
@@ -169,6 +195,18 @@ impl<'p> Gaps<'p> {
         if left.before(right) && self.duplicate.is_none() {
             self.duplicate = Some(SackBlock { left, right });
         }
+    }
+
+    /// A segment for this connection comes in.
+    #[inline]
+    pub(crate) fn segment_arrives(&mut self, conn: u32) {
+        self.conn = conn;
+        self.duplicate = None;
+    }
+
+    /// The connection that holds most, or more than half of that.
+    pub(crate) fn largest(&self) -> Option<u32> {
+        Some(self.get(self.sizes.largest()?)?.conn)
     }
 
     /// The segment in hand has been answered, or cannot be.

@@ -248,3 +248,49 @@ fn entries_come_back_and_a_full_table_says_so() {
     }
     assert_all_home(pool);
 }
+
+/// Random entries grow, shrink and go: the largest is one that holds more than half of the most.
+#[test]
+fn the_largest_is_found() {
+    let pool = pool(600);
+    let mut gaps = gaps(8);
+    let mut at = [GapIdx::NONE; 8];
+    let mut ends = [0; 8];
+    let mut random = 3_u64;
+    let mut below = |bound: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        ((random >> 33) % bound) as u32
+    };
+    for _ in 0..5_000 {
+        let conn = below(8);
+        let (at_conn, end) = (&mut at[conn as usize], &mut ends[conn as usize]);
+        gaps.segment_arrives(conn);
+        match below(12) {
+            0 => gaps.release(at_conn),
+            1 | 2 if *end > 0 => {
+                // Up to a number of frames in order, then no more.
+                for _ in 0..below(20) {
+                    gaps.pop(at_conn, NXT + *end);
+                }
+            }
+            3 => assert!(gaps.keep_fin(at_conn, NXT + 900_000)),
+            _ if pool.free_cnt() > 0 => {
+                *end = 1_000 + below(400_000);
+                gaps.keep(at_conn, frame(pool, *end, 300), NXT + *end);
+            }
+            _ => gaps.release(at_conn),
+        }
+        let frames = at.map(|at| gaps.frames(at));
+        let most = *frames.iter().max().unwrap();
+        match gaps.largest() {
+            Some(conn) => assert!(2 * frames[conn as usize] > most, "{conn} {frames:?}"),
+            None => assert_eq!(most, 0),
+        }
+        assert_eq!(gaps.cnt(), at.iter().filter(|at| at.is_some()).count());
+    }
+    at.iter_mut().for_each(|at| gaps.release(at));
+    assert_eq!((gaps.largest(), gaps.cnt()), (None, 0));
+    assert_all_home(pool);
+}

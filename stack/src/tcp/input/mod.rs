@@ -239,7 +239,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if let Some(seg) = self.options.timestamps {
             self.tcb.ts.update(seg, self.seg.seq, self.now);
         }
-        // Sixth, URG: the pointer is not followed; urgent data stays in the stream.
+        // Sixth, URG: the pointer is read past; urgent data stays in the stream (RFC 6093 5).
+        if self.seg.ctl.has(Ctl::URG) {
+            self.counters.tcp_urgent_in += 1;
+        }
         self.text_and_fin(pkt);
         Ok(())
     }

@@ -81,6 +81,7 @@ fn urgent_data_stays_in_the_stream() {
         seq += 10;
     }
     assert_eq!(peer.app.taken, 60);
+    assert_eq!(peer.counters().tcp_urgent_in, 6);
 }
 
 /// RFC 9293 3.10.7.4, second; SHLD-2.

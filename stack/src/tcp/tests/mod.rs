@@ -16,6 +16,7 @@ mod recovery;
 mod sack;
 mod scaling;
 mod sending;
+mod sharing;
 mod status;
 mod timeouts;
 mod timestamps;
