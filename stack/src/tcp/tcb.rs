@@ -3,7 +3,7 @@
 use simoom_ring::FramePool;
 
 use crate::addr::FourTuple;
-use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_RETRANSMITS_MAX};
+use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_ACK_RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::flight::Flights;
@@ -183,10 +183,11 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         if self.user_timeout_ms != 0 {
             return self.silence() >= self.user_timeout();
         }
-        let most = if self.state == State::SynSent {
-            SYN_RETRANSMITS_MAX
-        } else {
-            RETRANSMITS_MAX
+        let most = match self.state {
+            // As in the SYN queue, which the segment that was to complete it has taken it from.
+            State::SynReceived if self.listener != u8::MAX => SYN_ACK_RETRANSMITS_MAX,
+            State::SynSent | State::SynReceived => SYN_RETRANSMITS_MAX,
+            _ => RETRANSMITS_MAX,
         };
         self.retransmits > most
     }

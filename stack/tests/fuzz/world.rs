@@ -254,9 +254,9 @@ impl<A: Way> World<A> {
         for id in self.ids.borrow().clone() {
             self.stack.with_conn(self.now, id, |conn, _| conn.abort());
         }
-        // Longer than the last retransmission of what was never told to the application.
+        // Longer than TIME-WAIT, and than what the application was never told of is waited for.
         for _ in 0..20 {
-            self.pass(Duration::from_secs(60));
+            self.pass(Duration::from_secs(10));
         }
         let levels = self.stack.levels();
         let left = (levels.conns, levels.syns, levels.time_waits, levels.bodies);

@@ -293,3 +293,24 @@ fn half_open_connections_end_with_their_listener() {
     peer.told(&[]);
     peer.gone();
 }
+
+#[test]
+fn a_third_segment_that_is_refused_gives_no_more_time_than_the_syn_queue() {
+    let few = Sizes {
+        frames: 64,
+        ..Sizes::SMALL
+    };
+    let mut peer = Peer::new(few);
+    peer.arrive("S 0:0(0) win 1000 <mss 1000>");
+    peer.take_iss();
+    peer.sent();
+    // It acknowledges our SYN, but lies beyond the window that there is.
+    peer.arrive(". 60001:60001(0) ack 1 win 1000");
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 1);
+    assert_eq!(peer.stack.levels().conns, 1);
+    peer.sent();
+    peer.pass(40_000);
+    assert_eq!(peer.sent().len(), 4, "the SYN-ACK again");
+    peer.told(&[]);
+    peer.gone();
+}
