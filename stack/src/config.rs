@@ -115,6 +115,20 @@ pub const RETRANSMITS_MAX: u8 = 10;
 /// SYN-ACKs sent again before a half-open connection is forgotten.
 pub const SYN_ACK_RETRANSMITS_MAX: u8 = 4;
 
+/// Connections of one listener that may be in the middle of a fast open (RFC 7413 5.1), if the
+/// backlog allows as many: a round trip's worth of 10,000 a second at 25 ms. Each is a connection
+/// and an answer that whoever has stolen a cookie gets without proving where he is. When full,
+/// counted, SYNs are answered in the ordinary way.
+pub const FAST_OPENS_MAX: u16 = 256;
+
+/// How long fast opens that ended with RST count as pending, from the last of them on: whoever
+/// spoofs SYNs of hosts that answer with RST would else empty the count as fast as he fills it.
+pub const FAST_OPEN_RESET_AGE: Duration = Duration::from_secs(60);
+
+/// How often Fast Open cookies change: one is good for one to two of these, so that a client that
+/// comes back within half a day has a good one, and a stolen one is worth nothing the next day.
+pub const FAST_OPEN_PERIOD: Duration = Duration::from_secs(12 * 3_600);
+
 /// SYNs sent again before an active open fails: more than three minutes with backoff (R2).
 pub const SYN_RETRANSMITS_MAX: u8 = 7;
 

@@ -171,6 +171,16 @@ pub struct Counters {
     pub tcp_cookies_sent: u64,
     /// Connections that a cookie has brought back.
     pub tcp_cookies_accepted: u64,
+    /// Fast Open cookies given (RFC 7413).
+    pub tcp_fast_open_cookies: u64,
+    /// SYNs that brought a Fast Open cookie which is not ours, or too old: opened in the ordinary
+    /// way.
+    pub tcp_fast_open_bad_cookies: u64,
+    /// Connections that were opened fast.
+    pub tcp_fast_opens: u64,
+    /// SYNs with a good cookie that were opened in the ordinary way, because too many others were
+    /// being opened fast, or there was no place.
+    pub tcp_fast_opens_full: u64,
     /// Challenge ACKs that the throttle held back (RFC 5961 7).
     pub tcp_challenge_acks_suppressed: u64,
     /// Segments whose text came with a congestion mark (RFC 3168).
@@ -216,6 +226,10 @@ impl Counters {
             tcp_keep_alives: 0,
             tcp_cookies_sent: 0,
             tcp_cookies_accepted: 0,
+            tcp_fast_open_cookies: 0,
+            tcp_fast_open_bad_cookies: 0,
+            tcp_fast_opens: 0,
+            tcp_fast_opens_full: 0,
             tcp_ecn_ce_in: 0,
             tcp_ecn_reductions: 0,
             tcp_time_wait_evicted: 0,

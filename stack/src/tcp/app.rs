@@ -31,7 +31,8 @@ pub trait App {
     /// [`accepted`](Self::accepted) at once.
     const ACCEPTS_LATER: bool = false;
 
-    /// A connection to a listener is established.
+    /// A connection to a listener is established; or, opened fast (RFC 7413), is in SYN-RECEIVED
+    /// and may be used as if it were.
     fn accepted(&mut self, conn: &mut Conn<'_, '_, Self::Congestion>) -> Self::Conn;
 
     /// A connection that we opened is established.
@@ -255,12 +256,19 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.tcb.snd.queue.len()
     }
 
-    /// No more will be sent: FIN follows what is queued (CLOSE). Receiving goes on.
+    /// No more will be sent: FIN follows what is queued (CLOSE). Receiving goes on. In SYN-SENT,
+    /// with nothing queued, the attempt ends as if aborted.
     pub fn close(&mut self) {
+        // RFC 9293 3.10.4: in SYN-SENT, with nothing to send, nothing is left of the attempt.
+        if self.tcb.state() == State::SynSent && self.tcb.snd.queue.len() == 0 {
+            self.tcb.is_abort_due = true;
+            return;
+        }
         if self.tcb.state().can_send() && !self.tcb.snd.has_fin {
             self.tcb.snd.has_fin = true;
-            // Before the SYN is acknowledged the close waits for that (RFC 9293 3.10.4).
-            if self.tcb.state().is_synchronized() {
+            // Before the SYN is acknowledged the close waits for that (RFC 9293 3.10.4), unless
+            // what is sent does not wait, either (RFC 7413).
+            if self.tcb.state().is_synchronized() || self.tcb.opening.is_unacked() {
                 self.tcb.transition(Event::Close);
             }
         }

@@ -5,6 +5,7 @@ use simoom_ring::{RxPacket, TxRing};
 
 use super::app::{App, Closed, Conn, ConnId};
 use super::demux::Found;
+use super::fast_open;
 use super::input::{Arrival, Outcome, Reset};
 use super::output::{self, Sent, Tables};
 use super::rcv::Rcv;
@@ -90,6 +91,9 @@ impl<'p, A: App> Tcp<'p, A> {
                 Closed::Reset
             };
             return self.end(cx, idx, why);
+        }
+        if outcome.has_opened {
+            self.opened_fast(idx, cx.now);
         }
         if outcome.is_established {
             self.tell_established(cx, idx);
@@ -212,6 +216,12 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         if tcb.is_abort_due {
             return self.abort(cx, idx);
+        }
+        if tcb.opening.is_due() {
+            let (fast_opens, gaps) = (&self.fast_opens, &mut self.gaps);
+            if !fast_open::send_syn_ack(tcb, fast_opens, gaps, cx.net, cx.tx, cx.now) {
+                return self.conns.push_ready(idx);
+            }
         }
         let mut tables = Tables {
             bodies: &self.bodies,
@@ -343,6 +353,9 @@ impl<'p, A: App> Tcp<'p, A> {
         self.wheel.stop(idx);
         self.demux
             .remove(self.demux.hash(&live.tcb.tuple), Found::Conn(idx));
+        if live.tcb.opening.is_unacked() {
+            self.failed_to_open_fast(&live.tcb, why, cx.now);
+        }
         if let Some(state) = live.state {
             cx.app.closed(id, state, why);
         }

@@ -9,6 +9,7 @@ use managed::ManagedSlice;
 use crate::addr::{Addr, FourTuple};
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
 use crate::tcp::ecn::{self, Ecn};
+use crate::tcp::fast_open::Pending;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 use crate::tcp::ts::Ts;
 use crate::time::{Duration, Instant};
@@ -51,6 +52,8 @@ pub(crate) struct Listener {
     pub(crate) accept_first: u32,
     pub(crate) accept_last: u32,
     pub(crate) accept_cnt: u16,
+    /// Connections that are being opened fast.
+    pub(crate) fast_opens: Pending,
 }
 
 /// All listeners. Closing one leaves its place free, so that ids stay what they are.
@@ -79,6 +82,7 @@ impl Listeners {
             accept_first: NONE,
             accept_last: NONE,
             accept_cnt: 0,
+            fast_opens: Pending::NONE,
         });
         // At most LISTENERS_MAX.
         Ok(ListenerId(free as u8))
@@ -119,6 +123,8 @@ pub struct SynEntry {
     pub(crate) is_sack_permitted: bool,
     pub(crate) ecn: Ecn,
     pub(crate) ts: Ts,
+    /// The first SYN-ACK brings a Fast Open cookie.
+    pub(crate) gives_cookie: bool,
     pub(crate) retransmits: u8,
     pub(crate) listener: u8,
     /// When the last SYN-ACK went out: the first round-trip time, unless it was sent twice.
@@ -148,6 +154,7 @@ impl Default for SynEntry {
             is_sack_permitted: false,
             ecn: Ecn::OFF,
             ts: Ts::OFF,
+            gives_cookie: false,
             retransmits: 0,
             listener: u8::MAX,
             sent_at: Instant::NEVER,
@@ -170,12 +177,17 @@ impl SynEntry {
             options: Options {
                 mss: Some(self.rmss),
                 // An answer to their offer only (RFC 7323 2.2).
-                wscale: self.our_wscale.filter(|_| self.wscale.is_some()),
+                wscale: self.agreed_wscale(),
                 sack_permitted: self.is_sack_permitted,
                 timestamps: self.ts.stamp(self.irs + 1, now),
                 ..Options::default()
             },
         }
+    }
+
+    /// Our window scale, where both sides scale.
+    fn agreed_wscale(&self) -> Option<WndScale> {
+        self.our_wscale.filter(|_| self.wscale.is_some())
     }
 
     /// The same SYN has come again.
@@ -185,6 +197,7 @@ impl SynEntry {
         }
         // RFC 3168 6.1.1: who has given up asking once is not answered with it.
         self.ecn = Ecn::agreed(self.ecn.is_on() && ecn::asks(seg));
+        self.gives_cookie &= options.fast_open.is_some();
     }
 
     /// An acknowledgment of their SYN behind our SYN-ACK.
@@ -192,6 +205,10 @@ impl SynEntry {
         Repr {
             seq: self.iss + 1,
             ctl: Ctl::default(),
+            // Scaled, as all windows behind the SYN-ACK are.
+            wnd: self
+                .wnd
+                .to_wire(self.agreed_wscale().unwrap_or(WndScale::ZERO)),
             options: Options {
                 timestamps: self.ts.stamp(self.irs + 1, now),
                 ..Options::default()

@@ -11,7 +11,7 @@
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
-//! - `active.rs`, `opening.rs`, `accept.rs`: how connections begin
+//! - `active.rs`, `opening.rs`, `fast_open.rs`, `accept.rs`: how connections begin
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
 //! - [`App`] and [`calls`]: the application's two ways in
@@ -28,6 +28,7 @@ mod conns;
 mod cookies;
 mod demux;
 mod ecn;
+mod fast_open;
 mod flight;
 mod flood;
 mod gaps;
@@ -94,6 +95,7 @@ use self::bodies::Bodies;
 use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
+use self::fast_open::FastOpens;
 use self::flight::Flights;
 use self::gaps::Gaps;
 use self::listen::{Listeners, SynQueue};
@@ -155,6 +157,7 @@ pub struct Tcp<'p, A: App> {
     demux: Demux<'p>,
     isn_key: SipHasher24,
     cookies: Cookies,
+    fast_opens: FastOpens,
     challenges: ChallengeLimit,
     random: Random,
     settings: Settings,
@@ -188,6 +191,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let cookies = Cookies::new(SipHasher24::new_with_keys(draw(), draw()));
         let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
         let wheel = Wheel::new(timers, now);
+        let challenges = ChallengeLimit::new(Random::new(draw()));
+        let fast_opens = FastOpens::new(SipHasher24::new_with_keys(draw(), draw()));
         assert!(
             wheel.len() >= conns.len() + syns.capacity(),
             "Storage::timers has one for each connection, half-open or not"
@@ -204,7 +209,8 @@ impl<'p, A: App> Tcp<'p, A> {
             demux: Demux::new(demux, key),
             isn_key,
             cookies,
-            challenges: ChallengeLimit::new(Random::new(random.next_u64())),
+            challenges,
+            fast_opens,
             random,
             settings,
         }

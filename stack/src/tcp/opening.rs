@@ -20,7 +20,7 @@ use crate::config::{RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::time::Instant;
-use crate::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use crate::wire::tcp::{Ctl, FastOpen, Options, Repr, Segment, Timestamps};
 
 impl<'p, A: App> Tcp<'p, A> {
     /// Passive OPEN: accepts connections to `port` on any of our addresses. `backlog` bounds the
@@ -45,6 +45,11 @@ impl<'p, A: App> Tcp<'p, A> {
             && let Some(listener) = self.listeners.find(tuple.local.port)
         {
             if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() {
+                if self.settings.fast_open
+                    && let Some(conn) = self.open_fast(cx, hash, tuple, &seg, options, listener)
+                {
+                    return self.arrives(cx, conn, seg, options, pkt);
+                }
                 return self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
             }
             if let Some(entry) = self.entry_of_cookie(tuple, &seg, options, listener, cx) {
@@ -78,6 +83,24 @@ impl<'p, A: App> Tcp<'p, A> {
     ) {
         // The ISS of a new incarnation lies behind the old one, as a cookie cannot.
         let may_be_cookie = self.settings.syn_cookies && iss.is_none();
+        let entry = self.entry_of_syn(cx, tuple, seg, options, listener, iss);
+        match self.queue_syn(&entry, hash) {
+            Some(idx) => self.send_syn_ack(cx, idx),
+            None if may_be_cookie => self.send_cookie(cx, entry),
+            None => cx.net.counters.drop(DropReason::TcpSynQueueFull),
+        }
+    }
+
+    /// What a SYN says, and what we make of it.
+    pub(super) fn entry_of_syn<T>(
+        &self,
+        cx: &Cx<'_, 'p, T, A>,
+        tuple: &FourTuple,
+        seg: &Segment,
+        options: &Options,
+        listener: u8,
+        iss: Option<SeqNum>,
+    ) -> SynEntry {
         let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
         let ts = match options.timestamps {
             Some(theirs) if self.settings.timestamps => {
@@ -85,7 +108,7 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => Ts::OFF,
         };
-        let entry = SynEntry {
+        SynEntry {
             tuple: *tuple,
             iss,
             irs: seg.seq,
@@ -96,13 +119,9 @@ impl<'p, A: App> Tcp<'p, A> {
             is_sack_permitted: options.sack_permitted && self.settings.sack,
             ecn: Ecn::agreed(ecn::asks(seg) && self.settings.ecn != EcnUse::Never),
             ts,
+            gives_cookie: self.gives_cookie(tuple.remote.addr, options, cx.now),
             listener,
             ..SynEntry::default()
-        };
-        match self.queue_syn(&entry, hash) {
-            Some(idx) => self.send_syn_ack(cx, idx),
-            None if may_be_cookie => self.send_cookie(cx, entry),
-            None => cx.net.counters.drop(DropReason::TcpSynQueueFull),
         }
     }
 
@@ -130,7 +149,13 @@ impl<'p, A: App> Tcp<'p, A> {
         entry.rexmt_at = cx.now + entry.rto();
         self.wheel.set(timer, entry.rexmt_at);
         entry.wnd = entry.wnd.max(first_window(cx.net));
-        let repr = entry.syn_ack(cx.now);
+        let mut repr = entry.syn_ack(cx.now);
+        // Not in one that is sent again: what is on the way may not like the option.
+        if entry.gives_cookie && entry.retransmits == 0 {
+            let cookie = self.fast_opens.cookie(entry.tuple.remote.addr, cx.now);
+            repr.options.fast_open = Some(FastOpen::Cookie(cookie));
+            cx.net.counters.tcp_fast_open_cookies += 1;
+        }
         send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
 
@@ -202,7 +227,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if offset < 0 || offset.unsigned_abs() > RCV_WND_MAX {
             cx.net.counters.drop(DropReason::TcpOutOfWindow);
             if !seg.ctl.has(Ctl::RST) {
-                self.send_syn_ack(cx, idx);
+                self.acknowledge_half_open(cx, idx);
             }
             return;
         }
@@ -213,7 +238,7 @@ impl<'p, A: App> Tcp<'p, A> {
             };
             if entry.ts.is_old(timestamps, cx.now) {
                 cx.net.counters.drop(DropReason::TcpOldTimestamps);
-                return self.send_syn_ack(cx, idx);
+                return self.acknowledge_half_open(cx, idx);
             }
         }
         // Second: a passive open goes back to LISTEN, by the one number that RFC 5961 3.2 takes.
@@ -243,16 +268,20 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A challenge ACK of a half-open connection (RFC 5961 3.2).
     fn challenge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
-        let Some(entry) = self.syns.get_mut(idx) else {
-            return;
-        };
         if !self.challenges.allows(cx.now) {
             cx.net.counters.tcp_challenge_acks_suppressed += 1;
             return;
         }
         cx.net.counters.tcp_challenge_acks += 1;
-        let repr = entry.ack(cx.now);
-        send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+        self.acknowledge_half_open(cx, idx);
+    }
+
+    /// The answer to a segment that is not acceptable (RFC 9293 3.10.7.4, first).
+    fn acknowledge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        if let Some(entry) = self.syns.get_mut(idx) {
+            let repr = entry.ack(cx.now);
+            send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+        }
     }
 
     /// A half-open connection becomes one, in SYN-RECEIVED, for the segment that completes it.
@@ -270,16 +299,26 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// Whether one more connection of this listener has a place; counted when it has not.
     pub(super) fn has_place<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, listener: u8) -> bool {
+        let lacking = self.lacks_place(listener);
+        if let Some(reason) = lacking {
+            cx.net.counters.drop(reason);
+        }
+        lacking.is_none()
+    }
+
+    /// What one more connection of this listener lacks, if anything.
+    pub(super) fn lacks_place(&mut self, listener: u8) -> Option<DropReason> {
         let is_accept_full = self
             .listeners
             .get_mut(listener)
             .is_some_and(|place| A::ACCEPTS_LATER && place.accept_cnt >= place.backlog);
         if is_accept_full {
-            cx.net.counters.drop(DropReason::TcpAcceptQueueFull);
+            Some(DropReason::TcpAcceptQueueFull)
         } else if !self.conns.has_free() {
-            cx.net.counters.drop(DropReason::TcpTableFull);
+            Some(DropReason::TcpTableFull)
+        } else {
+            None
         }
-        !is_accept_full && self.conns.has_free()
     }
 
     /// A connection in SYN-RECEIVED, as its entry says.

@@ -78,7 +78,7 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Optio
         State::Closed | State::Listen => return None,
         // The last acknowledgment.
         State::TimeWait => return tcb.is_ack_due.then_some(Next::Ack),
-        State::SynSent | State::SynReceived => {
+        State::SynSent | State::SynReceived if !tcb.opening.is_unacked() => {
             return (tcb.snd.nxt == tcb.iss || tcb.is_ack_due).then_some(Next::Syn);
         }
         _ => {}
@@ -209,7 +209,7 @@ fn mark_sent<C: Congestion>(
 }
 
 /// The options of a segment: of a SYN with our `rmss`, or of another.
-fn options<C>(
+pub(super) fn options<C>(
     tcb: &mut Tcb<'_, C>,
     gaps: &mut Gaps<'_>,
     rmss: Option<u16>,

@@ -18,6 +18,14 @@ pub struct Settings {
     /// Answer SYNs that find no place in the SYN queue with cookies (RFC 4987 3.6); else they are
     /// dropped.
     pub syn_cookies: bool,
+    /// Fast Open for servers (RFC 7413): a client that has been here before may send its request
+    /// with its SYN, and the application hears of the connection before its handshake is over.
+    ///
+    /// Off by default, because it is not for every application (RFC 7413 6.1): a SYN that is
+    /// duplicated on the way, or sent again by a client that has heard nothing, can open a second
+    /// connection with the same request. Turn it on only where every request that may come first
+    /// on a connection can be answered twice without harm: a GET for a file can, an order cannot.
+    pub fast_open: bool,
     /// Explicit congestion notification (RFC 3168).
     pub ecn: EcnUse,
 }
@@ -30,6 +38,7 @@ impl Default for Settings {
             window_scaling: true,
             quick_acks: QUICK_ACKS,
             syn_cookies: true,
+            fast_open: false,
             ecn: EcnUse::Accept,
         }
     }

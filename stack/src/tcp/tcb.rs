@@ -6,6 +6,7 @@ use crate::addr::FourTuple;
 use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_ACK_RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
+use crate::tcp::fast_open::Opening;
 use crate::tcp::flight::Flights;
 use crate::tcp::keep::Keep;
 use crate::tcp::rcv::Rcv;
@@ -29,6 +30,7 @@ pub(crate) struct Tcb<'p, C> {
     /// The user timeout in milliseconds; 0 for that of RFC 9293 3.8.3 (R2).
     pub(crate) user_timeout_ms: u32,
     state: State,
+    pub(crate) opening: Opening,
     pub(crate) ecn: Ecn,
     /// What was in flight when the window was last reduced ends here.
     pub(crate) ecn_end: SeqNum,
@@ -79,6 +81,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             keep: Keep::OFF,
             user_timeout_ms: 0,
             state: State::Closed,
+            opening: Opening::DONE,
             ecn: Ecn::OFF,
             ecn_end: iss,
             is_ack_due: false,
@@ -186,6 +189,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         let most = match self.state {
             // As in the SYN queue, which the segment that was to complete it has taken it from.
             State::SynReceived if self.listener != u8::MAX => SYN_ACK_RETRANSMITS_MAX,
+            _ if self.opening.is_unacked() => SYN_ACK_RETRANSMITS_MAX,
             State::SynSent | State::SynReceived => SYN_RETRANSMITS_MAX,
             _ => RETRANSMITS_MAX,
         };
@@ -196,7 +200,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     /// something waits for a window; stops it otherwise. `moved` restarts it (RFC 6298 5.3).
     #[inline]
     pub(crate) fn set_rexmt(&mut self, now: Instant, moved: bool) {
-        let is_needed = self.snd.una != self.snd.max || self.snd.has_unsent();
+        let is_needed =
+            self.snd.una != self.snd.max || self.snd.has_unsent() || self.opening.is_unacked();
         if !is_needed {
             if !matches!(self.state, State::FinWait2 | State::TimeWait) {
                 self.rexmt_at = Instant::NEVER;

@@ -38,7 +38,8 @@ pub(crate) fn timers<C: Congestion>(
     }
     if tcb.rexmt_at <= now {
         tcb.rexmt_at = Instant::NEVER;
-        if tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent() && !tcb.is_syn_unacked() {
+        let is_syn_unacked = tcb.is_syn_unacked() || tcb.opening.is_unacked();
+        if tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent() && !is_syn_unacked {
             timed_out.is_retry = true;
         } else {
             retransmission_timeout(tcb, flights, counters, now);
@@ -74,6 +75,12 @@ fn retransmission_timeout<C: Congestion>(
     tcb.retransmits = tcb.retransmits.saturating_add(1);
     tcb.rtt.back_off();
     tcb.ecn.release();
+    if tcb.opening.is_unacked() {
+        // The SYN-ACK, without data: what else is in flight means nothing without it.
+        counters.tcp_timeouts += 1;
+        tcb.opening.set_due();
+        return tcb.set_rexmt(now, true);
+    }
     let flight = flights.get_mut(tcb.flight);
     let has_flight = flight.is_some();
     let is_waiting_for_window = tcb.snd.una == tcb.snd.max || tcb.snd.wnd.0 == 0;

@@ -5,7 +5,7 @@
 
 mod options;
 
-pub use options::{Options, SackBlock, SackBlocks, Timestamps};
+pub use options::{Cookie, FastOpen, Options, SackBlock, SackBlocks, Timestamps};
 
 use core::fmt;
 

@@ -55,6 +55,7 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
         window_scaling: switches & 0x40 == 0,
         quick_acks: if switches & 0x80 == 0 { 2 } else { 0 },
         syn_cookies: switches & 4 == 0,
+        fast_open: switches & 0x20 != 0,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
     };
     Plan {

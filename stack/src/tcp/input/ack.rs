@@ -14,7 +14,10 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         let Some(ack) = self.seg.ack else {
             return Err(Stop::Drop(DropReason::TcpNoAck));
         };
-        if self.tcb.state() == State::SynReceived {
+        let is_opening = self.tcb.opening.is_unacked();
+        if is_opening {
+            self.fifth_ack_of_fast_open(ack)?;
+        } else if self.tcb.state() == State::SynReceived {
             return self.fifth_ack_of_syn(ack);
         }
         let snd = &self.tcb.snd;
@@ -25,7 +28,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         let is_fin_acked = self.tcb.snd.is_fin_acked_by(ack);
         if ack.after(self.tcb.snd.una) {
             self.acked(ack);
-        } else if self.is_duplicate(ack) {
+        } else if !is_opening && self.is_duplicate(ack) {
             self.duplicate();
         }
         self.update_window(ack);

@@ -4,6 +4,7 @@
 //! application must hear is returned as an [`Outcome`].
 
 mod ack;
+mod fast_open;
 mod recovery;
 mod text;
 
@@ -26,10 +27,12 @@ use crate::wire::tcp::{Ctl, Options, Segment, Timestamps};
 /// What a segment has brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The connection has become established.
+    /// The connection has become established, or may be used as if it had (RFC 7413).
     pub(crate) is_established: bool,
     /// There may be bytes to offer, or the end of them.
     pub(crate) has_received: bool,
+    /// The SYN-ACK of a fast open is acknowledged.
+    pub(crate) has_opened: bool,
     /// The send queue has become shorter.
     pub(crate) has_room: bool,
     /// The connection is over: reset by them.
@@ -109,6 +112,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         let (state, nxt) = (self.tcb.state(), self.tcb.rcv.nxt);
         let steps = match state {
             State::SynSent => self.syn_sent(pkt),
+            _ if self.tcb.opening.is_unacked() => self.opening(pkt),
             _ => self.otherwise(pkt),
         };
         if let Err(stop) = steps {
@@ -141,7 +145,9 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 }
             }
             Stop::Reset => {
-                self.outcome.is_refused = !self.tcb.state().is_synchronized();
+                let tcb = &*self.tcb;
+                let was_told = tcb.state().is_synchronized() || tcb.opening.is_unacked();
+                self.outcome.is_refused = !was_told;
                 self.tcb.transition(Event::Reset);
                 self.outcome.is_reset = true;
             }

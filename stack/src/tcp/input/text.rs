@@ -26,7 +26,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     // RFC 9293 3.10.7.4, seventh: the segment text.
     #[inline]
     fn seventh_text(&mut self, mut pkt: RxPacket<'p>) -> Option<DropReason> {
-        if self.seg.payload_len == 0 || !self.tcb.state().can_receive() {
+        // In SYN-RECEIVED, the text of a SYN that opens fast (RFC 7413 4.2.2).
+        let state = self.tcb.state();
+        let is_wanted = state.can_receive() || state == State::SynReceived;
+        if self.seg.payload_len == 0 || !is_wanted {
             return None;
         }
         self.tcb.ecn_text(&self.seg, self.counters);

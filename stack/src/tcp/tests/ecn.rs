@@ -14,6 +14,7 @@ const PLAIN: Settings = Settings {
     window_scaling: true,
     quick_acks: 0,
     syn_cookies: false,
+    fast_open: false,
     ecn: EcnUse::Accept,
 };
 

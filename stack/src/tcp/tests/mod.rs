@@ -6,6 +6,7 @@ mod congestion;
 mod cookies;
 mod drops;
 mod ecn;
+mod fast_open;
 mod header;
 mod keep;
 mod opening;

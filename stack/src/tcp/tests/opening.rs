@@ -107,6 +107,33 @@ fn an_acknowledgment_of_something_else_is_refused() {
     assert_eq!(peer.stack.levels().syns, 1);
 }
 
+/// RFC 9293 3.10.7.4, first: an acknowledgment, and no SYN-ACK again.
+#[test]
+fn a_half_open_connection_acknowledges_what_is_out_of_its_window() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.arrive("S 0:0(0) win 1000");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    for seq in [0, 70_000] {
+        peer.arrive(&std::format!(". {seq}:{seq}(0) ack 1 win 1000"));
+        peer.expect(". 1:1(0) ack 1 win 65535");
+    }
+    peer.arrive("R 70000:70000(0)");
+    peer.silent();
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 3);
+    assert_eq!(peer.counters().tcp_retransmits, 0);
+    peer.told(&[]);
+    peer.arrive(". 1:1(0) ack 1 win 1000");
+    peer.told(&["accepted"]);
+    // Where both sides scale, the window of that acknowledgment is scaled.
+    peer.port += 1;
+    peer.arrive("S 0:0(0) win 1000 <mss 1000,nop,wscale 7>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 3>");
+    peer.arrive(". 0:0(0) ack 1 win 1000");
+    peer.expect(". 1:1(0) ack 1 win 8191");
+}
+
 #[test]
 fn a_full_syn_queue_drops_and_counts() {
     let mut peer = Peer::new(Sizes::SMALL);
@@ -232,6 +259,29 @@ fn an_active_open_without_an_answer_gives_up() {
     peer.told(&["closed: timed out"]);
     peer.silent();
     peer.gone();
+}
+
+/// RFC 9293 3.10.4: CLOSE in SYN-SENT deletes the connection; what is queued has it wait.
+#[test]
+fn a_close_in_syn_sent_ends_the_attempt_unless_there_is_something_to_send() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.connect(8_080);
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
+    peer.act(|conn| conn.close());
+    peer.told(&["closed: aborted"]);
+    peer.silent();
+    peer.gone();
+    peer.arrive("S. 0:0(0) ack 1 win 500");
+    peer.expect("R 1:1(0) win 0");
+
+    peer.connect(8_081);
+    peer.expect("S 0:0(0) win 65535 <mss 1460,nop,wscale 3>");
+    peer.send(0, 10);
+    peer.act(|conn| conn.close());
+    peer.told(&[]);
+    peer.arrive("S. 0:0(0) ack 1 win 500");
+    peer.told(&["connected"]);
+    peer.expect("FP. 1:11(10) ack 1 win 65535");
 }
 
 #[test]

@@ -49,6 +49,10 @@ pub(super) struct Diary {
     pub(super) last: Option<ConnId>,
     /// What it queues when it is told that it may.
     pub(super) on_writable: Option<&'static [u8]>,
+    /// What it queues when it has received something.
+    pub(super) answer: Option<&'static [u8]>,
+    /// It closes when it has answered, or when the other end has.
+    pub(super) closes: bool,
 }
 
 impl App for Diary {
@@ -64,12 +68,18 @@ impl App for Diary {
         self.lines.push("connected".to_string());
     }
 
-    fn received(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
+    fn received(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.takes_max - self.taken);
         assert_eq!(bytes[..taken], stream()[self.taken..][..taken]);
         self.taken += taken;
         self.lines
             .push(std::format!("received {} took {taken}", bytes.len()));
+        if let Some(answer) = self.answer.take() {
+            conn.send_body(answer).expect("there is room");
+            if self.closes {
+                conn.close();
+            }
+        }
         taken
     }
 
@@ -80,8 +90,11 @@ impl App for Diary {
         }
     }
 
-    fn finished(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
+    fn finished(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
         self.lines.push("finished".to_string());
+        if self.closes {
+            conn.close();
+        }
     }
 
     fn woken(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
@@ -191,6 +204,7 @@ impl Peer {
             window_scaling: true,
             quick_acks: 0,
             syn_cookies: false,
+            fast_open: false,
         };
         Self::with(sizes, plain)
     }
@@ -595,6 +609,12 @@ impl Peer {
                 }
                 "wscale" => bytes.extend([3, 3, number(1) as u8]),
                 "sackOK" => bytes.extend([4, 2]),
+                "FO" => {
+                    let cookie = words.get(1).map_or("", |cookie| *cookie);
+                    bytes.extend([34, cookie.len() as u8 / 2 + 2]);
+                    let digits = (0..cookie.len()).step_by(2).map(|at| &cookie[at..at + 2]);
+                    bytes.extend(digits.map(|pair| u8::from_str_radix(pair, 16).expect("hex")));
+                }
                 "TS" => {
                     bytes.extend([8, 10]);
                     bytes.extend(number(2).to_be_bytes());
@@ -645,6 +665,10 @@ impl Peer {
                     // Ours count from 1 in the first segment, so that 0 is no echo.
                     let val = number(2).wrapping_sub(self.our_ts).wrapping_add(1);
                     std::format!("TS val {val} ecr {}", number(6))
+                }
+                34 => {
+                    let digits = option[2..].iter().map(|byte| std::format!("{byte:02x}"));
+                    std::format!("FO {}", digits.collect::<String>())
                 }
                 other => panic!("what is option {other}?"),
             });

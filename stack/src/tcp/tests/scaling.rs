@@ -15,6 +15,7 @@ const SCALING: Settings = Settings {
     window_scaling: true,
     quick_acks: 0,
     syn_cookies: false,
+    fast_open: false,
     ecn: crate::tcp::EcnUse::Never,
 };
 

@@ -2,7 +2,7 @@
 //! middleboxes know.
 //!
 //! ```text
-//!   SYN:   MSS 4 │ SACK-permitted 2, timestamps 10 │ NOP, window scale 4
+//!   SYN:   MSS 4 │ SACK-permitted 2, timestamps 10 │ NOP, window scale 4 │ Fast Open 10, NOP NOP
 //!   else:  NOP NOP, timestamps 12 │ NOP NOP, SACK 4 + 8 for each block
 //! ```
 
@@ -22,7 +22,21 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// What has arrived behind a gap (RFC 2018 3); not of a SYN.
     pub sack: SackBlocks,
+    /// Fast Open (RFC 7413 2); of a SYN.
+    pub fast_open: Option<FastOpen>,
 }
+
+/// The Fast Open option (RFC 7413 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FastOpen {
+    /// The client asks for a cookie, or brings one of a length that ours do not have.
+    Request,
+    /// A cookie.
+    Cookie(Cookie),
+}
+
+/// A Fast Open cookie of ours: 8 of the 4 to 16 bytes that RFC 7413 4.1.2 allows.
+pub type Cookie = [u8; 8];
 
 /// The timestamps option (RFC 7323 3.2), in milliseconds of the sender's clock where that is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +161,9 @@ impl Options {
                     parsed.timestamps = Timestamps::parse(fields).map(|(timestamps, _)| timestamps);
                 }
                 [KIND_SACK, _, ref blocks @ ..] => parsed.sack = parse_sack(blocks),
+                [KIND_FAST_OPEN, _, ref cookie @ ..] => {
+                    parsed.fast_open = parse_fast_open(cookie).or(parsed.fast_open);
+                }
                 // A length that does not even cover kind and length.
                 [] | [_] => break,
                 _ => {}
@@ -170,6 +187,11 @@ impl Options {
         }
         if self.wscale.is_some() {
             len += 4;
+        }
+        match self.fast_open {
+            None => {}
+            Some(FastOpen::Request) => len += 4,
+            Some(FastOpen::Cookie(_)) => len += 12,
         }
         len + self.sack_len()
     }
@@ -221,6 +243,15 @@ impl Options {
         if let Some(wscale) = self.wscale {
             out.put([KIND_NOP, KIND_WSCALE, 3, wscale.get()]);
         }
+        match self.fast_open {
+            None => {}
+            Some(FastOpen::Request) => out.put([KIND_FAST_OPEN, 2, KIND_NOP, KIND_NOP]),
+            Some(FastOpen::Cookie([c0, c1, c2, c3, c4, c5, c6, c7])) => {
+                out.put([KIND_FAST_OPEN, 10, c0, c1]);
+                out.put([c2, c3, c4, c5]);
+                out.put([c6, c7, KIND_NOP, KIND_NOP]);
+            }
+        }
         let blocks = self.sack.as_slice();
         if !blocks.is_empty() {
             // At most four blocks.
@@ -259,6 +290,15 @@ fn parse_sack(bytes: &[u8]) -> SackBlocks {
     blocks
 }
 
+/// RFC 7413 2: no bytes ask for a cookie; a cookie has 4 to 16 of them, an even number.
+fn parse_fast_open(bytes: &[u8]) -> Option<FastOpen> {
+    match (<Cookie>::try_from(bytes), bytes.len()) {
+        (Ok(cookie), _) => Some(FastOpen::Cookie(cookie)),
+        (Err(_), 0 | 4 | 6 | 10 | 12 | 14 | 16) => Some(FastOpen::Request),
+        (Err(_), _) => None,
+    }
+}
+
 /// Room that is filled in words.
 struct Out<'a>(&'a mut [u8]);
 
@@ -286,3 +326,4 @@ const KIND_WSCALE: u8 = 3;
 const KIND_SACK_PERMITTED: u8 = 4;
 const KIND_SACK: u8 = 5;
 const KIND_TIMESTAMPS: u8 = 8;
+const KIND_FAST_OPEN: u8 = 34;

@@ -111,7 +111,7 @@ fn options_are_in_linux_order_and_parse_back() {
     };
     let mut sack = SackBlocks::NONE;
     assert!(sack.push(block(1, 2)) && sack.push(block(3, 4)));
-    let cases: [(Options, Vec<u8>); 5] = [
+    let cases: [(Options, Vec<u8>); 7] = [
         (
             syn,
             [&[2, 4, 5, 180, 4, 2, 8, 10][..], &ts_bytes, &[1, 3, 3, 7]].concat(),
@@ -144,6 +144,26 @@ fn options_are_in_linux_order_and_parse_back() {
             ]
             .concat(),
         ),
+        (
+            Options {
+                fast_open: Some(FastOpen::Cookie([1, 2, 3, 4, 5, 6, 7, 8])),
+                ..syn
+            },
+            [
+                &[2, 4, 5, 180, 4, 2, 8, 10][..],
+                &ts_bytes,
+                &[1, 3, 3, 7],
+                &[34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1],
+            ]
+            .concat(),
+        ),
+        (
+            Options {
+                fast_open: Some(FastOpen::Request),
+                ..Options::default()
+            },
+            vec![34, 2, 1, 1],
+        ),
         (Options::default(), vec![]),
     ];
     for (options, expected) in cases {
@@ -151,6 +171,24 @@ fn options_are_in_linux_order_and_parse_back() {
         assert_eq!(bytes[20..], expected);
         assert_eq!(Options::parse(&bytes[20..]), options);
     }
+}
+
+/// RFC 7413 2: lengths that a cookie cannot have are no option at all; cookies of other servers'
+/// lengths are as good as none.
+#[test]
+fn fast_open_cookies_have_4_to_16_bytes() {
+    for len in 0..=18_u8 {
+        let mut bytes = vec![34, len + 2];
+        bytes.extend((0..len).map(|n| n + 1));
+        let expected = match len {
+            8 => Some(FastOpen::Cookie([1, 2, 3, 4, 5, 6, 7, 8])),
+            0 | 4 | 6 | 10 | 12 | 14 | 16 => Some(FastOpen::Request),
+            _ => None,
+        };
+        assert_eq!(Options::parse(&bytes).fast_open, expected, "{len} bytes");
+    }
+    let one_too_short = [34, 10, 1, 2, 3, 4, 5, 6, 7];
+    assert_eq!(Options::parse(&one_too_short), Options::default());
 }
 
 #[test]
