@@ -63,7 +63,7 @@ struct Avoidance {
     plateau: u32,
     /// W_est: where Reno would be (RFC 9438 4.3).
     w_est: u32,
-    /// Bytes acknowledged towards the next segment of `w_est`.
+    /// Bytes acknowledged towards the next byte of `w_est`.
     acked_len: u32,
 }
 
@@ -219,16 +219,23 @@ impl Avoidance {
         self
     }
 
-    /// W_est grows by alpha segments a window, by one from cwnd_prior on (RFC 9438 4.3).
+    /// W_est grows by alpha segments a window, by one from cwnd_prior on (RFC 9438 4.3): with every
+    /// acknowledgment by its share. Steps of whole segments would leave what a reduction has left
+    /// over of one unused until the next: half a segment in the mean, much of a small window.
     fn estimate(&mut self, smss: u16, cwnd: u32, cwnd_prior: u32, len: u32) {
         let is_behind = self.w_est < cwnd_prior;
         let len = if is_behind { scale(len, ALPHA) } else { len };
-        self.acked_len = self.acked_len.saturating_add(len);
-        if self.acked_len >= cwnd {
-            // More than one window at once counts for one.
-            self.acked_len = (self.acked_len - cwnd).min(cwnd);
-            self.w_est = self.w_est.saturating_add(smss.into()).min(CWND_MAX);
-        }
+        // More than one window at once counts for one.
+        self.acked_len = self.acked_len.saturating_add(len).min(cwnd);
+        let (smss, cwnd) = (u64::from(smss.max(1)), u64::from(cwnd));
+        let won = u64::from(self.acked_len) * smss / cwnd.max(1);
+        // What does not make a byte of the window yet counts for the next.
+        let spent = (won * cwnd).div_ceil(smss);
+        self.acked_len = self
+            .acked_len
+            .saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX));
+        let won = u32::try_from(won).unwrap_or(u32::MAX);
+        self.w_est = self.w_est.saturating_add(won).min(CWND_MAX);
     }
 }
 
