@@ -40,7 +40,8 @@ pub enum Polled {
 
 /// What a stack is made of and over.
 pub struct Setup<'p, A: App> {
-    /// Frames, the same pool that the queue was filled from.
+    /// Frames, the same pool that the queue was filled from. What is free now is what received
+    /// data will share.
     pub pool: &'p FramePool<'p>,
     /// What the port can do.
     pub caps: Caps,
