@@ -224,6 +224,13 @@ impl<'p, A: App> Stack<'p, A> {
         self.tcp.listen(port, backlog)
     }
 
+    /// Lets clients open connections to one listener fast, or not (RFC 7413), whatever
+    /// [`Settings::fast_open`](crate::tcp::Settings::fast_open) has it begin with. What is said
+    /// there of requests that can come twice holds here.
+    pub fn set_fast_open(&mut self, id: ListenerId, has_fast_open: bool) {
+        self.tcp.set_fast_open(id, has_fast_open);
+    }
+
     /// Accepts no more connections. Those that were accepted go on; those that wait in the accept
     /// queue are aborted, and those that are half-open forgotten.
     pub fn unlisten(&mut self, id: ListenerId) {

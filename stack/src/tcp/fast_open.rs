@@ -33,7 +33,7 @@ use super::app::{App, Closed};
 use super::cc::Congestion;
 use super::demux::Found;
 use super::gaps::Gaps;
-use super::listen::SynEntry;
+use super::listen::{ListenerId, SynEntry};
 use super::opening::first_window;
 use super::output::{self, send_bare};
 use super::tcb::Tcb;
@@ -204,6 +204,11 @@ impl Opening {
 }
 
 impl<'p, A: App> Tcp<'p, A> {
+    /// Lets connections to one listener be opened fast, or not.
+    pub(crate) fn set_fast_open(&mut self, id: ListenerId, has_fast_open: bool) {
+        self.listeners.set_fast_open(id, has_fast_open);
+    }
+
     /// A connection in SYN-RECEIVED for a SYN that brings a good cookie (RFC 7413 4.2.2): the
     /// segment is for it. `None`, counted where the reason is ours or a wrong cookie, when it must
     /// be opened in the ordinary way.
@@ -220,6 +225,9 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(FastOpen::Cookie(cookie)) = options.fast_open else {
             return None;
         };
+        if !self.listeners.has_fast_open(listener) {
+            return None;
+        }
         if self
             .fast_opens
             .age(tuple.remote.addr, cookie, cx.now)
@@ -254,8 +262,14 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Whether the answer to a SYN brings a cookie: to who asks for one, or has none that is fresh.
-    pub(super) fn gives_cookie(&self, client: Addr, options: &Options, now: Instant) -> bool {
-        self.settings.fast_open
+    pub(super) fn gives_cookie(
+        &self,
+        listener: u8,
+        client: Addr,
+        options: &Options,
+        now: Instant,
+    ) -> bool {
+        self.listeners.has_fast_open(listener)
             && match options.fast_open {
                 None => false,
                 Some(FastOpen::Request) => true,

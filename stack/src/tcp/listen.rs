@@ -52,6 +52,8 @@ pub(crate) struct Listener {
     pub(crate) accept_first: u32,
     pub(crate) accept_last: u32,
     pub(crate) accept_cnt: u16,
+    /// Connections may be opened fast (RFC 7413).
+    pub(crate) has_fast_open: bool,
     /// Connections that are being opened fast.
     pub(crate) fast_opens: Pending,
 }
@@ -82,6 +84,7 @@ impl Listeners {
             accept_first: NONE,
             accept_last: NONE,
             accept_cnt: 0,
+            has_fast_open: false,
             fast_opens: Pending::NONE,
         });
         // At most LISTENERS_MAX.
@@ -99,6 +102,18 @@ impl Listeners {
     pub(crate) fn find(&self, port: u16) -> Option<u8> {
         let is_it = |place: &Option<Listener>| place.as_ref().is_some_and(|l| l.port == port);
         self.places.iter().position(is_it).map(|idx| idx as u8)
+    }
+
+    /// Lets connections to one listener be opened fast, or not.
+    pub(crate) fn set_fast_open(&mut self, id: ListenerId, has_fast_open: bool) {
+        if let Some(place) = self.get_mut(id.0) {
+            place.has_fast_open = has_fast_open;
+        }
+    }
+
+    pub(crate) fn has_fast_open(&self, idx: u8) -> bool {
+        let place = self.places.get(usize::from(idx)).and_then(Option::as_ref);
+        place.is_some_and(|place| place.has_fast_open)
     }
 
     #[inline]

@@ -26,7 +26,9 @@ impl<'p, A: App> Tcp<'p, A> {
     /// Passive OPEN: accepts connections to `port` on any of our addresses. `backlog` bounds the
     /// half-open connections, and those that wait to be accepted.
     pub(crate) fn listen(&mut self, port: u16, backlog: u16) -> Result<ListenerId, ListenError> {
-        self.listeners.open(port, backlog)
+        let id = self.listeners.open(port, backlog)?;
+        self.listeners.set_fast_open(id, self.settings.fast_open);
+        Ok(id)
     }
 
     /// A segment for no connection: to a listener if it is a SYN, else it is refused.
@@ -45,7 +47,7 @@ impl<'p, A: App> Tcp<'p, A> {
             && let Some(listener) = self.listeners.find(tuple.local.port)
         {
             if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() {
-                if self.settings.fast_open
+                if options.fast_open.is_some()
                     && let Some(conn) = self.open_fast(cx, hash, tuple, &seg, options, listener)
                 {
                     return self.arrives(cx, conn, seg, options, pkt);
@@ -119,7 +121,7 @@ impl<'p, A: App> Tcp<'p, A> {
             is_sack_permitted: options.sack_permitted && self.settings.sack,
             ecn: Ecn::agreed(ecn::asks(seg) && self.settings.ecn != EcnUse::Never),
             ts,
-            gives_cookie: self.gives_cookie(tuple.remote.addr, options, cx.now),
+            gives_cookie: self.gives_cookie(listener, tuple.remote.addr, options, cx.now),
             listener,
             ..SynEntry::default()
         }

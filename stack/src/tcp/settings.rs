@@ -18,8 +18,10 @@ pub struct Settings {
     /// Answer SYNs that find no place in the SYN queue with cookies (RFC 4987 3.6); else they are
     /// dropped.
     pub syn_cookies: bool,
-    /// Fast Open for servers (RFC 7413): a client that has been here before may send its request
-    /// with its SYN, and the application hears of the connection before its handshake is over.
+    /// Fast Open for all listeners from their start on (RFC 7413); one by one, see
+    /// [`Stack::set_fast_open`](crate::Stack::set_fast_open). A client that
+    /// has been here before may send its request with its SYN, and the application hears of the
+    /// connection before its handshake is over.
     ///
     /// Off by default, because it is not for every application (RFC 7413 6.1): a SYN that is
     /// duplicated on the way, or sent again by a client that has heard nothing, can open a second

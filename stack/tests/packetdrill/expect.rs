@@ -87,6 +87,13 @@ impl Runner<'_, '_> {
         };
         let at_us = machine::micros(sent.at);
         let (wire, tos, ends) = self.taken_apart(&sent.bytes)?;
+        let mut expected = expected.clone();
+        if expected.names_cookie() {
+            let given = wire.cookie().map(<[u8]>::to_vec);
+            self.cookie = self.cookie.take().or(given);
+            expected.put_cookie(self.cookie.as_deref())?;
+        }
+        let expected = &expected;
         let known = &mut self.flows[flow];
         if known.local_port.is_none() && wire.is(Flags::SYN) {
             known.local_port = Some(ends.src_port);

@@ -45,6 +45,27 @@ fn a_script_that_is_right_passes() {
 }
 
 #[test]
+fn a_cookie_is_known_when_it_was_given_and_stays_the_same() {
+    let syn = "+0 < 40001 > 8080 S 0:0(0) win 9 <mss 1000,FO TFO_COOKIE,nop,nop>";
+    check(&[(syn, "no cookie has been given yet")]);
+    let asked = "+0 < 40001 > 8080 S 0:0(0) win 9 <mss 1000,FO,nop,nop>
+        +0 > 8080 > 40001 S. 0:0(0) ack 1";
+    let given = format!("{asked} <mss 1460,FO TFO_COOKIE,nop,nop>");
+    // Off: no cookie comes.
+    check(&[(&given, "no cookie has been given yet")]);
+    let other = format!("{asked} <mss 1460,FO 0102030405060708,nop,nop>");
+    let on = "+0 setsockopt(3, SOL_TCP, TCP_FASTOPEN, [5], 4) = 0\n";
+    check(&[
+        (&format!("{on}{given}"), "none"),
+        (&format!("{on}{other}"), "wrong options"),
+        (
+            "+0 setsockopt(4, SOL_TCP, TCP_FASTOPEN, [5], 4) = 0",
+            "says otherwise",
+        ),
+    ]);
+}
+
+#[test]
 fn wrong_segments_are_told() {
     check(&[
         (

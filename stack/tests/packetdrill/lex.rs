@@ -162,11 +162,11 @@ impl<'t> Lexer<'t> {
         Ok(Some(Token { kind, line }))
     }
 
-    /// Hexadecimal digits as one word, if there are any.
+    /// Hexadecimal digits as one word, or a name in their place, if there are any.
     fn digits(&mut self) -> Result<Option<Token>, Error> {
         self.skip()?;
         let line = self.line;
-        let digits = self.take_while(|c| c.is_ascii_alphanumeric());
+        let digits = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
         let defined = self.defines.get(digits).cloned();
         let kind = defined.unwrap_or_else(|| Kind::Word(digits.to_string()));
         Ok((!digits.is_empty()).then_some(Token { kind, line }))

@@ -36,6 +36,8 @@ pub(crate) struct Machine<'p> {
     pool: &'p FramePool<'p>,
     now: Instant,
     local: IpAddr,
+    /// Listeners may be opened fast.
+    pub(crate) has_fast_open: bool,
     /// What was sent and not yet looked at.
     pub(crate) sent: VecDeque<Sent>,
 }
@@ -111,6 +113,17 @@ fn settings(config: &Config) -> Result<Settings, Error> {
                 }
             }
             "tcp_window_scaling" => settings.window_scaling = flag()?,
+            "tcp_fastopen" => {
+                settings.fast_open = match value.as_str() {
+                    // Clients only: nothing that a script can ask for.
+                    "0" | "1" => false,
+                    "2" | "3" => true,
+                    _ => {
+                        let text = format!("{name}: 0 to 3, not {value}");
+                        return Err(Error::new(*line, text));
+                    }
+                }
+            }
             "tcp_syncookies" => settings.syn_cookies = flag()?,
             "tcp_congestion_control" if value == "reno" => set_reno(true),
             "tcp_congestion_control" if value == "cubic" => {}
@@ -137,6 +150,7 @@ impl<'p> Machine<'p> {
             pool,
             now,
             local: config.local,
+            has_fast_open: settings(config)?.fast_open,
             sent: VecDeque::new(),
         };
         let nobody = (MacAddr([0; 6]), local.octets());

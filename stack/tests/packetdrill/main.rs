@@ -18,6 +18,7 @@
 //! +0   listen(3, 1) = 0
 //! +.1  < S 0:0(0) win 1000 <mss 1000,sackOK>          arrives
 //! +0   > S. 0:0(0) ack 1 <mss 1460>                   must be sent then; `win` left out: any
+//! +0   > S. 0:0(0) ack 1 <mss 1460,FO TFO_COOKIE,nop,nop>  the cookie is learned, then known
 //! +0   < . 1:1(0) ack 1 win 1000
 //! +0...0.2 accept(3, ..., ...) = 4                    blocks, returns 0.2 s later
 //! +0   read(4, ..., 1000) = -1 EAGAIN (Resource temporarily unavailable)

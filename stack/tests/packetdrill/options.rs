@@ -14,6 +14,8 @@ pub(crate) enum TcpOption {
         ecr: u32,
     },
     FastOpen(Vec<u8>),
+    /// The cookie that the stack has given: learned where it is first expected.
+    FastOpenGiven,
     /// Kind 254 with the magic number of RFC 7413's experiment.
     FastOpenExperimental(Vec<u8>),
     /// Anything else: kind and what follows its length.
@@ -41,6 +43,8 @@ impl TcpOption {
                 put(8, &[val.to_be_bytes(), ecr.to_be_bytes()].concat());
             }
             Self::FastOpen(cookie) => put(34, cookie),
+            // The runner has put the bytes in its place.
+            Self::FastOpenGiven => put(34, &[]),
             Self::FastOpenExperimental(cookie) => put(254, &[&MAGIC[..], cookie].concat()),
             Self::Other(kind, value) => put(*kind, value),
         }
@@ -138,11 +142,15 @@ impl std::fmt::Display for TcpOption {
             }
             Self::Timestamps { val, ecr } => write!(f, "TS val {val} ecr {ecr}"),
             Self::FastOpen(cookie) => f.write_str(&hex("FO", cookie)),
+            Self::FastOpenGiven => write!(f, "FO {COOKIE_GIVEN}"),
             Self::FastOpenExperimental(cookie) => f.write_str(&hex("FOEXP", cookie)),
             Self::Other(kind, value) => f.write_str(&hex(&format!("kind {kind}"), value)),
         }
     }
 }
+
+/// How a script names the cookie that the stack has given.
+pub(crate) const COOKIE_GIVEN: &str = "TFO_COOKIE";
 
 /// What an experimental option of Fast Open begins with (RFC 7413 appendix, RFC 6994).
 const MAGIC: [u8; 2] = [0xf9, 0x89];

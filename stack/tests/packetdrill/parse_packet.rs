@@ -1,7 +1,7 @@
 //! Packet lines: `[ect0] 40000 > 8080 P. 1:1001(1000) ack 1 win 100 <nop,nop,TS val 1 ecr 2>`.
 
 use super::lex::{Error, Kind};
-use super::options::TcpOption;
+use super::options::{COOKIE_GIVEN, TcpOption};
 use super::parse::Cursor;
 use super::script::{Body, Icmp, IpInfo, Packet, Tos};
 use super::tcp::{Flags, Segment};
@@ -190,6 +190,7 @@ fn option(cursor: &mut Cursor) -> Result<TcpOption, Error> {
             }
             TcpOption::Sack(blocks)
         }
+        "FO" if cursor.eat_word(COOKIE_GIVEN) => TcpOption::FastOpenGiven,
         "FO" => TcpOption::FastOpen(hex(cursor)?),
         "FOEXP" => TcpOption::FastOpenExperimental(hex(cursor)?),
         other => return Err(Error::new(line, format!("unknown TCP option: {other}"))),

@@ -56,6 +56,7 @@ fn run_over(
         sockets: Sockets::default(),
         flows: vec![Flow::new(Some(config.bind_port), config.remote_port)],
         current: 0,
+        cookie: None,
         blocked: None,
         last_inbound_us: None,
         trace: trace.clone(),
@@ -101,6 +102,8 @@ pub(crate) struct Runner<'s, 'p> {
     pub(crate) flows: Vec<Flow>,
     /// The flow that lines without ports are about.
     pub(crate) current: usize,
+    /// The Fast Open cookie that the stack has given, once it is known.
+    pub(crate) cookie: Option<Vec<u8>>,
     blocked: Option<Blocked<'s>>,
     /// When the last event was due, if it was an inbound packet.
     last_inbound_us: Option<i64>,
@@ -345,7 +348,8 @@ impl<'s> Runner<'s, '_> {
             Body::Tcp(segment) => {
                 let now_us = self.machine.now_us();
                 self.log(now_us, &format!("< {}{segment}", ports_text(*ports)));
-                let wire = self.flows[flow].map_inbound(segment)?;
+                let mut wire = self.flows[flow].map_inbound(segment)?;
+                wire.put_cookie(self.cookie.as_deref())?;
                 let text = content::bytes(segment.text_seq(), segment.len as usize);
                 (wire::TCP, wire.emit(&ends, &text)?)
             }

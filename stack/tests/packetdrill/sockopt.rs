@@ -2,7 +2,7 @@
 
 use super::constants::{errno_name, named, value};
 use super::script::Expr;
-use super::sockets::{Calling, Replied, Reply, errno};
+use super::sockets::{Calling, Replied, Reply, Role, errno};
 use simoom::tcp::calls::CallError;
 
 impl Calling<'_, '_> {
@@ -32,9 +32,22 @@ impl Calling<'_, '_> {
                 }
                 self.with_socket(|socket| socket.is_reset_on_close = onoff != 0)?;
             }
+            "TCP_FASTOPEN" => self.set_fast_open()?,
             other => return Err(format!("{other} cannot be set")),
         }
         Ok(Reply::Value(0))
+    }
+
+    /// How many may be pending is bounded by the backlog here.
+    fn set_fast_open(&mut self) -> Result<(), String> {
+        let is_on = self.given()? > 0;
+        match self.with_socket(|socket| socket.role)? {
+            Role::Listening(id) => self.machine.stack.set_fast_open(id, is_on),
+            // What listeners begin with.
+            Role::Fresh if is_on == self.machine.has_fast_open => {}
+            _ => return Err("net.ipv4.tcp_fastopen says otherwise".to_string()),
+        }
+        Ok(())
     }
 
     pub(crate) fn getsockopt(&mut self) -> Replied {

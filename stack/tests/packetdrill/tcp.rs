@@ -129,6 +129,32 @@ impl Segment {
         })
     }
 
+    /// The Fast Open cookie, if there is one.
+    pub(crate) fn cookie(&self) -> Option<&[u8]> {
+        let options = self.options.as_ref()?;
+        options.iter().find_map(|option| match option {
+            TcpOption::FastOpen(cookie) if !cookie.is_empty() => Some(cookie.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Whether it has the cookie that the stack has given, by its name.
+    pub(crate) fn names_cookie(&self) -> bool {
+        let mut options = self.options.iter().flatten();
+        options.any(|option| *option == TcpOption::FastOpenGiven)
+    }
+
+    /// Puts the cookie that the stack has given in place of its name.
+    pub(crate) fn put_cookie(&mut self, given: Option<&[u8]>) -> Result<(), String> {
+        for option in self.options.iter_mut().flatten() {
+            if *option == TcpOption::FastOpenGiven {
+                let given = given.ok_or("no cookie has been given yet")?;
+                *option = TcpOption::FastOpen(given.to_vec());
+            }
+        }
+        Ok(())
+    }
+
     /// Turns acknowledgments, those of SACK too, by `offset`.
     pub(crate) fn shift_acks(&mut self, offset: u32) {
         if self.is(Flags::ACK) {

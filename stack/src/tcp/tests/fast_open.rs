@@ -74,6 +74,32 @@ fn without_the_setting_there_are_no_cookies() {
     peer.told(&[]);
 }
 
+/// RFC 7413 2: for whom requests that come twice do no harm.
+#[test]
+fn each_listener_decides_for_itself() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    let other = peer.stack.listen(81, 2).expect("a free port");
+    peer.stack.set_fast_open(other, true);
+    peer.our_port = 81;
+    peer.arrive("S 0:0(0) win 5000 <mss 1000,FO,nop,nop>");
+    let cookie = take_cookie(&mut peer, 1);
+    peer.our_port = 80;
+    peer.arrive(&format!(
+        "S 0:10(10) win 5000 <mss 1000,FO {cookie},nop,nop>"
+    ));
+    peer.take_iss();
+    peer.expect(SYN_ACK);
+    peer.stack.set_fast_open(other, false);
+    peer.our_port = 81;
+    peer.port += 1;
+    peer.arrive(&format!(
+        "S 0:10(10) win 5000 <mss 1000,FO {cookie},nop,nop>"
+    ));
+    peer.take_iss();
+    peer.expect(SYN_ACK);
+    peer.told(&[]);
+}
+
 #[test]
 fn a_client_that_asks_is_given_a_cookie_once() {
     let mut peer = Peer::with(Sizes::SMALL, FAST);
