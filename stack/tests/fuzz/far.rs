@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use simoom::wire::checksum::Sum;
 use simoom::wire::ipv4::proto;
-use simoom::wire::tcp::{Ctl, Segment};
+use simoom::wire::tcp::{Ctl, FastOpen, Options, Segment};
 use simoom::{Addr, FourTuple};
 use simoom_ring::TxOffload;
 
@@ -50,6 +50,8 @@ pub(crate) struct Flow {
     /// Timestamp value of the last segment seen, and whether the far side sends them.
     pub(crate) tsval: u32,
     pub(crate) has_timestamps: bool,
+    /// The Fast Open cookie that the stack has given; empty if none.
+    pub(crate) cookie: Vec<u8>,
     /// Where the segments seen last began and ended.
     pub(crate) segments: VecDeque<(u32, u32)>,
     /// What the application has queued since the connection was established.
@@ -77,6 +79,7 @@ impl Flow {
             una: iss,
             tsval: 0,
             has_timestamps: false,
+            cookie: Vec::new(),
             segments: VecDeque::new(),
             queued: Vec::new(),
             far_syns: Vec::new(),
@@ -146,6 +149,9 @@ impl Flow {
         }
         if let Some(tsval) = timestamp(options) {
             self.tsval = tsval;
+        }
+        if let Some(FastOpen::Cookie(cookie)) = Options::parse(options).fast_open {
+            self.cookie = cookie.to_vec();
         }
         if !payload.is_empty() {
             assert!(!is_reset && !is_syn, "no data goes with these: {segment:?}");

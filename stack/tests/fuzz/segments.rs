@@ -33,6 +33,9 @@ pub(super) fn open<A: Way>(world: &mut World<A>, bytes: &mut Cursor<'_>) {
         // ECN is asked for (RFC 3168 6.1.1).
         syn.ctl |= if is_passive { 0xc0 } else { 0x40 };
     }
+    if is_passive && variant & 12 == 12 {
+        syn.payload_len = 100;
+    }
     arrive(world, n, &syn);
     world.poll();
     answer(world, n, ACK, 0);
@@ -54,6 +57,11 @@ fn syn_options(flow: &mut Flow, variant: u8, now_us: u64) -> Vec<u8> {
     }
     if variant & 64 != 0 {
         options.extend([1, 3, 3, variant % 16]);
+    }
+    if variant & 8 != 0 {
+        // Fast Open (RFC 7413): the cookie that was given, or a request for one.
+        options.extend([34, 2 + flow.cookie.len() as u8]);
+        options.extend(&flow.cookie);
     }
     options
 }
