@@ -20,6 +20,9 @@ pub const LISTENERS_MAX: usize = 8;
 /// Fragments and generated frames in one connection's send queue: 8 pipelined answers.
 pub const SEND_NODES_MAX: u16 = 16;
 
+/// Duplicate acknowledgments that mean a loss (RFC 5681 3.2, RFC 6675 2, RFC 8985 6.2).
+pub const DUPACKS: u8 = 3;
+
 /// Ranges that the data in flight of one connection may fall into: more than a window that loses
 /// every other segment of 700 KB, and few enough that walking them for each acknowledgment of a
 /// far side that means harm costs microseconds. When full, ranges stay together, counted.
@@ -28,6 +31,21 @@ pub const SENT_NODES_MAX: u16 = 256;
 /// Ranges from which on those sent within a fraction of a round trip stay together, so that the
 /// list of a fast connection does not grow with its window.
 pub const SENT_NODES_FINE: u16 = 64;
+
+/// Quarters of the shortest round trip that a segment may be late by before it is taken for lost; a
+/// smoothed round trip is the most, whatever this says (RFC 8985 6.2, step 4).
+pub const REO_WND_MULT_MAX: u32 = 8;
+
+/// Recoveries for which a wider reordering window stays (RFC 8985 6.2, `reo_wnd_persist`).
+pub const REO_WND_PERSIST: u8 = 16;
+
+/// A tail loss probe goes out no sooner than this, whatever the round trip: a far side that waits
+/// for its application for a moment has lost nothing.
+pub const PROBE_MIN: Duration = Duration::from_millis(10);
+
+/// How long the far side may delay its acknowledgment of a single segment (RFC 8985 7.2,
+/// `WCDelAckT`).
+pub const PROBE_DELAYED_ACK: Duration = Duration::from_millis(200);
 
 /// Bytes of received data that one connection may hold and promise without window scaling, and at
 /// the start with it.

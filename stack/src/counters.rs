@@ -152,6 +152,12 @@ pub struct Counters {
     pub tcp_retransmits: u64,
     /// Retransmission timeouts.
     pub tcp_timeouts: u64,
+    /// Recoveries that acknowledgments have begun (RFC 5681 3.2).
+    pub tcp_recoveries: u64,
+    /// Recoveries and timeouts that turned out to be for nothing.
+    pub tcp_spurious: u64,
+    /// Tail loss probes sent (RFC 8985 7).
+    pub tcp_probes: u64,
     /// Times that a connection sent with no entry free for what is in flight: it recovers from
     /// losses more slowly.
     pub tcp_flights_full: u64,
@@ -215,6 +221,9 @@ impl Counters {
             tcp_segments_out: 0,
             tcp_retransmits: 0,
             tcp_timeouts: 0,
+            tcp_recoveries: 0,
+            tcp_spurious: 0,
+            tcp_probes: 0,
             tcp_flights_full: 0,
             tcp_sent_merged: 0,
             tcp_resets_out: 0,

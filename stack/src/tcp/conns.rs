@@ -232,6 +232,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
+        tcb.set_probe(&mut self.flights, cx.now);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();
         self.flights.invariants(tcb.flight, &tcb.snd);
@@ -246,7 +247,9 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => {}
         }
-        let deadline = tcb.next_deadline();
+        let deadline = tcb
+            .next_deadline()
+            .min(self.flights.next_deadline(tcb.flight));
         if deadline != Instant::NEVER {
             self.wheel.set(idx, deadline);
         }

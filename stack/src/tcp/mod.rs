@@ -10,6 +10,7 @@
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
+//! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
 //! - `active.rs`, `opening.rs`, `fast_open.rs`, `accept.rs`: how connections begin
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
@@ -39,6 +40,7 @@ mod opening;
 mod output;
 mod path;
 mod rcv;
+mod recovery;
 mod rtt;
 pub mod seqnum;
 mod settings;

@@ -8,10 +8,10 @@ use crate::ip;
 use crate::net::Net;
 use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
-use crate::tcp::flight::Flights;
+use crate::tcp::flight::{Flight, Flights, Frto, Nodes};
 use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::snd::NextData;
+use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -83,15 +83,41 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Optio
         }
         _ => {}
     }
-    let lost = match flights.get(tcb.flight) {
-        Some((flight, nodes)) => flight.next_lost(nodes),
-        None => None,
+    let quota = tcb.quota(flights);
+    let next = match flights.get(tcb.flight) {
+        Some((flight, nodes)) => next_in_flight(&tcb.snd, flight, nodes, quota),
+        None => tcb.snd.next(quota, None),
     };
-    match tcb.snd.next(tcb.quota(flights), lost) {
+    match next {
         Some(next) => Some(Next::Data(next)),
         None if tcb.keep.is_due => Some(Next::KeepAlive),
         None => tcb.is_ack_due.then_some(Next::Ack),
     }
+}
+
+/// What to send next, beside what is in flight (NextSeg of RFC 6675 4).
+#[inline]
+fn next_in_flight(snd: &Snd, flight: &Flight, nodes: &Nodes<'_>, quota: u32) -> Option<NextData> {
+    let smss = u32::from(snd.smss);
+    if flight.probe.is_due {
+        // RFC 8985 7.3: new data, whatever cwnd says, or the end of what was sent.
+        let tail = flight.tail(smss + u32::from(snd.has_fin));
+        let new = snd.next(smss, None);
+        return new.or_else(|| snd.again(tail, snd.max.bytes_since(tail)));
+    }
+    if let Frto::Asking { until } = flight.frto {
+        // RFC 5682 2.1, step 2b: two new segments first, nothing that is lost before they tell.
+        let new = snd.next(until.bytes_since(snd.nxt), None);
+        if new.is_some() || snd.max.after(snd.recover) {
+            return new;
+        }
+    }
+    let next = snd.next(quota, flight.next_lost(nodes, smss));
+    if next.is_none() && snd.phase == Phase::Recovery && quota >= smss {
+        let tail = flight.rescue(nodes, smss)?;
+        return snd.again(tail, snd.max.bytes_since(tail));
+    }
+    next
 }
 
 /// Puts a segment on the ring; says where it begins, and how much sequence space it takes.
@@ -196,7 +222,12 @@ fn mark_sent<C: Congestion>(
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
     } else if tcb.snd.una == tcb.snd.max {
         match flights.begin(seq, end, now) {
-            Some(flight) => tcb.flight = flight,
+            Some(flight) => {
+                tcb.flight = flight;
+                if core::mem::take(&mut tcb.is_probe_open) {
+                    flights.reopen_probe(flight, seq);
+                }
+            }
             None => net.counters.tcp_flights_full += 1,
         }
     }

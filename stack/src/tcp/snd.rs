@@ -139,7 +139,9 @@ impl Snd {
     #[inline]
     pub(crate) fn next(&self, quota: u32, lost: Option<Range>) -> Option<NextData> {
         if self.is_rexmt_due {
-            return self.again(self.una, self.flight_size());
+            let first = lost.filter(|lost| lost.start == self.una);
+            let len = first.map_or(self.flight_size(), |lost| lost.len());
+            return self.again(self.una, len);
         }
         if self.is_probe_due && self.nxt != self.una {
             return self.again(self.una, 1);
@@ -207,7 +209,7 @@ impl Snd {
 
     /// A segment of what has been sent before: from `seq` on, `len` bytes of sequence space at
     /// most.
-    fn again(&self, seq: SeqNum, len: u32) -> Option<NextData> {
+    pub(crate) fn again(&self, seq: SeqNum, len: u32) -> Option<NextData> {
         let offset = u64::from(seq.bytes_since(self.una));
         let queued = self.queue.len().saturating_sub(offset);
         let taken = queued.min(len.into()).min(self.smss.into());

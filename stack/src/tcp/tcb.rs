@@ -7,13 +7,13 @@ use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_ACK_RETRANSMITS_MAX, SYN_RE
 use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::fast_open::Opening;
-use crate::tcp::flight::Flights;
+use crate::tcp::flight::{Flights, ProbeTiming, Reordering};
 use crate::tcp::keep::Keep;
 use crate::tcp::rcv::Rcv;
 use crate::tcp::rtt::Rtt;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::slots::NONE;
-use crate::tcp::snd::Snd;
+use crate::tcp::snd::{Phase, Snd};
 use crate::tcp::state::{Event, State};
 use crate::tcp::status::Totals;
 use crate::tcp::ts::Ts;
@@ -50,6 +50,10 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) flight: u32,
     /// Type of service: the codepoint that the application has set.
     pub(crate) tos: u8,
+    /// How much the path reorders.
+    pub(crate) reordering: Reordering,
+    /// All is acknowledged, but whether the last probe was needed is not known yet.
+    pub(crate) is_probe_open: bool,
     /// Which listener it came from; out of range for an active open.
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
@@ -92,6 +96,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             retransmits: 0,
             flight: NONE,
             tos: 0,
+            reordering: Reordering::NONE,
+            is_probe_open: false,
             listener: u8::MAX,
             neighbor_hint: 0,
             rexmt_at: Instant::NEVER,
@@ -208,6 +214,24 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             }
         } else if moved || self.rexmt_at == Instant::NEVER {
             self.rexmt_at = now + self.rto();
+        }
+    }
+
+    /// Has a tail loss probe sent when nothing is heard (RFC 8985 7.2).
+    #[inline]
+    pub(crate) fn set_probe(&mut self, flights: &mut Flights<'_>, now: Instant) {
+        let can = self.is_sack_permitted && self.state.is_synchronized();
+        if let Some((flight, _)) = flights.get_mut(self.flight)
+            && can
+        {
+            let is_open = self.snd.phase == Phase::Open;
+            flight.set_probe(ProbeTiming {
+                can: is_open && self.snd.wnd.0 > 0 && self.usable_cwnd() > 0,
+                srtt: self.rtt.srtt(),
+                smss: self.snd.smss.into(),
+                now,
+                until: self.rexmt_at,
+            });
         }
     }
 

@@ -2,12 +2,12 @@
 //! delayed acknowledgment, the application's own time (RFC 9293 3.10.8).
 
 use crate::counters::Counters;
-use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::cc::Congestion;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::flight::Flights;
 use crate::tcp::keep::Verdict;
 use crate::tcp::path::suspect_black_hole;
-use crate::tcp::snd::Phase;
+use crate::tcp::recovery::Recovery;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -25,9 +25,9 @@ pub(crate) struct TimedOut {
 }
 
 /// Looks at each deadline of a connection.
-pub(crate) fn timers<C: Congestion>(
-    tcb: &mut Tcb<'_, C>,
-    flights: &mut Flights<'_>,
+pub(crate) fn timers<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    flights: &mut Flights<'p>,
     counters: &mut Counters,
     now: Instant,
 ) -> TimedOut {
@@ -35,6 +35,9 @@ pub(crate) fn timers<C: Congestion>(
     if tcb.delack_at <= now {
         tcb.delack_at = Instant::NEVER;
         tcb.is_ack_due = true;
+    }
+    if flights.next_deadline(tcb.flight) <= now {
+        flight_timers(tcb, flights, counters, now);
     }
     if tcb.rexmt_at <= now {
         tcb.rexmt_at = Instant::NEVER;
@@ -66,9 +69,38 @@ pub(crate) fn timers<C: Congestion>(
     timed_out
 }
 
-fn retransmission_timeout<C: Congestion>(
-    tcb: &mut Tcb<'_, C>,
-    flights: &mut Flights<'_>,
+/// RACK's reordering timer and the tail loss probe (RFC 8985 6.3 and 7.3). The retransmission timer
+/// starts afresh behind a probe.
+#[cold]
+fn flight_timers<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    flights: &mut Flights<'p>,
+    counters: &mut Counters,
+    now: Instant,
+) {
+    let Some((flight, _)) = flights.get_mut(tcb.flight) else {
+        return;
+    };
+    if flight.probe.at <= now {
+        flight.probe.at = Instant::NEVER;
+        flight.probe.is_due = true;
+        counters.tcp_probes += 1;
+        tcb.rexmt_at = now + tcb.rtt.rto();
+    }
+    if flight.reorder_at <= now {
+        Recovery {
+            tcb,
+            flights,
+            counters,
+            now,
+        }
+        .reordering_timeout();
+    }
+}
+
+fn retransmission_timeout<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    flights: &mut Flights<'p>,
     counters: &mut Counters,
     now: Instant,
 ) {
@@ -81,8 +113,7 @@ fn retransmission_timeout<C: Congestion>(
         tcb.opening.set_due();
         return tcb.set_rexmt(now, true);
     }
-    let flight = flights.get_mut(tcb.flight);
-    let has_flight = flight.is_some();
+    let has_flight = flights.get(tcb.flight).is_some();
     let is_waiting_for_window = tcb.snd.una == tcb.snd.max || tcb.snd.wnd.0 == 0;
     if !tcb.state().is_synchronized() {
         // Our SYN.
@@ -100,22 +131,13 @@ fn retransmission_timeout<C: Congestion>(
         if suspect_black_hole(tcb) {
             counters.tcp_black_holes += 1;
         }
-        // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
-        if tcb.retransmits == 1 {
-            let flight_size = tcb.snd.flight_size();
-            tcb.cc
-                .signalled(tcb.snd.smss, Signal::Timeout, flight_size, now);
-            tcb.reduced();
+        Recovery {
+            tcb,
+            flights,
+            counters,
+            now,
         }
-        if let Some((flight, nodes)) = flight {
-            flight.all_lost(nodes);
-            tcb.snd.nxt = tcb.snd.max;
-            tcb.snd.is_rexmt_due = true;
-        }
-        // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
-        tcb.snd.recover = tcb.snd.max;
-        tcb.snd.phase = Phase::Loss;
-        tcb.snd.dupacks = 0;
+        .timed_out();
     }
     if !has_flight {
         tcb.snd.nxt = tcb.snd.una;

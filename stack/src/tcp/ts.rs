@@ -104,6 +104,15 @@ impl Ts {
         let rtt = Duration::from_millis(val(self.offset, now).wrapping_sub(seg.ecr).into());
         (self.is_on && rtt <= RTO_MAX).then_some(rtt)
     }
+
+    /// When the segment was sent, at the latest, whose timestamp is echoed. An echo of something
+    /// that was never sent says nothing.
+    #[inline]
+    pub(crate) fn echoed_by(&self, seg: Timestamps, now: Instant) -> Option<Instant> {
+        let age = self.rtt(seg, now)?;
+        let tick = (now.as_micros() / 1_000).checked_sub(age.as_millis())?;
+        Some(Instant::from_micros(tick * 1_000 + 999))
+    }
 }
 
 /// Our TSval: milliseconds, from a secret start.

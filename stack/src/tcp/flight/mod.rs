@@ -13,72 +13,91 @@
 //! timeout, and round-trip times from timestamps only.
 //!
 //! - `ranges.rs`, `nodes.rs`: the list
+//! - `sack.rs`: what a SACK option says (RFC 2018, RFC 2883)
+//! - `rack.rs`: what is lost (RFC 8985 6); `probe.rs`: how to find out at the end (RFC 8985 7)
 //! - `prr.rs`: how much may go out during a recovery (RFC 6937)
+//! - `undo.rs`: when it was for nothing (RFC 5682)
+//!
+//! What follows from all that is decided in `recovery.rs`.
 
 mod nodes;
+mod probe;
 mod prr;
+mod rack;
 mod ranges;
+mod sack;
+mod table;
+mod told;
+mod undo;
 
 #[cfg(test)]
 mod tests;
 
-use managed::ManagedSlice;
-
-use crate::config::RTO_MAX;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
-use crate::tcp::snd::{Phase, Snd};
+use crate::tcp::snd::Phase;
 use crate::time::{Duration, Instant};
+use crate::wire::tcp::SackBlock;
+
+use self::ranges::Unsplit;
+use self::sack::Blocks;
 
 pub use self::nodes::SentNode;
 pub(crate) use self::nodes::{Flags, Nodes};
+pub(crate) use self::probe::{Answer, Heard, Probe};
 pub(crate) use self::prr::{Progress, Prr};
+pub(crate) use self::rack::{Rack, Reordering};
 pub(crate) use self::ranges::{Range, Ranges};
-
-/// The memory of what is known of one connection's data in flight.
-#[derive(Debug)]
-pub struct FlightEntry {
-    flight: Flight,
-    next_free: u32,
-}
-
-impl Default for FlightEntry {
-    fn default() -> Self {
-        Self {
-            flight: Flight::new(SeqNum(0)),
-            next_free: NONE,
-        }
-    }
-}
+pub use self::table::FlightEntry;
+pub(crate) use self::table::Flights;
+pub(crate) use self::told::Told;
+pub(crate) use self::undo::{Frto, Undo};
 
 /// What is in flight on one connection.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) ranges: Ranges,
+    pub(crate) rack: Rack,
     /// The recovery under way, or the last one.
     pub(crate) prr: Prr,
+    pub(crate) probe: Probe,
+    pub(crate) frto: Frto,
+    /// What cwnd was reduced for, while it may turn out to have been for nothing.
+    pub(crate) undo: Option<Undo>,
+    /// When RACK looks again for what has become lost.
+    pub(crate) reorder_at: Instant,
+    /// When the recovery under way began.
+    pub(crate) recovery_at: Instant,
     /// Bytes that duplicate acknowledgments stand for, of a far side without SACK.
     pub(crate) dup_len: u32,
     /// The estimator takes one measurement a round trip: the next when this is acknowledged.
     round_end: SeqNum,
+    /// The last segment was sent again in this recovery (RFC 6675 4, rule 4 of NextSeg).
+    is_rescued: bool,
 }
 
-/// What an acknowledgment has delivered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Delivered {
-    /// Bytes that had not been SACKed before.
-    pub(crate) len: u32,
-    /// How long ago the latest of them that was sent once was sent.
-    pub(crate) rtt_us: Option<u32>,
+/// What a look at all ranges has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Something is lost that was not before.
+    pub(crate) is_lost: bool,
+    /// It had been sent again already.
+    pub(crate) is_lost_again: bool,
 }
 
 impl Flight {
     fn new(una: SeqNum) -> Self {
         Self {
             ranges: Ranges::new(una),
+            rack: Rack::new(una),
             prr: Prr::default(),
+            probe: Probe::NONE,
+            frto: Frto::Off,
+            undo: None,
+            reorder_at: Instant::NEVER,
+            recovery_at: Instant::ZERO,
             dup_len: 0,
             round_end: una,
+            is_rescued: false,
         }
     }
 
@@ -111,8 +130,15 @@ impl Flight {
     ) {
         let (_, max) = self.ranges.ends();
         let now_us = wrapped(now);
+        if self.probe.is_due {
+            self.probe.is_due = false;
+            self.probe.end = Some(end.max(max));
+            self.probe.is_again = seq.before(max);
+        } else {
+            self.probe.is_stale = true;
+        }
         if seq.before(max) {
-            self.ranges.sent_again(nodes, (seq, end.min(max)), now_us);
+            self.sent_again(nodes, (seq, end.min(max)), now_us);
         }
         if end.after(max) {
             if self.ranges.len() == 0 {
@@ -125,18 +151,59 @@ impl Flight {
         self.prr.sent(end.bytes_since(seq));
     }
 
+    #[cold]
+    fn sent_again(&mut self, nodes: &mut Nodes<'_>, part: (SeqNum, SeqNum), now_us: u32) {
+        let (_, max) = self.ranges.ends();
+        if let Some(undo) = &mut self.undo {
+            undo.sent_again(part.1.bytes_since(part.0));
+        }
+        self.is_rescued |= part.1 == max;
+        self.ranges.sent_again(nodes, part, now_us);
+    }
+
     /// SND.UNA moves to `ack`.
     #[inline]
-    pub(crate) fn acked(
+    pub(crate) fn acked(&mut self, nodes: &mut Nodes<'_>, ack: SeqNum, told: &mut Told<'_>) {
+        self.probe.is_stale = true;
+        self.probe.is_due = false;
+        let rack = &mut self.rack;
+        self.ranges.acked(nodes, ack, |range| {
+            if !range.flags.has(Flags::SACKED) {
+                told.take(range);
+                rack.delivered(range, told);
+            }
+        });
+    }
+
+    /// A SACK option has come with a segment that acknowledges `ack` (RFC 2018 5, RFC 2883).
+    #[cold]
+    pub(crate) fn sacked(
         &mut self,
         nodes: &mut Nodes<'_>,
-        ack: SeqNum,
-        now: Instant,
-        delivered: &mut Delivered,
+        blocks: &[SackBlock],
+        (ack, oldest): (SeqNum, SeqNum),
+        told: &mut Told<'_>,
     ) {
-        let now_us = wrapped(now);
-        self.ranges
-            .acked(nodes, ack, |range| delivered.take(range, now_us));
+        let blocks = Blocks::read(blocks, ack, self.ranges.ends(), oldest);
+        told.dsack = blocks.dsack;
+        let rack = &mut self.rack;
+        let mut cursor = self.ranges.start();
+        // The blocks are in order: one walk for all.
+        for block in blocks.sacked.into_iter().flatten() {
+            self.ranges
+                .change(nodes, &mut cursor, block, Unsplit::Leave, |range| {
+                    if !range.flags.has(Flags::SACKED) {
+                        told.take(range);
+                        told.sacked_len = told.sacked_len.saturating_add(range.len());
+                        rack.delivered(range, told);
+                        range.flags = range.flags.without(Flags::LOST).with(Flags::SACKED);
+                    }
+                });
+        }
+        if told.sacked_len > 0 {
+            self.probe.is_stale = true;
+            self.probe.is_due = false;
+        }
     }
 
     /// Whether a round trip has passed since the estimator took its last measurement.
@@ -149,6 +216,56 @@ impl Flight {
         is_over
     }
 
+    /// Looks for what is lost by now (RFC 8985 6.2, step 5), and sets the time of the next look.
+    pub(crate) fn detect(&mut self, nodes: &mut Nodes<'_>, reo_wnd_us: u32, now: Instant) -> Found {
+        let (mut found, mut longest_us) = (Found::default(), 0);
+        let (rack, now_us) = (&self.rack, wrapped(now));
+        self.ranges.change_all(nodes, |range| {
+            if range.flags.has(Flags::SACKED.with(Flags::LOST)) {
+                return;
+            }
+            match rack.wait_us(range, reo_wnd_us, now_us) {
+                Some(0) => {
+                    found.is_lost = true;
+                    found.is_lost_again |= range.flags.has(Flags::AGAIN);
+                    range.flags = range.flags.with(Flags::LOST);
+                }
+                Some(left_us) => longest_us = left_us.max(longest_us),
+                None => {}
+            }
+        });
+        self.reorder_at = match longest_us {
+            0 => Instant::NEVER,
+            us => now + Duration::from_micros(us.into()),
+        };
+        found
+    }
+
+    /// The retransmission timer has fired: the first segment is lost, and what was sent as long
+    /// ago (RFC 8985 6.3); of a far side without SACK, everything.
+    pub(crate) fn timed_out(&mut self, nodes: &mut Nodes<'_>, reo_wnd_us: u32, now: Instant) {
+        self.forget_timers();
+        self.dup_len = 0;
+        let (una, _) = self.ranges.ends();
+        // RFC 2018 8: the far side has what is acknowledged, and cannot have what is not; if it
+        // has told so, it has changed its mind, and nothing that it told counts.
+        let has_reneged = self
+            .ranges
+            .iter(nodes)
+            .next()
+            .is_some_and(|first| first.flags.has(Flags::SACKED));
+        let (rack, now_us) = (&self.rack, wrapped(now));
+        self.ranges.change_all(nodes, |range| {
+            if has_reneged && range.flags.has(Flags::SACKED) {
+                range.flags = range.flags.without(Flags::SACKED).with(Flags::AGAIN);
+            }
+            let is_old = rack.age_left_us(range, reo_wnd_us, now_us) == 0;
+            if !range.flags.has(Flags::SACKED) && (range.start == una || is_old) {
+                range.flags = range.flags.with(Flags::LOST);
+            }
+        });
+    }
+
     /// What has not arrived is lost.
     pub(crate) fn all_lost(&mut self, nodes: &mut Nodes<'_>) {
         self.dup_len = 0;
@@ -159,134 +276,105 @@ impl Flight {
         });
     }
 
-    /// The first range that is to be sent again.
+    /// Nothing is lost after all.
+    pub(crate) fn none_lost(&mut self, nodes: &mut Nodes<'_>) {
+        self.ranges.change_all(nodes, |range| {
+            range.flags = range.flags.without(Flags::LOST);
+        });
+    }
+
+    /// cwnd was reduced, and sending goes by the recovery's quota (RFC 6937 3).
+    pub(crate) fn begin_recovery(&mut self, flight_size: u32, now: Instant) {
+        let (una, _) = self.ranges.ends();
+        self.prr = Prr::new(flight_size);
+        self.undo = Some(Undo::new(una));
+        self.recovery_at = now;
+        self.is_rescued = false;
+        self.probe.at = Instant::NEVER;
+        self.probe.is_due = false;
+    }
+
+    fn forget_timers(&mut self) {
+        self.reorder_at = Instant::NEVER;
+        self.probe = Probe::NONE;
+    }
+
+    /// What is to be sent again first: ranges in a row, as far as a segment of `smss` goes.
     #[inline]
-    pub(crate) fn next_lost(&self, nodes: &Nodes<'_>) -> Option<Range> {
+    pub(crate) fn next_lost(&self, nodes: &Nodes<'_>, smss: u32) -> Option<Range> {
         if self.ranges.lost_len() == 0 {
             return None;
         }
-        self.ranges
-            .iter(nodes)
-            .find(|range| range.flags.has(Flags::LOST))
-    }
-}
-
-impl Delivered {
-    /// The round-trip time that it measures, unless all was sent again (Karn).
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        let rtt = Duration::from_micros(self.rtt_us?.into());
-        // Longer than any timeout: the clock of the ranges has wrapped.
-        (rtt <= RTO_MAX).then_some(rtt)
+        let is_lost = |range: &Range| range.flags.has(Flags::LOST);
+        let mut ranges = self.ranges.iter(nodes).skip_while(|range| !is_lost(range));
+        let mut run = ranges.next()?;
+        while run.len() < smss
+            && let Some(range) = ranges.next().filter(is_lost)
+        {
+            run.end = range.end;
+        }
+        Some(run)
     }
 
-    /// A range has arrived.
+    /// When there is nothing else to send in a recovery: the last segment once more, since nothing
+    /// behind it will tell of its loss (RFC 6675 4, rule 4 of NextSeg). Where it begins, if it is
+    /// `len` bytes long at most.
+    #[cold]
+    pub(crate) fn rescue(&self, nodes: &Nodes<'_>, len: u32) -> Option<SeqNum> {
+        let (_, max) = self.ranges.ends();
+        let is_open = self.ranges.last_flags(nodes) == Some(Flags::NONE);
+        let can = is_open && !self.is_rescued && self.ranges.sacked_len() > 0;
+        can.then(|| (max - len).max(self.rack.fack))
+    }
+
+    /// Where a probe begins that sends the last segment again, of `len` bytes at most.
+    pub(crate) fn tail(&self, len: u32) -> SeqNum {
+        let (una, max) = self.ranges.ends();
+        (max - len).max(una)
+    }
+
+    /// Sets the time of the probe (RFC 8985 7.2), once all that may be sent has been. `until` is
+    /// when the retransmission timer fires: never later than that.
     #[inline]
-    fn take(&mut self, range: &Range, now_us: u32) {
-        if range.flags.has(Flags::SACKED) {
+    pub(crate) fn set_probe(&mut self, timing: ProbeTiming) {
+        let ProbeTiming {
+            can,
+            srtt,
+            smss,
+            now,
+            until,
+        } = timing;
+        if !core::mem::take(&mut self.probe.is_stale) {
             return;
         }
-        self.len = self.len.saturating_add(range.len());
-        if !range.flags.has(Flags::AGAIN) {
-            let rtt_us = now_us.wrapping_sub(range.sent_at_us);
-            self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
-        }
-    }
-}
-
-/// All flights.
-pub(crate) struct Flights<'p> {
-    entries: ManagedSlice<'p, FlightEntry>,
-    free_first: u32,
-    used_cnt: usize,
-    nodes: Nodes<'p>,
-}
-
-impl<'p> Flights<'p> {
-    pub(crate) fn new(
-        mut entries: ManagedSlice<'p, FlightEntry>,
-        nodes: ManagedSlice<'p, SentNode>,
-    ) -> Self {
-        let len = u32::try_from(entries.len()).unwrap_or(NONE).min(NONE - 1);
-        for (idx, entry) in (0..len).zip(entries.iter_mut()) {
-            entry.next_free = if idx + 1 < len { idx + 1 } else { NONE };
-        }
-        Self {
-            entries,
-            free_first: if len == 0 { NONE } else { 0 },
-            used_cnt: 0,
-            nodes: Nodes::new(nodes),
-        }
-    }
-
-    /// A connection sends `[una, end)` with nothing in flight before. `None` when no entry is
-    /// free, or no node for what was sent.
-    pub(crate) fn begin(&mut self, una: SeqNum, end: SeqNum, now: Instant) -> Option<u32> {
-        let idx = self.free_first;
-        let entry = self.entries.get_mut(idx as usize)?;
-        if !self.nodes.has_free() {
-            return None;
-        }
-        let mut flight = Flight::new(una);
-        flight.sent(&mut self.nodes, (una, end), now, Duration::ZERO);
-        self.free_first = entry.next_free;
-        self.used_cnt += 1;
-        entry.flight = flight;
-        Some(idx)
-    }
-
-    /// Nothing is in flight any more, or nobody cares: the entry and its nodes go home.
-    #[inline]
-    pub(crate) fn end(&mut self, idx: &mut u32) {
-        if let Some(entry) = self.entries.get_mut(*idx as usize) {
-            entry.flight.ranges.clear(&mut self.nodes);
-            entry.next_free = self.free_first;
-            self.free_first = *idx;
-            self.used_cnt -= 1;
-            *idx = NONE;
-        }
-    }
-
-    /// A connection's flight, unless it has none.
-    #[inline]
-    pub(crate) fn get(&self, idx: u32) -> Option<(&Flight, &Nodes<'p>)> {
-        let entry = self.entries.get(idx as usize)?;
-        Some((&entry.flight, &self.nodes))
-    }
-
-    /// As [`get`](Self::get), to change it.
-    #[inline]
-    pub(crate) fn get_mut(&mut self, idx: u32) -> Option<(&mut Flight, &mut Nodes<'p>)> {
-        let entry = self.entries.get_mut(idx as usize)?;
-        Some((&mut entry.flight, &mut self.nodes))
-    }
-
-    /// Entries and nodes in use.
-    pub(crate) fn levels(&self) -> (usize, usize) {
-        (self.used_cnt, self.nodes.used_cnt())
-    }
-
-    /// How often ranges had to stay together for want of a node.
-    #[inline]
-    pub(crate) fn merged_cnt(&self) -> u64 {
-        self.nodes.merged_cnt
-    }
-
-    /// What must hold between a connection and its flight after every event.
-    ///
-    /// # Panics
-    /// When it does not: a bug of ours.
-    #[inline]
-    pub(crate) fn invariants(&self, idx: u32, snd: &Snd) {
-        let Some((flight, _)) = self.get(idx) else {
-            return;
+        let can = can
+            && self.probe.end.is_none()
+            && self.ranges.sacked_len() == 0
+            && self.reorder_at == Instant::NEVER;
+        self.probe.at = if can {
+            let is_alone = self.ranges.len() <= smss;
+            (now + Probe::timeout(srtt, is_alone)).min(until)
+        } else {
+            Instant::NEVER
         };
-        assert_eq!(
-            flight.ranges.ends(),
-            (snd.una, snd.max),
-            "the ranges are what is in flight"
-        );
-        flight.ranges.invariants();
     }
+
+    /// The earliest of the times at which something is to be done.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.probe.at.min(self.reorder_at)
+    }
+}
+
+/// What decides on the time of a probe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProbeTiming {
+    /// Nothing is being recovered, and both windows are open.
+    pub(crate) can: bool,
+    pub(crate) srtt: Duration,
+    pub(crate) smss: u32,
+    pub(crate) now: Instant,
+    pub(crate) until: Instant,
 }
 
 /// Microseconds as ranges keep them: they wrap after 71 minutes, which no measurement lasts.

@@ -115,6 +115,11 @@ impl Ranges {
         self.nodes_cnt
     }
 
+    /// What is known of the last range.
+    pub(crate) fn last_flags(&self, nodes: &Nodes<'_>) -> Option<Flags> {
+        nodes.get(self.last).map(|node| node.flags)
+    }
+
     /// `[max, end)` was sent just now, for the first time. `slack_us` is how far apart two sends
     /// may be that are told as one when there are many.
     #[inline]

@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::ranges::Unsplit;
 use super::*;
 use crate::config::SENT_NODES_MAX;
+use crate::tcp::slots::NONE;
 
 const ISS: SeqNum = SeqNum(u32::MAX - 300);
 

@@ -3,9 +3,11 @@
 use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
 use crate::tcp::cc::{Congestion, Signal};
-use crate::tcp::flight::Delivered;
+use crate::tcp::flight::Told;
+use crate::tcp::recovery::{News, Recovery};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::state::{Event, State};
+use crate::wire::tcp::{Ctl, SackBlock};
 
 impl<C: Congestion> Arrival<'_, '_, C> {
     // RFC 9293 3.10.7.4, fifth: check the ACK field (with RFC 5961 5.2).
@@ -26,11 +28,8 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         }
         self.tcb.ecn_ack(&self.seg, self.now, self.counters);
         let is_fin_acked = self.tcb.snd.is_fin_acked_by(ack);
-        if ack.after(self.tcb.snd.una) {
-            self.acked(ack);
-        } else if !is_opening && self.is_duplicate(ack) {
-            self.duplicate();
-        }
+        // What answers our SYN-ACK repeats nothing.
+        self.acked(ack, !is_opening);
         self.update_window(ack);
         if is_fin_acked {
             match self.tcb.state() {
@@ -48,7 +47,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         if !ack.after(snd.una) || ack.after(snd.max) {
             return Err(Stop::Refuse(DropReason::TcpBadAck, reset_for(&self.seg)));
         }
-        self.acked(ack);
+        self.acked(ack, false);
         self.update_window(ack);
         self.tcb.transition(Event::AckOfSyn);
         self.established();
@@ -63,8 +62,71 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         }
     }
 
+    /// What an acceptable acknowledgment says of what is in flight; `can_repeat` is whether it can
+    /// be a duplicate.
+    pub(super) fn acked(&mut self, ack: SeqNum, can_repeat: bool) {
+        let tcb = &mut *self.tcb;
+        let has_moved = ack.after(tcb.snd.una);
+        let has_blocks = tcb.is_sack_permitted && !self.options.sack.is_empty();
+        let is_duplicate = can_repeat && !has_moved && self.is_duplicate(ack);
+        if !has_moved && !has_blocks && !is_duplicate {
+            return;
+        }
+        let tcb = &mut *self.tcb;
+        let mut news = News {
+            has_moved,
+            has_blocks,
+            is_duplicate,
+            is_mark_echoed: tcb.ecn.is_on() && self.seg.ctl.has(Ctl::ECE),
+            ..News::default()
+        };
+        let echoed = |seg| tcb.ts.echoed_by(seg, self.now);
+        let echoed_by = self.options.timestamps.and_then(echoed);
+        let mut reordering = tcb.reordering;
+        let mut told = Told::new(self.now, echoed_by, tcb.snd.recover, &mut reordering);
+        if has_moved {
+            self.move_una(ack, &mut told, &mut news);
+        }
+        if has_blocks {
+            self.selectively_acked(ack, &mut told);
+        }
+        news.take(&told);
+        self.tcb.reordering = reordering;
+        Recovery {
+            tcb: self.tcb,
+            flights: self.flights,
+            counters: self.counters,
+            now: self.now,
+        }
+        .acknowledged(&news);
+        if has_moved {
+            let tcb = &mut *self.tcb;
+            if tcb.snd.una == tcb.snd.max {
+                tcb.is_probe_open = self.flights.is_probe_open(tcb.flight);
+                self.flights.end(&mut tcb.flight);
+            }
+            tcb.set_rexmt(self.now, true);
+            self.outcome.has_room = true;
+        }
+    }
+
+    #[cold]
+    fn selectively_acked(&mut self, ack: SeqNum, told: &mut Told<'_>) {
+        let tcb = &mut *self.tcb;
+        let oldest = tcb.snd.una - tcb.snd.wnd_max.0;
+        let blocks = self.options.sack.as_slice();
+        match self.flights.get_mut(tcb.flight) {
+            Some((flight, nodes)) => flight.sacked(nodes, blocks, (ack, oldest), told),
+            // Both copies of what the last probe sent have arrived (RFC 8985 7.4.2).
+            None => {
+                let is_end = |block: &SackBlock| block.right == tcb.snd.una;
+                tcb.is_probe_open &= !blocks.first().is_some_and(is_end);
+            }
+        }
+    }
+
     /// SND.UNA moves to `ack`: what lies before it is forgotten.
-    pub(super) fn acked(&mut self, ack: SeqNum) {
+    fn move_una(&mut self, ack: SeqNum, told: &mut Told<'_>, news: &mut News) {
         let now = self.now;
         let tcb = &mut *self.tcb;
         let syn = u32::from(tcb.is_syn_unacked());
@@ -73,14 +135,13 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         // The FIN is behind the whole queue: asked before that becomes shorter.
         let is_fin_acked = tcb.snd.has_fin && data_len > tcb.snd.queue.len();
         self.bodies.acked(&mut tcb.snd.queue, data_len);
-        let mut delivered = Delivered::default();
         let (mut is_round_over, mut is_timed) = (true, tcb.ts.is_on());
         if let Some((flight, nodes)) = self.flights.get_mut(tcb.flight) {
-            flight.acked(nodes, ack, now, &mut delivered);
+            flight.acked(nodes, ack, told);
             is_round_over = flight.is_round_over(ack);
             is_timed = true;
         }
-        let mut rtt = delivered.rtt();
+        let mut rtt = told.rtt();
         if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
             if tcb.retransmits > 0 {
@@ -111,13 +172,8 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         // What was to be sent again has arrived.
         tcb.snd.is_rexmt_due = false;
         tcb.retransmits = 0;
-        self.recovered(len - syn.min(len), &delivered, rtt);
-        let tcb = &mut *self.tcb;
-        if tcb.snd.una == tcb.snd.max {
-            self.flights.end(&mut tcb.flight);
-        }
-        tcb.set_rexmt(now, true);
-        self.outcome.has_room = true;
+        news.len = len - syn.min(len);
+        news.rtt = rtt;
     }
 
     /// A duplicate acknowledgment as RFC 5681 2 defines it; the answer to a probe is none.

@@ -5,7 +5,6 @@
 
 mod ack;
 mod fast_open;
-mod recovery;
 mod text;
 
 use simoom_ring::RxPacket;
@@ -189,7 +188,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         self.take_syn();
         match self.seg.ack {
             Some(ack) => {
-                self.acked(ack);
+                self.acked(ack, false);
                 self.update_window(ack);
                 self.tcb.transition(Event::SynAckArrives);
                 self.established();

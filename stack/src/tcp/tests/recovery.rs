@@ -1,6 +1,9 @@
 //! Losses, and how they are recovered from: segment in, exact segments out, in virtual time.
 
 use super::peer::{Peer, Sizes};
+use crate::Counters;
+use crate::config::SENT_NODES_MAX;
+use crate::tcp::Settings;
 
 /// A connection without options that the other end opened, with so much memory for what is in
 /// flight.
@@ -114,4 +117,519 @@ fn without_nodes_ranges_stay_together_and_are_counted() {
     peer.act(|conn| conn.abort());
     peer.sent();
     peer.gone();
+}
+
+/// A connection with SACK, 20 ms away, that the other end opened.
+fn with_sack(flights: usize, sent: usize) -> Peer {
+    let sizes = Sizes {
+        flights,
+        sent,
+        ..Sizes::SMALL
+    };
+    let settings = Settings {
+        timestamps: false,
+        ..Settings::default()
+    };
+    let mut peer = Peer::with(sizes, settings);
+    peer.arrive("S 0:0(0) win 60000 <mss 1000,nop,nop,sackOK>");
+    peer.take_iss();
+    peer.sent();
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 1 win 60000");
+    peer.told(&["accepted"]);
+    peer
+}
+
+/// As `with_sack`, with timestamps, too.
+fn with_timestamps() -> Peer {
+    let mut peer = Peer::with(Sizes::SMALL, Settings::default());
+    peer.arrive("S 0:0(0) win 60000 <mss 1012,sackOK,TS val 100 ecr 0>");
+    peer.take_iss();
+    peer.sent();
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 1 win 60000 <nop,nop,TS val 120 ecr 1>");
+    peer.told(&["accepted"]);
+    peer
+}
+
+/// Lets time pass until something has been counted.
+#[track_caller]
+fn until(peer: &mut Peer, is_counted: impl Fn(&Counters) -> bool) {
+    for _ in 0..2_000 {
+        if is_counted(peer.counters()) {
+            return;
+        }
+        peer.pass(1);
+    }
+    panic!("it does not happen");
+}
+
+#[track_caller]
+fn until_timeout(peer: &mut Peer) {
+    until(peer, |counters| counters.tcp_timeouts > 0);
+}
+
+/// An acknowledgment with SACK blocks, all in segments of 1,000 bytes.
+fn sack(peer: &mut Peer, ack: u32, blocks: &[(u32, u32)]) {
+    let blocks: std::string::String = blocks
+        .iter()
+        .map(|(from, to)| std::format!(" {}:{}", 1_000 * from + 1, 1_000 * to + 1))
+        .collect();
+    peer.arrive(&std::format!(
+        ". 1:1(0) ack {} win 60000 <nop,nop,sack{blocks}>",
+        1_000 * ack + 1
+    ));
+}
+
+fn ack(peer: &mut Peer, ack: u32) {
+    peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", 1_000 * ack + 1));
+}
+
+/// RFC 6675 5 and RFC 3042: each SACKed segment lets a new one out, until enough is SACKed behind
+/// the gap; then the gap is filled, and nothing else is sent twice.
+#[test]
+fn a_gap_is_filled_once_three_segments_behind_it_have_arrived() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 50_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 2)]);
+    expect_segments(&mut peer, [10]);
+    sack(&mut peer, 0, &[(1, 3)]);
+    expect_segments(&mut peer, [11]);
+    sack(&mut peer, 0, &[(1, 4)]);
+    expect_segments(&mut peer, [0]);
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.cwnd, status.ssthresh), (7_000, 7_000));
+    for to in 5..=10 {
+        sack(&mut peer, 0, &[(1, to)]);
+    }
+    // cwnd falls to ssthresh in proportion.
+    expect_segments(&mut peer, 12..16);
+    peer.pass(20);
+    ack(&mut peer, 12);
+    peer.sent();
+    assert_eq!(peer.counters().tcp_retransmits, 1);
+    assert_eq!(peer.counters().tcp_recoveries, 1);
+    assert_eq!(peer.act(|conn| conn.status().cwnd), 7_000);
+}
+
+/// Several gaps are filled in order, and what is SACKED is not sent again.
+#[test]
+fn several_gaps_are_filled_in_order() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 10_000);
+    assert_eq!(peer.sent().len(), 10);
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 2)]);
+    sack(&mut peer, 0, &[(3, 4), (1, 2)]);
+    sack(&mut peer, 0, &[(6, 10), (3, 4), (1, 2)]);
+    expect_segments(&mut peer, [0, 2, 4, 5]);
+    peer.pass(20);
+    sack(&mut peer, 1, &[(6, 10), (3, 4), (1, 2)]);
+    ack(&mut peer, 10);
+    peer.silent();
+    assert_eq!(peer.counters().tcp_retransmits, 4);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
+/// RFC 8985 6.2: what arrives late is waited for, once lateness has been seen; and for longer once
+/// the far side reports duplicates.
+#[test]
+fn reordering_is_learned_and_tolerated() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 100_000);
+    peer.sent();
+    peer.pass(20);
+    // One segment late: not lost yet, and known from here on.
+    sack(&mut peer, 0, &[(1, 2)]);
+    ack(&mut peer, 2);
+    peer.sent();
+    sack(&mut peer, 2, &[(3, 8)]);
+    let sent = peer.sent().len();
+    assert!(sent > 0, "limited transmit goes on");
+    assert_eq!(peer.counters().tcp_retransmits, 0);
+    // It comes within a quarter of a round trip.
+    peer.pass(3);
+    ack(&mut peer, 10);
+    peer.sent();
+    assert_eq!(peer.counters().tcp_recoveries, 0);
+    // The next does not: the reordering timer fires.
+    peer.pass(17);
+    sack(&mut peer, 10, &[(11, 14)]);
+    peer.sent();
+    peer.pass(4);
+    peer.silent();
+    peer.pass(2);
+    assert_eq!(peer.counters().tcp_recoveries, 1);
+    peer.expect(". 10001:11001(1000) ack 1 win 65535");
+}
+
+/// RFC 8985 6.2, step 4: duplicates widen the reordering window.
+#[test]
+fn duplicates_widen_the_reordering_window() {
+    let mut waits = std::vec::Vec::new();
+    for duplicates in 0..3 {
+        let mut peer = with_sack(4, 64);
+        peer.send(0, 190_000);
+        let mut max = peer.sent().len() as u32;
+        peer.pass(20);
+        sack(&mut peer, 0, &[(1, 2)]);
+        ack(&mut peer, max);
+        for _ in 0..duplicates {
+            max += peer.sent().len() as u32;
+            peer.pass(20);
+            // A duplicate of what is acknowledged, once a round trip.
+            sack(&mut peer, max, &[(max - 1, max)]);
+        }
+        let una = max;
+        max += peer.sent().len() as u32;
+        peer.pass(20);
+        sack(&mut peer, una, &[(una + 1, max)]);
+        let start = peer.now;
+        until(&mut peer, |counters| counters.tcp_recoveries > 0);
+        waits.push(peer.now.since(start).as_millis());
+    }
+    assert_eq!(waits, [5, 10, 15]);
+}
+
+/// RFC 8985: the loss of what was sent again is found out, too, and cwnd is reduced for it (RFC
+/// 5681 4.3).
+#[test]
+fn a_lost_retransmission_is_sent_again_without_a_timeout() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 100_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 6)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    peer.sent();
+    peer.pass(1);
+    sack(&mut peer, 0, &[(1, 8)]);
+    let sent = peer.sent().len() as u32;
+    assert!(sent > 0);
+    peer.pass(21);
+    // What was sent after the retransmission has arrived, that has not.
+    let (_, max) = (0, 10 + sent);
+    sack(&mut peer, 0, &[(1, max)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    assert!(peer.act(|conn| conn.status().cwnd) < cwnd);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
+/// RFC 8985 7: the last segment is lost, and nothing behind it tells.
+#[test]
+fn a_lost_tail_is_probed_and_counts_as_a_loss() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 4_000);
+    peer.sent();
+    peer.pass(20);
+    ack(&mut peer, 3);
+    // One segment is left: two round trips and a delayed acknowledgment, but for the timeout.
+    peer.pass(199);
+    peer.silent();
+    peer.pass(1);
+    peer.expect("P. 3001:4001(1000) ack 1 win 65535");
+    assert_eq!(peer.counters().tcp_probes, 1);
+    peer.pass(20);
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    ack(&mut peer, 4);
+    assert_eq!(peer.act(|conn| conn.status().cwnd), cwnd);
+    // New data is acknowledged, and no duplicate was reported: it was a loss.
+    peer.send(4_000, 1_000);
+    peer.sent();
+    peer.pass(20);
+    ack(&mut peer, 5);
+    assert!(peer.act(|conn| conn.status().cwnd) < cwnd);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
+#[test]
+fn a_probe_that_was_not_needed_costs_nothing() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 4_000);
+    peer.sent();
+    peer.pass(42);
+    peer.expect("P. 3001:4001(1000) ack 1 win 65535");
+    ack(&mut peer, 4);
+    sack(&mut peer, 4, &[(3, 4)]);
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    peer.send(4_000, 1_000);
+    peer.sent();
+    peer.pass(20);
+    ack(&mut peer, 5);
+    assert_eq!(peer.act(|conn| conn.status().cwnd), cwnd);
+}
+
+/// New data is the better probe.
+#[test]
+fn a_probe_sends_new_data_beyond_cwnd() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 50_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(41);
+    expect_segments(&mut peer, [10]);
+    // Its answer shows what is missing: all before it was lost.
+    peer.pass(20);
+    sack(&mut peer, 0, &[(10, 11)]);
+    peer.pass(10);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
+/// After a timeout, slow start through what is missing; what is SACKed stays where it is.
+#[test]
+fn a_timeout_sends_again_only_what_is_missing() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 10_000);
+    peer.sent();
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 2)]);
+    sack(&mut peer, 0, &[(4, 5), (1, 2)]);
+    // All that was sent again in the recovery is lost as well.
+    until_timeout(&mut peer);
+    peer.sent();
+    peer.pass(20);
+    sack(&mut peer, 2, &[(4, 5)]);
+    peer.expect(". 2001:3001(1000) ack 1 win 65535");
+    peer.expect(". 3001:4001(1000) ack 1 win 65535");
+    peer.silent();
+    ack(&mut peer, 5);
+    assert!(!peer.sent().is_empty());
+    ack(&mut peer, 10);
+    peer.silent();
+    // RFC 6675 5.1: beside the one before it, none begins until what was in flight has arrived.
+    assert_eq!(peer.counters().tcp_recoveries, 1);
+}
+
+/// RFC 8985 6.3: what was sent a moment before the timeout is not lost yet.
+#[test]
+fn a_timeout_leaves_alone_what_was_sent_just_now() {
+    let mut peer = with_sack(4, 64);
+    peer.act(|conn| conn.set_nodelay(true));
+    peer.send(0, 3_000);
+    peer.pass(20);
+    ack(&mut peer, 1);
+    peer.sent();
+    // The probe first; its answer does not come.
+    until(&mut peer, |counters| counters.tcp_probes > 0);
+    peer.sent();
+    peer.pass(195);
+    peer.send(3_000, 2_000);
+    assert_eq!(peer.sent().len(), 2);
+    until_timeout(&mut peer);
+    peer.expect(". 1001:2001(1000) ack 1 win 65535");
+    peer.silent();
+    // What was there before the timeout is filled in; the rest arrives.
+    peer.pass(15);
+    sack(&mut peer, 1, &[(3, 5)]);
+    ack(&mut peer, 5);
+    peer.silent();
+    assert_eq!(peer.counters().tcp_retransmits, 2);
+}
+
+/// RFC 3042 2 with SACK: a duplicate that tells nothing lets nothing out.
+#[test]
+fn a_duplicate_without_blocks_lets_nothing_out() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 50_000);
+    expect_segments(&mut peer, 0..10);
+    for _ in 0..5 {
+        ack(&mut peer, 0);
+    }
+    peer.silent();
+    assert_eq!(peer.counters().tcp_recoveries, 0);
+}
+
+/// RFC 2018 8: a far side that has thrown away what it SACKed gets it again.
+#[test]
+fn a_far_side_that_changes_its_mind_gets_everything() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 5_000);
+    peer.sent();
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 5)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    // The gap is filled, and yet the rest is not acknowledged.
+    ack(&mut peer, 1);
+    peer.silent();
+    peer.pass(300);
+    peer.expect(". 1001:2001(1000) ack 1 win 65535");
+    ack(&mut peer, 2);
+    peer.expect(". 2001:3001(1000) ack 1 win 65535");
+    peer.expect(". 3001:4001(1000) ack 1 win 65535");
+    ack(&mut peer, 4);
+    peer.expect("P. 4001:5001(1000) ack 1 win 65535");
+    ack(&mut peer, 5);
+    peer.act(|conn| conn.abort());
+    peer.sent();
+    peer.gone();
+}
+
+/// RFC 5682 3.1: the path was only slow.
+#[test]
+fn a_timeout_for_nothing_is_undone() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 100_000);
+    expect_segments(&mut peer, 0..10);
+    // The probe, then the timeout.
+    peer.pass(41);
+    expect_segments(&mut peer, [10]);
+    peer.pass(200);
+    expect_segments(&mut peer, [0]);
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    assert_eq!(cwnd, 1_000);
+    // What was sent first arrives: two new segments, and no other.
+    ack(&mut peer, 1);
+    expect_segments(&mut peer, [11, 12]);
+    ack(&mut peer, 2);
+    assert_eq!(peer.counters().tcp_spurious, 1);
+    let status = peer.act(|conn| conn.status());
+    assert!(status.cwnd >= 10_000, "{status:?}");
+    peer.sent();
+    ack(&mut peer, 11);
+    peer.sent();
+    assert_eq!(peer.counters().tcp_retransmits, 1);
+}
+
+/// RFC 5682 2.1: the same without SACK.
+#[test]
+fn a_timeout_for_nothing_is_undone_without_sack() {
+    let mut peer = without_options(4, 64);
+    peer.send(0, 100_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(200);
+    expect_segments(&mut peer, [0]);
+    duplicates(&mut peer, 1_001, 1);
+    expect_segments(&mut peer, [10, 11]);
+    duplicates(&mut peer, 2_001, 1);
+    assert_eq!(peer.counters().tcp_spurious, 1);
+    assert!(peer.act(|conn| conn.status().cwnd) >= 10_000);
+    peer.sent();
+    duplicates(&mut peer, 12_001, 1);
+    assert_eq!(peer.counters().tcp_retransmits, 1);
+}
+
+/// RFC 5682 2.1, step 3a: a duplicate says that the loss was real.
+#[test]
+fn a_timeout_with_a_reason_stays() {
+    for is_selective in [false, true] {
+        let mut peer = if is_selective {
+            with_sack(4, 64)
+        } else {
+            without_options(4, 64)
+        };
+        peer.send(0, 100_000);
+        peer.sent();
+        until_timeout(&mut peer);
+        peer.sent();
+        ack(&mut peer, 1);
+        assert_eq!(peer.sent().len(), 2, "new data asks");
+        if is_selective {
+            sack(&mut peer, 1, &[(11, 12)]);
+        } else {
+            ack(&mut peer, 1);
+        }
+        peer.expect(". 1001:2001(1000) ack 1 win 65535");
+        assert_eq!(peer.counters().tcp_spurious, 0);
+    }
+}
+
+/// RFC 2883, RFC 3708: all that was sent again arrives twice.
+#[test]
+fn a_recovery_for_nothing_is_undone_by_the_duplicates() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 100_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(20);
+    sack(&mut peer, 0, &[(1, 4)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    peer.sent();
+    assert_eq!(peer.act(|conn| conn.status().cwnd), 7_000);
+    // It was late, and so is in front of what was sent again.
+    ack(&mut peer, 4);
+    peer.pass(20);
+    sack(&mut peer, 10, &[(0, 1)]);
+    assert_eq!(peer.counters().tcp_spurious, 1);
+    assert!(peer.act(|conn| conn.status().cwnd) >= 10_000);
+}
+
+/// RFC 3522: an echo of the first transmission tells at once.
+#[test]
+fn an_old_echo_undoes_a_timeout_at_once() {
+    let mut peer = with_timestamps();
+    peer.send(0, 2_000);
+    peer.sent();
+    until_timeout(&mut peer);
+    peer.sent();
+    peer.pass(5);
+    peer.arrive(". 1:1(0) ack 2001 win 60000 <nop,nop,TS val 500 ecr 21>");
+    assert_eq!(peer.counters().tcp_spurious, 1);
+    assert!(peer.act(|conn| conn.status().cwnd) >= 10_000);
+}
+
+/// RFC 6675 4, rule 4: at the end of a recovery with nothing else to send, the last segment once.
+#[test]
+fn the_tail_of_a_recovery_is_rescued() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 10_000);
+    peer.sent();
+    peer.pass(20);
+    // 0 and 9 are lost; nothing that was sent later can tell of 9.
+    sack(&mut peer, 0, &[(1, 4)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    for to in 5..=9 {
+        sack(&mut peer, 0, &[(1, to)]);
+    }
+    peer.expect("P. 9001:10001(1000) ack 1 win 65535");
+    peer.silent();
+    peer.pass(20);
+    ack(&mut peer, 10);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
+/// Blocks that cannot be true change nothing.
+#[test]
+fn absurd_blocks_are_ignored() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 5_000);
+    peer.sent();
+    for blocks in [
+        [(5, 6), (7, 8)],
+        [(4, 6), (9, 2)],
+        [(3, 3), (4, 1)],
+        [(4_000_000, 4_000_001), (2_000_000, 4_000_000)],
+    ] {
+        for _ in 0..5 {
+            sack(&mut peer, 0, &blocks);
+        }
+    }
+    peer.silent();
+    ack(&mut peer, 5);
+    peer.act(|conn| conn.abort());
+    peer.sent();
+    peer.gone();
+}
+
+/// One byte in two, and no more nodes than one connection may have: the rest is recovered all the
+/// same.
+#[test]
+fn a_far_side_cannot_take_more_than_its_share_of_nodes() {
+    let mut peer = with_sack(4, 1_000);
+    peer.send(0, 9_000);
+    peer.sent();
+    peer.pass(20);
+    for n in 0..1_000 {
+        let at = 2 * n + 2;
+        peer.arrive(&std::format!(
+            ". 1:1(0) ack 1 win 60000 <nop,nop,sack {at}:{}>",
+            at + 1
+        ));
+        assert!(peer.stack.levels().sent <= usize::from(SENT_NODES_MAX));
+    }
+    assert!(peer.counters().tcp_sent_merged > 0);
+    peer.sent();
+    ack(&mut peer, 9);
+    assert_eq!(peer.stack.levels().sent, 0);
 }

@@ -1,0 +1,102 @@
+//! Tail loss probes (RFC 8985 7): when the end of what was sent stays unanswered, one segment asks,
+//! and its answer shows what is missing, so that no timeout is needed.
+
+use crate::config::{PROBE_DELAYED_ACK, PROBE_MIN};
+use crate::tcp::seqnum::SeqNum;
+use crate::time::{Duration, Instant};
+
+/// The probe of one flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    /// When it goes out, unless something is heard.
+    pub(crate) at: Instant,
+    /// It is to go out now, whatever cwnd says.
+    pub(crate) is_due: bool,
+    /// Something was sent or heard since `at` was set.
+    pub(super) is_stale: bool,
+    /// TLP.end_seq: what the answer acknowledges, while it has not come.
+    pub(super) end: Option<SeqNum>,
+    /// TLP.is_retrans: it was data that had been sent before.
+    pub(super) is_again: bool,
+}
+
+/// What an acknowledgment says of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing, or that it was not needed.
+    None,
+    /// It has repaired a loss: congestion control must hear of it.
+    Repaired,
+}
+
+/// An acknowledgment, as a probe sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    pub(crate) ack: SeqNum,
+    /// Where the duplicate ends that it reports.
+    pub(crate) dsack_end: Option<SeqNum>,
+    /// It is a duplicate without any SACK block.
+    pub(crate) is_plain_duplicate: bool,
+}
+
+impl Probe {
+    pub(super) const NONE: Self = Self {
+        at: Instant::NEVER,
+        is_due: false,
+        is_stale: false,
+        end: None,
+        is_again: false,
+    };
+
+    /// An earlier flight ended before the answer had come.
+    pub(super) fn reopen(&mut self, end: SeqNum) {
+        self.end = Some(end);
+        self.is_again = true;
+    }
+
+    /// Whether an answer is waited for.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// How long to wait (RFC 8985 7.2, TLP_calc_PTO): two round trips, and the far side's delayed
+    /// acknowledgment where one segment is all that it has to answer.
+    pub(super) fn timeout(srtt: Duration, is_alone: bool) -> Duration {
+        if srtt == Duration::ZERO {
+            return PROBE_UNKNOWN;
+        }
+        let two = srtt.saturating_mul(2).max(PROBE_MIN);
+        if is_alone {
+            two + PROBE_DELAYED_ACK
+        } else {
+            two
+        }
+    }
+
+    /// An acknowledgment has come (RFC 8985 7.4.2, TLP_process_ack).
+    pub(crate) fn heard(&mut self, heard: Heard) -> Answer {
+        let Some(end) = self.end else {
+            return Answer::None;
+        };
+        if heard.ack.before(end) {
+            return Answer::None;
+        }
+        if !self.is_again || heard.dsack_end == Some(end) {
+            // New data, or both copies have arrived.
+            self.end = None;
+            Answer::None
+        } else if heard.ack.after(end) {
+            self.end = None;
+            Answer::Repaired
+        } else {
+            if heard.is_plain_duplicate {
+                self.end = None;
+            }
+            Answer::None
+        }
+    }
+}
+
+/// While no round trip is known (RFC 8985 7.2).
+const PROBE_UNKNOWN: Duration = Duration::from_secs(1);

@@ -1,0 +1,194 @@
+//! RACK (RFC 8985 6.2): what was sent before something that has arrived, and by more than packets
+//! are reordered, is lost.
+//!
+//! ```text
+//!   sent       1    2    3    4    2'           time ─►
+//!   arrived    x         x    x                 RACK.xmit_ts is when 4 was sent
+//!   2 is lost when it was sent RACK.rtt + reo_wnd ago; 2' is not, unless something sent after it
+//!   arrives
+//! ```
+//!
+//! It counts time and not segments: a lost retransmission, and the loss of the last segments but
+//! one of a burst, are found out as any other.
+
+use super::ranges::Range;
+use super::{Flags, Told};
+use crate::config::{REO_WND_MULT_MAX, REO_WND_PERSIST};
+use crate::tcp::seqnum::SeqNum;
+
+/// What is known of the order in which things arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Rack {
+    /// RACK.xmit_ts and RACK.end_seq: of what has arrived, what was sent last.
+    xmit_us: u32,
+    end: SeqNum,
+    /// RACK.rtt: how long that took. Zero while nothing has arrived.
+    rtt_us: u32,
+    /// RACK.min_RTT; `u32::MAX` while unknown.
+    min_rtt_us: u32,
+    /// When that was measured.
+    min_rtt_at_us: u32,
+    /// RACK.fack: the end of the highest range that has arrived.
+    pub(super) fack: SeqNum,
+    /// RACK.dsack_round: when this is acknowledged, duplicates count again.
+    dsack_round: Option<SeqNum>,
+}
+
+/// What a connection keeps of its path between two flights, in one byte: how much it reorders.
+///
+/// ```text
+///   bit 7     RACK.reordering_seen
+///   bits 4-6  RACK.reo_wnd_mult - 1: quarters of RACK.min_RTT
+///   bits 0-3  RACK.reo_wnd_persist - 1: recoveries until that is 1 again
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reordering(u8);
+
+impl Reordering {
+    pub(crate) const NONE: Self = Self(0);
+
+    const SEEN: u8 = 0x80;
+    const MULT: u8 = 0x10;
+    const PERSIST: u8 = 0x0f;
+
+    /// Whether something has come late.
+    #[inline]
+    pub(crate) fn is_seen(self) -> bool {
+        self.0 & Self::SEEN != 0
+    }
+
+    fn see(&mut self) {
+        self.0 |= Self::SEEN;
+    }
+
+    /// Quarters of a round trip to wait for.
+    fn quarters(self) -> u32 {
+        u32::from((self.0 & !Self::SEEN) / Self::MULT) + 1
+    }
+
+    /// Waits longer, for some recoveries.
+    fn widen(&mut self) {
+        if self.quarters() < REO_WND_MULT_MAX {
+            self.0 += Self::MULT;
+        }
+        self.0 |= Self::PERSIST;
+    }
+
+    /// A recovery has ended.
+    pub(crate) fn recovered(&mut self) {
+        match self.0 & Self::PERSIST {
+            0 => self.0 &= Self::SEEN,
+            _ => self.0 -= 1,
+        }
+    }
+}
+
+/// What the bits hold.
+const _: () = assert!(REO_WND_MULT_MAX <= 8 && REO_WND_PERSIST == Reordering::PERSIST + 1);
+
+impl Rack {
+    pub(super) fn new(una: SeqNum) -> Self {
+        Self {
+            xmit_us: 0,
+            end: una,
+            rtt_us: 0,
+            min_rtt_us: u32::MAX,
+            min_rtt_at_us: 0,
+            fack: una,
+            dsack_round: None,
+        }
+    }
+
+    /// A range has arrived that had not before (RFC 8985 6.2, steps 1 to 3).
+    #[inline]
+    pub(super) fn delivered(&mut self, range: &Range, told: &mut Told<'_>) {
+        let rtt_us = told.now_us.wrapping_sub(range.sent_at_us);
+        if range.flags.has(Flags::AGAIN) {
+            // An acknowledgment of the first transmission says nothing of the second.
+            let is_of_first = told
+                .echoed_by_us
+                .is_some_and(|at| is_after(range.sent_at_us, at));
+            told.is_eifel |= is_of_first;
+            if is_of_first || (self.min_rtt_us != u32::MAX && rtt_us < self.min_rtt_us) {
+                return;
+            }
+        } else {
+            if range.end.before(self.fack) {
+                told.reordering.see();
+            }
+            let age_us = told.now_us.wrapping_sub(self.min_rtt_at_us);
+            if rtt_us <= self.min_rtt_us || age_us > MIN_RTT_AGE_US {
+                self.min_rtt_us = rtt_us;
+                self.min_rtt_at_us = told.now_us;
+            }
+        }
+        self.fack = self.fack.max(range.end);
+        if self.rtt_us == 0 || self.is_later(range) {
+            self.xmit_us = range.sent_at_us;
+            self.end = range.end;
+            self.rtt_us = rtt_us.max(1);
+        }
+    }
+
+    /// Whether a range was sent after what was sent last of what has arrived (RACK_sent_after).
+    fn is_later(&self, range: &Range) -> bool {
+        is_after(range.sent_at_us, self.xmit_us)
+            || (range.sent_at_us == self.xmit_us && range.end.after(self.end))
+    }
+
+    /// For how much longer something that is not here yet is waited for, in microseconds: zero
+    /// means lost, `None` that nothing sent after it has arrived (RFC 8985 6.2, step 5).
+    #[inline]
+    pub(super) fn wait_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> Option<u32> {
+        let is_sent_before = self.rtt_us != 0
+            && (is_after(self.xmit_us, range.sent_at_us)
+                || (self.xmit_us == range.sent_at_us && self.end.after(range.end)));
+        is_sent_before.then(|| self.age_left_us(range, reo_wnd_us, now_us))
+    }
+
+    /// How much is missing to an age of RACK.rtt + reo_wnd.
+    #[inline]
+    pub(super) fn age_left_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> u32 {
+        let age_us = now_us.wrapping_sub(range.sent_at_us);
+        self.rtt_us
+            .saturating_add(reo_wnd_us)
+            .saturating_sub(age_us)
+    }
+
+    /// RACK.reo_wnd (RFC 8985 6.2, step 4). `is_hasty`: a recovery is under way, or enough has
+    /// arrived behind a gap for one; then, unless reordering was seen, nothing is waited for.
+    pub(crate) fn reo_wnd_us(&self, reordering: Reordering, is_hasty: bool, srtt_us: u32) -> u32 {
+        if self.min_rtt_us == u32::MAX || (!reordering.is_seen() && is_hasty) {
+            return 0;
+        }
+        (self.min_rtt_us / 4)
+            .saturating_mul(reordering.quarters())
+            .min(srtt_us)
+    }
+
+    /// Duplicates tell that too much was sent again: wait longer (RFC 8985 6.2, step 4).
+    pub(crate) fn adapt(
+        &mut self,
+        reordering: &mut Reordering,
+        ack: SeqNum,
+        max: SeqNum,
+        has_dsack: bool,
+    ) {
+        if self.dsack_round.is_some_and(|round| !ack.before(round)) {
+            self.dsack_round = None;
+        }
+        if has_dsack && self.dsack_round.is_none() {
+            self.dsack_round = Some(max);
+            reordering.widen();
+        }
+    }
+}
+
+/// Whether a time that wraps lies after another.
+#[inline]
+pub(super) fn is_after(at_us: u32, other_us: u32) -> bool {
+    at_us.wrapping_sub(other_us) as i32 > 0
+}
+
+/// How long RACK.min_RTT is believed: paths change.
+const MIN_RTT_AGE_US: u32 = 300_000_000;

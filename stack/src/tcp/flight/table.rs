@@ -1,0 +1,143 @@
+//! The table of flights: an entry for each connection that has something in flight.
+
+use managed::ManagedSlice;
+
+use super::{Flight, Nodes, SentNode};
+use crate::tcp::seqnum::SeqNum;
+use crate::tcp::slots::NONE;
+use crate::tcp::snd::Snd;
+use crate::time::{Duration, Instant};
+
+/// The memory of what is known of one connection's data in flight.
+#[derive(Debug)]
+pub struct FlightEntry {
+    flight: Flight,
+    next_free: u32,
+}
+
+impl Default for FlightEntry {
+    fn default() -> Self {
+        Self {
+            flight: Flight::new(SeqNum(0)),
+            next_free: NONE,
+        }
+    }
+}
+
+/// All flights.
+pub(crate) struct Flights<'p> {
+    entries: ManagedSlice<'p, FlightEntry>,
+    free_first: u32,
+    used_cnt: usize,
+    nodes: Nodes<'p>,
+}
+
+impl<'p> Flights<'p> {
+    pub(crate) fn new(
+        mut entries: ManagedSlice<'p, FlightEntry>,
+        nodes: ManagedSlice<'p, SentNode>,
+    ) -> Self {
+        let len = u32::try_from(entries.len()).unwrap_or(NONE).min(NONE - 1);
+        for (idx, entry) in (0..len).zip(entries.iter_mut()) {
+            entry.next_free = if idx + 1 < len { idx + 1 } else { NONE };
+        }
+        Self {
+            entries,
+            free_first: if len == 0 { NONE } else { 0 },
+            used_cnt: 0,
+            nodes: Nodes::new(nodes),
+        }
+    }
+
+    /// A connection sends `[una, end)` with nothing in flight before. `None` when no entry is
+    /// free, or no node for what was sent.
+    pub(crate) fn begin(&mut self, una: SeqNum, end: SeqNum, now: Instant) -> Option<u32> {
+        let idx = self.free_first;
+        let entry = self.entries.get_mut(idx as usize)?;
+        if !self.nodes.has_free() {
+            return None;
+        }
+        let mut flight = Flight::new(una);
+        flight.sent(&mut self.nodes, (una, end), now, Duration::ZERO);
+        self.free_first = entry.next_free;
+        self.used_cnt += 1;
+        entry.flight = flight;
+        Some(idx)
+    }
+
+    /// The last probe sent again what ends at `end`; whether that was needed is not known yet.
+    #[cold]
+    pub(crate) fn reopen_probe(&mut self, idx: u32, end: SeqNum) {
+        if let Some((flight, _)) = self.get_mut(idx) {
+            flight.probe.reopen(end);
+        }
+    }
+
+    /// Whether it is not known yet if the last probe was needed.
+    #[inline]
+    pub(crate) fn is_probe_open(&self, idx: u32) -> bool {
+        self.get(idx)
+            .is_some_and(|(flight, _)| flight.probe.is_asked())
+    }
+
+    /// Nothing is in flight any more, or nobody cares: the entry and its nodes go home.
+    #[inline]
+    pub(crate) fn end(&mut self, idx: &mut u32) {
+        if let Some(entry) = self.entries.get_mut(*idx as usize) {
+            entry.flight.ranges.clear(&mut self.nodes);
+            entry.next_free = self.free_first;
+            self.free_first = *idx;
+            self.used_cnt -= 1;
+            *idx = NONE;
+        }
+    }
+
+    /// A connection's flight, unless it has none.
+    #[inline]
+    pub(crate) fn get(&self, idx: u32) -> Option<(&Flight, &Nodes<'p>)> {
+        let entry = self.entries.get(idx as usize)?;
+        Some((&entry.flight, &self.nodes))
+    }
+
+    /// As [`get`](Self::get), to change it.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, idx: u32) -> Option<(&mut Flight, &mut Nodes<'p>)> {
+        let entry = self.entries.get_mut(idx as usize)?;
+        Some((&mut entry.flight, &mut self.nodes))
+    }
+
+    /// When something is to be done for a connection's flight.
+    #[inline]
+    pub(crate) fn next_deadline(&self, idx: u32) -> Instant {
+        self.get(idx)
+            .map_or(Instant::NEVER, |(flight, _)| flight.next_deadline())
+    }
+
+    /// Entries and nodes in use.
+    pub(crate) fn levels(&self) -> (usize, usize) {
+        (self.used_cnt, self.nodes.used_cnt())
+    }
+
+    /// How often ranges had to stay together for want of a node.
+    #[inline]
+    pub(crate) fn merged_cnt(&self) -> u64 {
+        self.nodes.merged_cnt
+    }
+
+    /// What must hold between a connection and its flight after every event.
+    ///
+    /// # Panics
+    /// When it does not: a bug of ours.
+    #[inline]
+    pub(crate) fn invariants(&self, idx: u32, snd: &Snd) {
+        let Some((flight, _)) = self.get(idx) else {
+            return;
+        };
+        assert_eq!(
+            flight.ranges.ends(),
+            (snd.una, snd.max),
+            "the ranges are what is in flight"
+        );
+        flight.ranges.invariants();
+    }
+}

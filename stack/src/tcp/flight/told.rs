@@ -1,0 +1,75 @@
+//! What one acknowledgment tells of what is in flight.
+
+use super::{Flags, Range, Reordering, wrapped};
+use crate::config::RTO_MAX;
+use crate::tcp::seqnum::SeqNum;
+use crate::time::{Duration, Instant};
+
+/// What an acknowledgment has told.
+#[derive(Debug)]
+pub(crate) struct Told<'a> {
+    /// Now, as ranges keep it.
+    pub(crate) now_us: u32,
+    /// When the segment was sent at the latest whose timestamp is echoed.
+    pub(crate) echoed_by_us: Option<u32>,
+    /// Where the recovery under way ends.
+    pub(crate) recover: SeqNum,
+    pub(crate) reordering: &'a mut Reordering,
+    /// Bytes that have arrived and had not been SACKed before.
+    pub(crate) len: u32,
+    /// Bytes among those that are SACKed.
+    pub(crate) sacked_len: u32,
+    /// How long ago the latest of what was sent once was sent.
+    pub(crate) rtt_us: Option<u32>,
+    /// Something that was sent once, before the recovery began, has arrived.
+    pub(crate) is_original: bool,
+    /// Something that was sent again has arrived.
+    pub(crate) is_again: bool,
+    /// The echo is older than what was sent again: the first transmission has arrived (RFC 3522).
+    pub(crate) is_eifel: bool,
+    /// What has arrived twice (RFC 2883).
+    pub(crate) dsack: Option<(SeqNum, SeqNum)>,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn new(
+        now: Instant,
+        echoed_by: Option<Instant>,
+        recover: SeqNum,
+        reordering: &'a mut Reordering,
+    ) -> Self {
+        Self {
+            now_us: wrapped(now),
+            echoed_by_us: echoed_by.map(wrapped),
+            recover,
+            reordering,
+            len: 0,
+            sacked_len: 0,
+            rtt_us: None,
+            is_original: false,
+            is_again: false,
+            is_eifel: false,
+            dsack: None,
+        }
+    }
+
+    /// The round-trip time that it measures, unless all was sent again (Karn).
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        let rtt = Duration::from_micros(self.rtt_us?.into());
+        // Longer than any timeout: the clock of the ranges has wrapped.
+        (rtt <= RTO_MAX).then_some(rtt)
+    }
+
+    /// A range has arrived.
+    #[inline]
+    pub(super) fn take(&mut self, range: &Range) {
+        self.len = self.len.saturating_add(range.len());
+        if range.flags.has(Flags::AGAIN) {
+            self.is_again = true;
+            return;
+        }
+        self.is_original |= !range.end.after(self.recover);
+        let rtt_us = self.now_us.wrapping_sub(range.sent_at_us);
+        self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
+    }
+}
