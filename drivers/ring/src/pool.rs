@@ -155,6 +155,32 @@ impl<'m> FramePool<'m> {
         true
     }
 
+    /// Sets a foreign frame aside for good: its memory is used for something else, and no far side
+    /// can make the pool adopt it. False when there is none of that index.
+    pub fn reserve(&self, idx: FrameIdx) -> bool {
+        let Some(meta) = self.foreign(idx) else {
+            return false;
+        };
+        // Held and never lent: nothing takes it back or gives it up.
+        meta.holders.set(1);
+        true
+    }
+
+    /// Gives up a frame that is lent and that nobody else holds: the other side keeps it (a netmap
+    /// pipe does), and it is foreign again. False when it is not so: then nothing changes.
+    pub fn forsake_lent(&self, idx: FrameIdx) -> bool {
+        let Some(meta) = self.metas.get(idx.0 as usize) else {
+            return false;
+        };
+        if meta.lent.get() != 1 || meta.holders.get() != 1 {
+            return false;
+        }
+        meta.lent.set(0);
+        meta.holders.set(FOREIGN);
+        self.owned_cnt.set(self.owned_cnt.get() - 1);
+        true
+    }
+
     fn foreign(&self, idx: FrameIdx) -> Option<&FrameMeta> {
         self.metas
             .get(idx.0 as usize)

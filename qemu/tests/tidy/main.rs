@@ -29,7 +29,12 @@ const UNSAFE_FOLDERS: [&str; 4] = [
     "platform",
 ];
 /// Packages that must not name `std` outside tests.
-const NO_STD_FOLDERS: [&str; 3] = ["stack/src", "drivers/ring/src", "drivers/virtio-net/src"];
+const NO_STD_FOLDERS: [&str; 4] = [
+    "stack/src",
+    "drivers/ring/src",
+    "drivers/virtio-net/src",
+    "drivers/netmap/src",
+];
 /// What may lie at the top.
 const TOP_LEVEL: [&str; 14] = [
     ".ci",

@@ -155,6 +155,32 @@ fn a_foreign_region_is_adopted_frame_by_frame() {
 }
 
 #[test]
+fn a_lent_frame_can_be_given_up_and_a_foreign_one_set_aside() {
+    let (mut bytes, mut metas) = memory(3);
+    let base = NonNull::from(&mut bytes[..]).cast();
+    // SAFETY: the region outlives the pool and nothing else accesses it.
+    let pool = unsafe { FramePool::from_raw(base, FRAME_SIZE as u16, &mut metas) };
+    assert!(pool.adopt(FrameIdx(0)) && pool.reserve(FrameIdx(1)));
+    assert!(!pool.reserve(FrameIdx(0)) && !pool.reserve(FrameIdx(3)));
+    assert!(!pool.forsake_lent(FrameIdx(0)), "home");
+    let frame = pool.alloc(0).unwrap();
+    assert!(!pool.forsake_lent(FrameIdx(0)), "held");
+    let shared = frame.share();
+    let lent = shared.clone().lend();
+    assert!(!pool.forsake_lent(lent), "held by someone else, too");
+    drop(shared);
+    assert!(pool.forsake_lent(lent) && !pool.forsake_lent(lent));
+    assert_eq!(pool.owned_cnt(), 0);
+    assert!(pool.adopt_lent(FrameIdx(0)), "foreign again");
+    // What is set aside comes back by no way.
+    let idx = FrameIdx(1);
+    assert!(!pool.adopt(idx) && !pool.adopt_lent(idx) && !pool.forsake_lent(idx));
+    assert!(!pool.give_back(idx) && pool.take_back(idx, 0, 0).is_none());
+    assert!(pool.give_back(FrameIdx(0)));
+    assert_eq!((pool.owned_cnt(), pool.all_home()), (1, true));
+}
+
+#[test]
 fn a_queue_of_frames_goes_home_as_a_whole() {
     let (mut bytes, mut metas) = memory(3);
     let pool = FramePool::new(&mut bytes, &mut metas);
