@@ -12,7 +12,7 @@
 //! refused as a whole, and [`Fault`] says why. Tests take that for the end; a host counts it.
 
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
-use crate::rx::after;
+use crate::rx::{after, wrapped};
 use crate::{Indices, Interface, RingKind, RingMemory};
 
 /// A rule that the user of a ring has broken.
@@ -133,6 +133,7 @@ impl<'m> Kring<'m> {
     /// # Errors
     /// The first rule that was broken. Nothing of the burst is believed, and the indices in the
     /// ring are what they were.
+    #[inline]
     pub fn begin(&mut self) -> Result<(), Fault> {
         let checked = self.check();
         match checked {
@@ -148,6 +149,7 @@ impl<'m> Kring<'m> {
     }
 
     /// Publishes what was moved since: `tail` in the ring.
+    #[inline]
     pub fn end(&mut self) {
         self.rtail = self.hwtail;
         self.memory.store_tail(self.hwtail);
@@ -165,6 +167,7 @@ impl<'m> Kring<'m> {
     }
 
     /// On transmit, slots to be sent; on receive, slots to be filled.
+    #[inline]
     pub fn ready(&self) -> u32 {
         match self.is_tx {
             true => self.distance(self.hwcur, self.rhead),
@@ -174,41 +177,47 @@ impl<'m> Kring<'m> {
     }
 
     /// The position of the `n`-th of these slots.
+    #[inline]
     pub fn position(&self, n: u32) -> usize {
         let first = if self.is_tx { self.hwcur } else { self.hwtail };
-        ((first + n) % self.num_slots()) as usize
+        wrapped(first + n, self.num_slots()) as usize
     }
 
     /// A slot as it reads now, which may be something else than what was checked.
+    #[inline]
     pub fn slot(&self, position: usize) -> NetmapSlot {
         self.memory.slot(position)
     }
 
     /// Where in its buffer a slot's bytes begin.
+    #[inline]
     pub fn offset(&self, slot: &NetmapSlot) -> u64 {
         slot.ptr & self.memory.offset_mask()
     }
 
     /// The buffer of a slot as it was when it was checked.
+    #[inline]
     pub fn buf_idx(&self, position: usize) -> u32 {
         self.bufs[position]
     }
 
     /// Writes a slot of the far side's.
+    #[inline]
     pub fn write(&mut self, position: usize, slot: NetmapSlot) {
         self.bufs[position] = slot.buf_idx;
         self.memory.set_slot(position, slot);
     }
 
     /// The first `cnt` ready slots are sent, or filled.
+    #[inline]
     pub fn advance(&mut self, cnt: u32) {
+        let num_slots = self.num_slots();
         if self.is_tx {
-            self.hwcur = (self.hwcur + cnt) % self.num_slots();
+            self.hwcur = wrapped(self.hwcur + cnt, num_slots);
             // All that was sent is given back: up to one slot in front of what is to be sent.
-            let num_slots = self.num_slots();
-            self.hwtail = (self.hwcur + num_slots - 1) % num_slots;
+            self.hwtail = wrapped(self.hwcur + num_slots - 1, num_slots);
         } else {
-            self.hwtail = (self.hwtail + cnt) % self.num_slots();
+            self.hwtail = wrapped(self.hwtail + cnt, num_slots);
         }
     }
 
@@ -221,7 +230,7 @@ impl<'m> Kring<'m> {
                 (self.hwtail, self.num_slots() - full)
             }
         };
-        (0..cnt).map(move |n| self.bufs[((first + n) % self.num_slots()) as usize])
+        (0..cnt).map(move |n| self.bufs[wrapped(first + n, self.num_slots()) as usize])
     }
 
     /// The rules for the indices, then those for each new slot; the new `head`.
@@ -252,6 +261,7 @@ impl<'m> Kring<'m> {
     }
 
     /// The rules for a slot that the user has given; whether its packet goes on in the next.
+    #[inline]
     fn check_slot(&mut self, position: usize) -> Result<bool, Fault> {
         let slot = self.memory.slot(position);
         let NetmapSlot {
@@ -285,6 +295,7 @@ impl<'m> Kring<'m> {
         Ok(self.is_tx && flags.contains(SlotFlags::MOREFRAG))
     }
 
+    #[inline]
     fn distance(&self, from: u32, to: u32) -> u32 {
         match to >= from {
             true => to - from,

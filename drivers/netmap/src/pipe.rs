@@ -105,6 +105,7 @@ impl<'m> Wire<'m> {
         [self.tx[end].owned_bufs(), self.rx[end].owned_bufs()]
     }
 
+    #[inline]
     fn sync_tx(&mut self, end: usize) {
         let checked = self.tx[end].begin();
         self.note(checked);
@@ -112,6 +113,7 @@ impl<'m> Wire<'m> {
         self.tx[end].end();
     }
 
+    #[inline]
     fn sync_rx(&mut self, end: usize) {
         let checked = self.rx[end].begin();
         self.note(checked);
@@ -127,6 +129,7 @@ impl<'m> Wire<'m> {
     }
 
     /// Moves packets from an end's transmit ring to the other's receive ring, as far as they fit.
+    #[inline]
     fn transfer(&mut self, from: usize) {
         // No more packets than there are slots to be sent.
         while let Some((slots_cnt, byte_len)) = self.next_packet(from) {
@@ -153,6 +156,7 @@ impl<'m> Wire<'m> {
     }
 
     /// Slots and bytes of the next packet to be sent.
+    #[inline]
     fn next_packet(&self, from: usize) -> Option<(u32, usize)> {
         let tx = &self.tx[from];
         let (mut cnt, mut byte_len) = (0, 0);
@@ -168,6 +172,7 @@ impl<'m> Wire<'m> {
     }
 
     /// Lets the buffers of a packet change places with empty ones.
+    #[inline]
     fn swap_packet(&mut self, from: usize, slots_cnt: u32) {
         let (tx, rx) = (&mut self.tx[from], &mut self.rx[1 - from]);
         for n in 0..slots_cnt {
@@ -193,6 +198,7 @@ impl<'m> Wire<'m> {
     }
 
     /// Copies a packet into as few empty buffers as it fits into.
+    #[inline]
     fn copy_packet(&mut self, from: usize, slots_cnt: u32) {
         let buf_size = usize::from(self.interface.buf_size());
         let (tx, rx) = (&self.tx[from], &mut self.rx[1 - from]);

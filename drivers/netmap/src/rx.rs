@@ -180,8 +180,8 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         if self.received_cnt >= self.cursor.space() {
             return Err(Violation::Chain);
         }
-        let num_slots = self.memory.num_slots();
-        let idx = ((self.cursor.cur() + self.received_cnt) % num_slots) as usize;
+        let at = self.cursor.cur() + self.received_cnt;
+        let idx = wrapped(at, self.memory.num_slots()) as usize;
         // Read once; what is looked at below is our copy.
         let slot = self.memory.slot(idx);
         self.received_cnt += 1;
@@ -384,7 +384,14 @@ pub(crate) fn leave_slot(memory: &RingMemory, idx: usize, pool: &FramePool<'_>) 
     }
 }
 
+/// The position behind one.
 #[inline]
 pub(crate) fn after(idx: u32, num_slots: u32) -> u32 {
-    if idx + 1 == num_slots { 0 } else { idx + 1 }
+    wrapped(idx + 1, num_slots)
+}
+
+/// A position that is less than a round too far: a division would be the dearest thing here.
+#[inline]
+pub(crate) fn wrapped(at: u32, num_slots: u32) -> u32 {
+    if at >= num_slots { at - num_slots } else { at }
 }
