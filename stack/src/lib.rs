@@ -7,7 +7,7 @@
 //! 2. [`eth`]`::input` checks whom the frame is for and what it carries
 //! 3. [`ip`]`::input` checks the datagram; [`arp`], [`icmp`] and [`udp`] branch off
 //! 4. [`tcp`]`::Tcp::input` checks the segment and finds its connection (`tcp/demux.rs`)
-//! 5. `tcp/input.rs` is RFC 9293 3.10.7, step by step
+//! 5. `tcp/input/` is RFC 9293 3.10.7, step by step
 //! 6. [`tcp::App`]: the application reads the bytes in the frame and queues its answer by reference
 //! 7. `tcp/output.rs` pulls the next segments out of the connection
 //! 8. [`ip`]`::output` and [`eth`]`::output` put their headers in front, and the packet is on the
