@@ -138,11 +138,16 @@ impl Rack {
 
     /// For how much longer something that is not here yet is waited for, in microseconds: zero
     /// means lost, `None` that nothing sent after it has arrived (RFC 8985 6.2, step 5).
+    ///
+    /// Of what was sent at one time, the order in the stream is the order of sending, but for what
+    /// was sent again: new data of the same poll went out before it.
     #[inline]
     pub(super) fn wait_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> Option<u32> {
         let is_sent_before = self.rtt_us != 0
             && (is_after(self.xmit_us, range.sent_at_us)
-                || (self.xmit_us == range.sent_at_us && self.end.after(range.end)));
+                || (self.xmit_us == range.sent_at_us
+                    && self.end.after(range.end)
+                    && !range.flags.has(Flags::AGAIN)));
         is_sent_before.then(|| self.age_left_us(range, reo_wnd_us, now_us))
     }
 
