@@ -8,7 +8,7 @@ use crate::counters::DropReason;
 use crate::tcp::cc::Congestion;
 use crate::tcp::rcv::Kept;
 use crate::tcp::state::{Event, State};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::Ctl;
 
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
@@ -31,6 +31,11 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         let is_wanted = state.can_receive() || state == State::SynReceived;
         if self.seg.payload_len == 0 || !is_wanted {
             return None;
+        }
+        if state == State::FinWait2 {
+            // Nothing of ours is in flight: what runs is the end of FIN-WAIT-2, and who sends is
+            // not gone.
+            self.tcb.rexmt_at = Instant::NEVER;
         }
         self.tcb.ecn_text(&self.seg, self.counters);
         self.measure(pkt.gso_size);

@@ -232,3 +232,26 @@ fn a_reset_in_time_wait_leaves_what_is_unread() {
     ]);
     peer.gone();
 }
+
+/// A half-close may be followed by a long download: FIN-WAIT-2 ends in silence only.
+#[test]
+fn fin_wait_2_lasts_while_something_comes() {
+    let mut peer = Peer::established(65_535);
+    peer.act(|conn| conn.close());
+    peer.arrive(". 1:1(0) ack 2 win 65535");
+    for n in 0..4 {
+        peer.pass(50_000);
+        let seq = 1 + 10 * n;
+        peer.arrive(&std::format!("P. {seq}:{}(10) ack 2 win 65535", seq + 10));
+    }
+    assert_eq!(peer.app.taken, 40);
+    peer.pass(59_000);
+    assert!(!peer.app.lines.iter().any(|line| line.starts_with("closed")));
+    peer.pass(1_000);
+    assert_eq!(
+        peer.app.lines.last().map(|line| &**line),
+        Some("closed: timed out")
+    );
+    peer.sent();
+    peer.gone();
+}
