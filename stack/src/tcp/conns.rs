@@ -232,6 +232,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
+        tcb.end_flight(&mut self.flights);
         tcb.set_probe(&mut self.flights, cx.now);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();

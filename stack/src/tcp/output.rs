@@ -218,13 +218,17 @@ fn mark_sent<C: Congestion>(
         net.counters.tcp_retransmits += 1;
         tcb.totals.retransmits = tcb.totals.retransmits.saturating_add(1);
     }
+    if tcb.snd.una == tcb.snd.max && !flights.has_node() {
+        tcb.end_flight(flights);
+    }
     if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
     } else if tcb.snd.una == tcb.snd.max {
+        let is_probe_open = core::mem::take(&mut tcb.is_probe_open);
         match flights.begin(seq, end, now) {
             Some(flight) => {
                 tcb.flight = flight;
-                if core::mem::take(&mut tcb.is_probe_open) {
+                if is_probe_open {
                     flights.reopen_probe(flight, seq);
                 }
             }

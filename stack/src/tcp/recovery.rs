@@ -133,6 +133,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
                 ack: una,
                 dsack_end: news.dsack.map(|(_, right)| right),
                 is_plain_duplicate: news.is_duplicate && !news.has_blocks,
+                is_eifel: news.is_eifel,
             });
         }
         if news.dsack.is_some_and(|part| self.is_all_for_nothing(part)) {
@@ -143,9 +144,10 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             Phase::Open => {
                 self.grow(news);
                 if answer == Answer::Repaired {
-                    // RFC 8985 7.4.2: as after a fast recovery.
-                    let flight_size = self.tcb.snd.flight_size();
-                    self.tcb.lost(flight_size, self.now);
+                    // RFC 8985 7.4.2: as after a fast recovery. How much was in flight when it was
+                    // lost is not known any more; cwnd as such is.
+                    let cwnd = self.tcb.cc.cwnd();
+                    self.tcb.lost(cwnd, self.now);
                 }
             }
             Phase::Recovery if is_past => self.recovered(),

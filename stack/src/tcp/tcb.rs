@@ -217,6 +217,15 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         }
     }
 
+    /// Gives the flight back when nothing is in flight any more.
+    #[inline]
+    pub(crate) fn end_flight(&mut self, flights: &mut Flights<'_>) {
+        if self.snd.una == self.snd.max && self.flight != NONE {
+            self.is_probe_open = flights.is_probe_open(self.flight);
+            flights.end(&mut self.flight);
+        }
+    }
+
     /// Has a tail loss probe sent when nothing is heard (RFC 8985 7.2).
     #[inline]
     pub(crate) fn set_probe(&mut self, flights: &mut Flights<'_>, now: Instant) {

@@ -9,6 +9,7 @@ mod congestion;
 mod crowd;
 mod flood;
 mod foreign;
+mod goodput;
 mod interop;
 mod memory;
 mod network;

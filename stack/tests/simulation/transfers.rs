@@ -19,16 +19,20 @@ fn at_secs(secs: u64) -> Instant {
 }
 
 /// Two hosts that behave alike.
-struct World {
-    wire: Wire,
-    server: Host,
-    client: Host,
+pub(crate) struct World {
+    pub(crate) wire: Wire,
+    pub(crate) server: Host,
+    pub(crate) client: Host,
     habits: Habits,
-    tally: Rc<RefCell<Tally>>,
+    pub(crate) tally: Rc<RefCell<Tally>>,
 }
 
 impl World {
-    fn new(rng: &mut Rng, habits: Habits, mut device: impl FnMut(&mut Rng) -> Device) -> Self {
+    pub(crate) fn new(
+        rng: &mut Rng,
+        habits: Habits,
+        mut device: impl FnMut(&mut Rng) -> Device,
+    ) -> Self {
         let wire = Wire::new(rng.next_u64());
         let tally = Rc::new(RefCell::new(Tally::default()));
         let mut host = |n: u8| {
@@ -56,7 +60,7 @@ impl World {
         }
     }
 
-    fn run(&mut self, until: Instant) -> bool {
+    pub(crate) fn run(&mut self, until: Instant) -> bool {
         run(&self.wire, &mut self.server, &mut self.client, until)
     }
 
@@ -75,7 +79,7 @@ impl World {
     }
 
     /// What must be true when all has ended.
-    fn check(self, conns: u64) {
+    pub(crate) fn check(self, conns: u64) {
         let tally = self.tally.borrow();
         let is_finished = |end: &Ending| end.why == Closed::Finished;
         let asked = u64::from(self.habits.requests) * conns;

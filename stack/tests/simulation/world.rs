@@ -117,6 +117,8 @@ pub(crate) struct Ending {
 pub(crate) struct Tally {
     pub(crate) accepted: u64,
     pub(crate) answered: u64,
+    /// Bytes that clients have received.
+    pub(crate) received: u64,
     /// Connections that their application gave up for want of bytes.
     pub(crate) given_up: u64,
     pub(crate) ends: Vec<Ending>,
@@ -235,7 +237,10 @@ impl App for Peer {
                 0
             }
             Role::Client(asking) => {
-                self.tally.borrow_mut().answered += asking.check(bytes);
+                let mut tally = self.tally.borrow_mut();
+                tally.answered += asking.check(bytes);
+                tally.received += bytes.len() as u64;
+                drop(tally);
                 Self::ask(&self.habits, conn, asking);
                 bytes.len()
             }

@@ -69,6 +69,8 @@ pub(crate) struct Flight {
     pub(crate) recovery_at: Instant,
     /// Bytes that duplicate acknowledgments stand for, of a far side without SACK.
     pub(crate) dup_len: u32,
+    /// When something was sent last, as ranges keep it, and where it ended.
+    sent_last: (u32, SeqNum),
     /// The estimator takes one measurement a round trip: the next when this is acknowledged.
     round_end: SeqNum,
     /// The last segment was sent again in this recovery (RFC 6675 4, rule 4 of NextSeg).
@@ -96,6 +98,7 @@ impl Flight {
             reorder_at: Instant::NEVER,
             recovery_at: Instant::ZERO,
             dup_len: 0,
+            sent_last: (0, una),
             round_end: una,
             is_rescued: false,
         }
@@ -129,7 +132,7 @@ impl Flight {
         srtt: Duration,
     ) {
         let (_, max) = self.ranges.ends();
-        let now_us = wrapped(now);
+        let now_us = self.stamp(wrapped(now), end);
         if self.probe.is_due {
             self.probe.is_due = false;
             self.probe.end = Some(end.max(max));
@@ -149,6 +152,20 @@ impl Flight {
             self.ranges.push(nodes, end, now_us, slack_us);
         }
         self.prr.sent(end.bytes_since(seq));
+    }
+
+    /// The time of what is sent now. Many segments have one `now`; what goes back in the stream
+    /// gets a time of its own, a microsecond later, so that times tell the order (RFC 8985 6.1).
+    #[inline]
+    fn stamp(&mut self, now_us: u32, end: SeqNum) -> u32 {
+        let (last_us, last_end) = self.sent_last;
+        let mut at_us = now_us;
+        if !rack::is_after(now_us, last_us) && self.ranges.len() > 0 {
+            let is_back = end.before(last_end);
+            at_us = last_us.wrapping_add(u32::from(is_back));
+        }
+        self.sent_last = (at_us, end);
+        at_us
     }
 
     #[cold]
@@ -377,10 +394,17 @@ pub(crate) struct ProbeTiming {
     pub(crate) until: Instant,
 }
 
-/// Microseconds as ranges keep them: they wrap after 71 minutes, which no measurement lasts.
+/// Microseconds as ranges keep them: half of the 71 minutes after which
+/// they wrap is longer than anything measured lasts.
 #[inline]
 pub(crate) fn wrapped(now: Instant) -> u32 {
     now.as_micros() as u32
+}
+
+/// Microseconds from then to now: none, if the times of one moment were drawn apart.
+#[inline]
+pub(crate) fn elapsed_us(now_us: u32, then_us: u32) -> u32 {
+    u32::try_from(now_us.wrapping_sub(then_us) as i32).unwrap_or(0)
 }
 
 /// What is sent within this part of a round trip may be told as one range.

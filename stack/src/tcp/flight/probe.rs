@@ -37,6 +37,8 @@ pub(crate) struct Heard {
     pub(crate) dsack_end: Option<SeqNum>,
     /// It is a duplicate without any SACK block.
     pub(crate) is_plain_duplicate: bool,
+    /// Its echo proves that what was sent again was not lost (RFC 3522).
+    pub(crate) is_eifel: bool,
 }
 
 impl Probe {
@@ -82,8 +84,8 @@ impl Probe {
         if heard.ack.before(end) {
             return Answer::None;
         }
-        if !self.is_again || heard.dsack_end == Some(end) {
-            // New data, or both copies have arrived.
+        if !self.is_again || heard.dsack_end == Some(end) || heard.is_eifel {
+            // New data, or both copies have arrived, or the first has.
             self.end = None;
             Answer::None
         } else if heard.ack.after(end) {

@@ -12,7 +12,7 @@
 //! one of a burst, are found out as any other.
 
 use super::ranges::Range;
-use super::{Flags, Told};
+use super::{Flags, Told, elapsed_us};
 use crate::config::{REO_WND_MULT_MAX, REO_WND_PERSIST};
 use crate::tcp::seqnum::SeqNum;
 
@@ -102,7 +102,7 @@ impl Rack {
     /// A range has arrived that had not before (RFC 8985 6.2, steps 1 to 3).
     #[inline]
     pub(super) fn delivered(&mut self, range: &Range, told: &mut Told<'_>) {
-        let rtt_us = told.now_us.wrapping_sub(range.sent_at_us);
+        let rtt_us = elapsed_us(told.now_us, range.sent_at_us);
         if range.flags.has(Flags::AGAIN) {
             // An acknowledgment of the first transmission says nothing of the second.
             let is_of_first = told
@@ -116,7 +116,7 @@ impl Rack {
             if range.end.before(self.fack) {
                 told.reordering.see();
             }
-            let age_us = told.now_us.wrapping_sub(self.min_rtt_at_us);
+            let age_us = elapsed_us(told.now_us, self.min_rtt_at_us);
             if rtt_us <= self.min_rtt_us || age_us > MIN_RTT_AGE_US {
                 self.min_rtt_us = rtt_us;
                 self.min_rtt_at_us = told.now_us;
@@ -139,22 +139,19 @@ impl Rack {
     /// For how much longer something that is not here yet is waited for, in microseconds: zero
     /// means lost, `None` that nothing sent after it has arrived (RFC 8985 6.2, step 5).
     ///
-    /// Of what was sent at one time, the order in the stream is the order of sending, but for what
-    /// was sent again: new data of the same poll went out before it.
+    /// Of what was sent at one time, the order in the stream is the order of sending: see `stamp`.
     #[inline]
     pub(super) fn wait_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> Option<u32> {
         let is_sent_before = self.rtt_us != 0
             && (is_after(self.xmit_us, range.sent_at_us)
-                || (self.xmit_us == range.sent_at_us
-                    && self.end.after(range.end)
-                    && !range.flags.has(Flags::AGAIN)));
+                || (self.xmit_us == range.sent_at_us && self.end.after(range.end)));
         is_sent_before.then(|| self.age_left_us(range, reo_wnd_us, now_us))
     }
 
     /// How much is missing to an age of RACK.rtt + reo_wnd.
     #[inline]
     pub(super) fn age_left_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> u32 {
-        let age_us = now_us.wrapping_sub(range.sent_at_us);
+        let age_us = elapsed_us(now_us, range.sent_at_us);
         self.rtt_us
             .saturating_add(reo_wnd_us)
             .saturating_sub(age_us)

@@ -16,6 +16,7 @@
 //! there is no node, new ranges join the last one and take the later time, and a range that cannot
 //! be split stays as it was: loss is found later than it could be, never too early.
 
+use super::elapsed_us;
 use super::nodes::{Flags, Nodes, SentNode};
 use crate::config::{SENT_NODES_FINE, SENT_NODES_MAX};
 use crate::tcp::seqnum::SeqNum;
@@ -131,7 +132,7 @@ impl Ranges {
         };
         if let Some(last) = nodes.get_mut(self.last)
             && last.flags == Flags::NONE
-            && now_us.wrapping_sub(last.sent_at_us) <= slack_us
+            && elapsed_us(now_us, last.sent_at_us) <= slack_us
         {
             last.end = end;
             last.sent_at_us = now_us;

@@ -92,6 +92,12 @@ impl<'p> Flights<'p> {
         }
     }
 
+    /// Whether there is a node for a range more.
+    #[inline]
+    pub(crate) fn has_node(&self) -> bool {
+        self.nodes.has_free()
+    }
+
     /// A connection's flight, unless it has none.
     #[inline]
     pub(crate) fn get(&self, idx: u32) -> Option<(&Flight, &Nodes<'p>)> {

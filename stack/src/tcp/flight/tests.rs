@@ -335,3 +335,170 @@ fn what_shows_more_loss_lets_no_more_out_than_came_in() {
     }));
     assert_eq!(sent, [1, 0, 2, 3, 4]);
 }
+
+fn block(from: u32, to: u32) -> SackBlock {
+    SackBlock {
+        left: ISS + from,
+        right: ISS + to,
+    }
+}
+
+/// RFC 2883 4: where a duplicate is told from news.
+#[test]
+fn duplicates_are_told_from_news() {
+    let read = |blocks: &[SackBlock]| {
+        let read = Blocks::read(blocks, ISS + 100, (ISS + 100, ISS + 1_000), ISS);
+        let offset = |(left, right): (SeqNum, SeqNum)| (left - ISS, right - ISS);
+        let sacked: Vec<_> = read.sacked.into_iter().flatten().map(offset).collect();
+        (read.dsack.map(offset), sacked)
+    };
+    // Below the acknowledgment, alone and in front of others.
+    assert_eq!(read(&[block(50, 100)]), (Some((50, 100)), vec![]));
+    assert_eq!(
+        read(&[block(50, 60), block(200, 300)]),
+        (Some((50, 60)), vec![(200, 300)])
+    );
+    // Within the second block.
+    assert_eq!(
+        read(&[block(220, 240), block(200, 300), block(400, 500)]),
+        (Some((220, 240)), vec![(200, 300), (400, 500)])
+    );
+    // No duplicates: in any order, and old ones cut to what is in flight.
+    assert_eq!(
+        read(&[block(800, 900), block(50, 150), block(400, 500)]),
+        (None, vec![(100, 150), (400, 500), (800, 900)])
+    );
+    // What cannot be.
+    for absurd in [(200, 200), (300, 200), (900, 1_001), (2_000, 3_000)] {
+        let absurd = block(absurd.0, absurd.1);
+        assert_eq!(read(&[block(800, 900), absurd]), (None, vec![(800, 900)]));
+    }
+    assert_eq!(read(&[block(60, 50)]), (None, vec![]));
+    assert_eq!(read(&[block(u32::MAX - 5, 50)]), (None, vec![]), "too old");
+}
+
+/// Any blocks in any order against a map of bytes, and the sums with them.
+#[test]
+fn sack_blocks_mark_what_they_say() {
+    let mut random = Random(3);
+    for _ in 0..500 {
+        let (mut flight, mut nodes) = (Flight::new(ISS), nodes(256));
+        let len = 1 + random.below(400);
+        let mut at = 0;
+        while at < len {
+            let end = len.min(at + 1 + random.below(60));
+            let now = Instant::from_micros(random.below(5).into());
+            flight.sent(&mut nodes, (ISS + at, ISS + end), now, Duration::ZERO);
+            at = end;
+        }
+        let mut bytes = vec![false; len as usize];
+        for _ in 0..6 {
+            let mut blocks = Vec::new();
+            for _ in 0..random.below(5) {
+                let from = random.below(len);
+                blocks.push(block(from, from + random.below(len + 3)));
+            }
+            let read = Blocks::read(&blocks, ISS, (ISS, ISS + len), ISS - 500);
+            let mut news = 0;
+            for (left, right) in read.sacked.into_iter().flatten() {
+                for byte in &mut bytes[(left - ISS) as usize..(right - ISS) as usize] {
+                    news += u32::from(!*byte);
+                    *byte = true;
+                }
+            }
+            let mut reordering = Reordering::NONE;
+            let mut told = Told::new(Instant::from_micros(10), None, ISS, &mut reordering);
+            flight.sacked(&mut nodes, &blocks, (ISS, ISS - 500), &mut told);
+            assert_eq!((told.sacked_len, told.len), (news, news));
+            assert_eq!(told.dsack, read.dsack);
+            flight.ranges.check(&nodes);
+            let sacked = bytes.iter().filter(|byte| **byte).count();
+            assert_eq!(flight.ranges.sacked_len() as usize, sacked);
+            assert_eq!(flight.pipe(), len - sacked as u32);
+            for range in flight.ranges.iter(&nodes) {
+                let part = (range.start - ISS) as usize..(range.end - ISS) as usize;
+                let is_sacked = range.flags.has(Flags::SACKED);
+                assert!(bytes[part].iter().all(|byte| *byte == is_sacked));
+            }
+        }
+    }
+}
+
+/// What was sent before something that has arrived is lost after the reordering window, and not
+/// before; across the wrap of the times, too.
+#[test]
+fn rack_waits_for_its_window_and_no_longer() {
+    for start_us in [0, u64::from(u32::MAX) - 25_000, 1 << 40] {
+        let at = |us: u64| Instant::from_micros(start_us + us);
+        let (mut flight, mut nodes) = (Flight::new(ISS), nodes(16));
+        for n in 0..3 {
+            let part = (ISS + 10 * n, ISS + 10 * n + 10);
+            flight.sent(&mut nodes, part, at(1_000 * u64::from(n)), Duration::ZERO);
+        }
+        let mut reordering = Reordering::NONE;
+        let mut told = Told::new(at(21_000), None, ISS, &mut reordering);
+        flight.sacked(&mut nodes, &[block(10, 20)], (ISS, ISS - 500), &mut told);
+        // The first was sent 1 ms earlier; the third after what has arrived.
+        let reo_wnd_us = flight.rack.reo_wnd_us(reordering, false, 20_000);
+        assert_eq!(reo_wnd_us, 5_000);
+        assert_eq!(
+            flight.detect(&mut nodes, reo_wnd_us, at(21_000)),
+            Found::default()
+        );
+        assert_eq!(flight.reorder_at, at(25_000));
+        assert!(!flight.detect(&mut nodes, reo_wnd_us, at(24_999)).is_lost);
+        assert!(flight.detect(&mut nodes, reo_wnd_us, at(25_000)).is_lost);
+        assert_eq!(flight.ranges.lost_len(), 10);
+        assert_eq!(flight.reorder_at, Instant::NEVER);
+        // Sent again, it is lost again only when something sent later arrives.
+        flight.sent(&mut nodes, (ISS, ISS + 10), at(26_000), Duration::ZERO);
+        assert!(!flight.detect(&mut nodes, 0, at(90_000)).is_lost);
+        flight.sent(&mut nodes, (ISS + 30, ISS + 40), at(26_000), Duration::ZERO);
+        let mut told = Told::new(at(46_000), None, ISS, &mut reordering);
+        flight.sacked(&mut nodes, &[block(30, 40)], (ISS, ISS - 500), &mut told);
+        let found = flight.detect(&mut nodes, 0, at(46_000));
+        assert!(found.is_lost && found.is_lost_again);
+        flight.ranges.check(&nodes);
+    }
+}
+
+#[test]
+fn the_reordering_window_widens_to_its_most_and_falls_back() {
+    let mut rack = Rack::new(ISS);
+    let mut reordering = Reordering::NONE;
+    let mut told = Told::new(Instant::from_micros(4_000), None, ISS, &mut reordering);
+    let range = Range {
+        start: ISS,
+        end: ISS + 10,
+        sent_at_us: 0,
+        flags: Flags::NONE,
+    };
+    rack.delivered(&range, &mut told);
+    let wnd = |rack: &Rack, reordering| rack.reo_wnd_us(reordering, false, 1_000_000);
+    assert_eq!(wnd(&rack, reordering), 1_000);
+    // Duplicates count once a round trip.
+    for n in 0..20 {
+        let (ack, max) = (ISS + 10 * n, ISS + 10 * n + 10);
+        rack.adapt(&mut reordering, ack, max, true);
+        rack.adapt(&mut reordering, ack, max, true);
+        assert_eq!(wnd(&rack, reordering), 1_000 * (n + 2).min(8));
+    }
+    for _ in 0..15 {
+        reordering.recovered();
+        assert_eq!(wnd(&rack, reordering), 8_000);
+    }
+    reordering.recovered();
+    assert_eq!(wnd(&rack, reordering), 1_000);
+    // No more than a smoothed round trip.
+    assert_eq!(rack.reo_wnd_us(reordering, false, 500), 500);
+    // In a hurry, nothing is waited for, unless something has come late before.
+    assert_eq!(rack.reo_wnd_us(reordering, true, 500), 0);
+    let mut told = Told::new(Instant::from_micros(4_000), None, ISS, &mut reordering);
+    let late = Range {
+        end: ISS + 5,
+        ..range
+    };
+    rack.delivered(&late, &mut told);
+    assert!(reordering.is_seen());
+    assert_eq!(rack.reo_wnd_us(reordering, true, 1_000_000), 1_000);
+}

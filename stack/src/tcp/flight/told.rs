@@ -1,6 +1,6 @@
 //! What one acknowledgment tells of what is in flight.
 
-use super::{Flags, Range, Reordering, wrapped};
+use super::{Flags, Range, Reordering, elapsed_us, wrapped};
 use crate::config::RTO_MAX;
 use crate::tcp::seqnum::SeqNum;
 use crate::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl<'a> Told<'a> {
             return;
         }
         self.is_original |= !range.end.after(self.recover);
-        let rtt_us = self.now_us.wrapping_sub(range.sent_at_us);
+        let rtt_us = elapsed_us(self.now_us, range.sent_at_us);
         self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
     }
 }

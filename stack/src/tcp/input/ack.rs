@@ -65,14 +65,17 @@ impl<C: Congestion> Arrival<'_, '_, C> {
     /// What an acceptable acknowledgment says of what is in flight; `can_repeat` is whether it can
     /// be a duplicate.
     pub(super) fn acked(&mut self, ack: SeqNum, can_repeat: bool) {
-        let tcb = &mut *self.tcb;
+        let tcb = &*self.tcb;
         let has_moved = ack.after(tcb.snd.una);
         let has_blocks = tcb.is_sack_permitted && !self.options.sack.is_empty();
         let is_duplicate = can_repeat && !has_moved && self.is_duplicate(ack);
+        let tcb = &mut *self.tcb;
         if !has_moved && !has_blocks && !is_duplicate {
+            // RFC 8985 7.4.2: both copies of what the last probe sent have arrived, of a far side
+            // that does not report duplicates.
+            tcb.is_probe_open &= !(ack == tcb.snd.una && self.seg.is_empty());
             return;
         }
-        let tcb = &mut *self.tcb;
         let mut news = News {
             has_moved,
             has_blocks,
@@ -100,12 +103,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         }
         .acknowledged(&news);
         if has_moved {
-            let tcb = &mut *self.tcb;
-            if tcb.snd.una == tcb.snd.max {
-                tcb.is_probe_open = self.flights.is_probe_open(tcb.flight);
-                self.flights.end(&mut tcb.flight);
-            }
-            tcb.set_rexmt(self.now, true);
+            self.tcb.set_rexmt(self.now, true);
             self.outcome.has_room = true;
         }
     }
