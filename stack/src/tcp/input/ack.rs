@@ -6,6 +6,7 @@ use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::flight::Told;
 use crate::tcp::recovery::{News, Recovery};
 use crate::tcp::seqnum::{SeqNum, WndScale};
+use crate::tcp::snd::Phase;
 use crate::tcp::state::{Event, State};
 use crate::wire::tcp::{Ctl, SackBlock};
 
@@ -174,7 +175,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         news.rtt = rtt;
     }
 
-    /// A duplicate acknowledgment as RFC 5681 2 defines it; the answer to a probe is none.
+    /// A duplicate acknowledgment as RFC 5681 2 defines it; the answer to a probe is none. After a
+    /// timeout, a change of the window is none the less an answer to what was sent then: F-RTO must
+    /// not wait for another.
     #[inline]
     pub(super) fn is_duplicate(&self, ack: SeqNum) -> bool {
         let snd = &self.tcb.snd;
@@ -182,7 +185,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             && snd.una != snd.max
             && snd.wnd.0 != 0
             && self.seg.is_empty()
-            && self.seg.wnd.scaled(snd.wscale) == snd.wnd
+            && (self.seg.wnd.scaled(snd.wscale) == snd.wnd || snd.phase == Phase::Loss)
     }
 
     /// SND.WND, unless the segment is older than the one that set it last.

@@ -579,6 +579,22 @@ fn a_timeout_with_a_reason_stays() {
     }
 }
 
+/// A far side whose window moves with each acknowledgment answers, too: nothing waits for another
+/// timeout.
+#[test]
+fn an_answer_with_another_window_ends_the_question() {
+    let mut peer = without_options(4, 64);
+    peer.send(0, 100_000);
+    peer.sent();
+    until_timeout(&mut peer);
+    peer.sent();
+    ack(&mut peer, 1);
+    assert_eq!(peer.sent().len(), 2, "new data asks");
+    peer.arrive(". 1:1(0) ack 1001 win 59000");
+    peer.expect(". 1001:2001(1000) ack 1 win 65535");
+    assert_eq!(peer.counters().tcp_spurious, 0);
+}
+
 /// RFC 2883, RFC 3708: all that was sent again arrives twice.
 #[test]
 fn a_recovery_for_nothing_is_undone_by_the_duplicates() {
