@@ -86,8 +86,11 @@ pub struct Traits {
 /// What becomes of a buffer in a transmit slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffers {
-    /// It stays in its slot, and is ours again with the slot: devices, switches, AF_XDP, TAP.
+    /// It stays in its slot, and is ours again with the slot: devices, switches, TAP.
     Stay,
+    /// As `Stay` on transmit; a receive ring's buffers come back in whichever of its slots: AF_XDP,
+    /// where the kernel fills buffers in the order that suits it.
+    Shuffle,
     /// It goes to whoever receives the packet, and another comes back in the slot: netmap's pipes.
     /// Content by reference is out of the question then.
     Move,

@@ -208,6 +208,30 @@ impl<'m> Kring<'m> {
         self.memory.set_slot(position, slot);
     }
 
+    /// Transmit slots whose sending has begun, and not ended: from the one at `hwtail` on.
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.num_slots() - 1 - self.distance(self.hwcur, self.hwtail)
+    }
+
+    /// The position of the `n`-th of these slots.
+    #[inline]
+    pub fn in_flight_position(&self, n: u32) -> usize {
+        wrapped(self.hwtail + 1 + n, self.num_slots()) as usize
+    }
+
+    /// On transmit: the sending of the first `cnt` ready slots begins.
+    #[inline]
+    pub fn take(&mut self, cnt: u32) {
+        self.hwcur = wrapped(self.hwcur + cnt, self.num_slots());
+    }
+
+    /// On transmit: the first `cnt` slots in flight are sent, and given back.
+    #[inline]
+    pub fn finish(&mut self, cnt: u32) {
+        self.hwtail = wrapped(self.hwtail + cnt, self.num_slots());
+    }
+
     /// The first `cnt` ready slots are sent, or filled.
     #[inline]
     pub fn advance(&mut self, cnt: u32) {

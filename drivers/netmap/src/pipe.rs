@@ -11,7 +11,8 @@
 //! [`Buffers::Move`] is how netmap's own pipes are: the two buffers change places, nothing is
 //! copied, and no content can be sent by reference. With [`Buffers::Stay`] the wire copies from one
 //! buffer to the other, as a device's DMA would on two machines; then everything can be sent that a
-//! device can send, also with a virtio-net header, which arrives as it was sent.
+//! device can send, also with a virtio-net header, which arrives as it was sent. With
+//! [`Buffers::Shuffle`] it copies, too, and fills the buffers of a receive ring out of order.
 
 use core::cell::RefCell;
 
@@ -136,7 +137,7 @@ impl<'m> Wire<'m> {
             let (peer, buf_size) = (1 - from, usize::from(self.interface.buf_size()));
             let needed = match self.buffers {
                 Buffers::Move => slots_cnt as usize,
-                Buffers::Stay => byte_len.div_ceil(buf_size).max(1),
+                Buffers::Stay | Buffers::Shuffle => byte_len.div_ceil(buf_size).max(1),
             };
             if self.is_stopped[peer] {
                 self.counters.dropped_stopped += 1;
@@ -148,6 +149,10 @@ impl<'m> Wire<'m> {
                 match self.buffers {
                     Buffers::Move => self.swap_packet(from, slots_cnt),
                     Buffers::Stay => self.copy_packet(from, slots_cnt),
+                    Buffers::Shuffle => {
+                        self.shuffle(peer, needed as u32);
+                        self.copy_packet(from, slots_cnt);
+                    }
                 }
                 self.counters.packets += 1;
             }
@@ -194,6 +199,22 @@ impl<'m> Wire<'m> {
             rx.write(filled, full);
             tx.write(sent, empty);
             rx.advance(1);
+        }
+    }
+
+    /// Takes the buffers of the next `cnt` empty slots from those furthest away.
+    fn shuffle(&mut self, end: usize, cnt: u32) {
+        let rx = &mut self.rx[end];
+        for n in 0..cnt.min(rx.ready() / 2) {
+            let [near, far] = [n, rx.ready() - 1 - n].map(|n| rx.position(n));
+            let bufs = [rx.buf_idx(far), rx.buf_idx(near)];
+            for (position, buf_idx) in [near, far].into_iter().zip(bufs) {
+                let slot = NetmapSlot {
+                    buf_idx,
+                    ..rx.slot(position)
+                };
+                rx.write(position, slot);
+            }
         }
     }
 

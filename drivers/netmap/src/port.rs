@@ -63,7 +63,7 @@ impl<'m, H: Host> NetmapPort<'m, H> {
         let slots_max = u32::try_from(slots_max).unwrap_or(u32::MAX);
         let is_gathering = has_offsets
             && first.buf_align() <= 1
-            && traits.buffers == Buffers::Stay
+            && traits.buffers != Buffers::Move
             && slots_max <= u32::from(traits.chain_max)
             && slots_max < first.num_slots();
         let slots_max = if is_gathering { slots_max } else { 1 };

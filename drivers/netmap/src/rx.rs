@@ -71,10 +71,10 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         };
         for idx in 0..rx.shadow.len() {
             let buf_idx = FrameIdx(rx.memory.slot(idx).buf_idx);
-            // Where buffers move these are the far side's, until they come in with a packet.
+            // Where they do not stay these are the far side's, until they come in with a packet.
             let is_sound = match traits.buffers {
                 Buffers::Stay => pool.adopt_lent(buf_idx),
-                Buffers::Move => true,
+                Buffers::Shuffle | Buffers::Move => true,
             };
             if buf_idx.0 < BUF_IDX_MIN || !is_sound {
                 rx.far.stop();
@@ -115,7 +115,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
             match self.traits.buffers {
                 Buffers::Stay => self.pool.give_back(lent),
                 // The one that is there now.
-                Buffers::Move => adopt(self.pool, self.memory.slot(idx).buf_idx),
+                Buffers::Shuffle | Buffers::Move => adopt(self.pool, self.memory.slot(idx).buf_idx),
             };
         }
         self.is_gone = true;
@@ -157,8 +157,8 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         };
         self.memory.set_slot(idx, slot);
         self.shadow[idx].frame = Some(frame);
-        if self.traits.buffers == Buffers::Move {
-            // Given away: it may come back by any ring, in whichever slot.
+        if self.traits.buffers != Buffers::Stay {
+            // Given away: it may come back in whichever slot, where they move by any ring.
             self.pool.forsake_lent(frame);
         }
     }
@@ -192,7 +192,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         let is_due = match self.traits.buffers {
             Buffers::Stay => seen == lent,
             // Nobody's, as far as we know: then it is ours from now on.
-            Buffers::Move => seen.0 >= BUF_IDX_MIN && self.pool.adopt_lent(seen),
+            Buffers::Shuffle | Buffers::Move => seen.0 >= BUF_IDX_MIN && self.pool.adopt_lent(seen),
         };
         if !is_due {
             if self.traits.buffers == Buffers::Stay {

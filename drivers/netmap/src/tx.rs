@@ -289,7 +289,7 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
     #[inline]
     fn reap_frame(&mut self, idx: usize, lent: FrameIdx) {
         match self.rules.traits.buffers {
-            Buffers::Stay => {
+            Buffers::Stay | Buffers::Shuffle => {
                 self.pool.give_back(lent);
             }
             // Ours went to the receiver; what is in the slot is for us.

@@ -132,3 +132,40 @@ fn a_receive_slot_may_be_left_as_it_was() {
     memory.store_head(1);
     assert_eq!(kring.begin(), Ok(()));
 }
+
+#[test]
+fn what_is_sent_later_is_given_back_later() {
+    let (mut kring, memory) = ring(RingKind::Tx);
+    for round in 0..9_u32 {
+        // All three slots that may be used, on a ring of four.
+        for idx in 0..4 {
+            memory.set_slot(idx, GOOD);
+        }
+        let head = (round * 3 + 3) % 4;
+        memory.store_head(head);
+        kring.begin().expect("three packets");
+        assert_eq!((kring.ready(), kring.in_flight()), (3, 0));
+        let first = kring.position(0);
+        kring.take(2);
+        assert_eq!((kring.ready(), kring.in_flight()), (1, 2));
+        assert_eq!(kring.in_flight_position(0), first);
+        kring.end();
+        assert_eq!(
+            memory.load_tail(),
+            (head + 4 - 3 + 3) % 4,
+            "nothing is given back"
+        );
+        kring.finish(1);
+        assert_eq!(kring.in_flight_position(0), (first + 1) % 4);
+        kring.end();
+        assert!(
+            kring.begin().is_ok(),
+            "the user has one slot, and leaves it"
+        );
+        kring.take(1);
+        kring.finish(2);
+        assert_eq!((kring.ready(), kring.in_flight()), (0, 0));
+        kring.end();
+        assert_eq!(memory.load_tail(), (head + 3) % 4, "all but one slot");
+    }
+}

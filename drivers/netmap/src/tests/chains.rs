@@ -149,7 +149,7 @@ fn requests_that_the_port_cannot_do_are_dropped_and_counted() {
 
 #[test]
 fn without_offsets_packets_are_moved_to_where_buffers_begin() {
-    for buffers in [Buffers::Stay, Buffers::Move] {
+    for buffers in [Buffers::Stay, Buffers::Shuffle, Buffers::Move] {
         let mut spec = Spec::new(4, 4, buffers);
         spec.plan.has_offsets = false;
         let mut bench = Bench::new(spec);

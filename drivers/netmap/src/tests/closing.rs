@@ -26,7 +26,7 @@ fn named(region: Region, if_at: usize) -> Vec<u32> {
 
 #[test]
 fn each_buffer_is_named_once_when_the_ports_are_closed() {
-    for buffers in [Buffers::Stay, Buffers::Move] {
+    for buffers in [Buffers::Stay, Buffers::Shuffle, Buffers::Move] {
         let mut spec = Spec::new(8, 4, buffers);
         spec.plan.extra_bufs = 20;
         spec.content_len = 5 * 128;

@@ -9,7 +9,7 @@ use simoom_sim::Rng;
 use super::{Bench, Spec, bytes_of, frame_of};
 use crate::Buffers;
 
-const BOTH: [Buffers; 2] = [Buffers::Stay, Buffers::Move];
+const ALL: [Buffers; 3] = [Buffers::Stay, Buffers::Shuffle, Buffers::Move];
 
 /// A pair of ports, and what is to come out of it.
 struct World {
@@ -100,7 +100,7 @@ impl World {
 
 #[test]
 fn every_order_of_five_steps_in_rings_of_two_slots() {
-    for buffers in BOTH {
+    for buffers in ALL {
         // One direction; what is left out by then is taken out at the end.
         let ops = [0, 2, 5, 7, 9];
         for program in 0..5_u64.pow(5) {
@@ -117,7 +117,7 @@ fn every_order_of_five_steps_in_rings_of_two_slots() {
 
 #[test]
 fn all_ring_sizes_up_to_eight_with_syncs_in_any_order() {
-    for buffers in BOTH {
+    for buffers in ALL {
         for tx_slots in 2..=8 {
             for rx_slots in 2..=8 {
                 let mut moved_cnt = 0;
