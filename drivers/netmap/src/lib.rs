@@ -9,8 +9,8 @@
 //! In the order in which a packet meets them: [`Rx`], [`Tx`]; below them [`RingMemory`], in a
 //! [`Region`] whose layout is [`abi`]. [`far`] is what a host implements. A host that is no kernel
 //! with netmap lays its region out with [`Plan`] and reads the rings from the other side with
-//! [`Kring`], which checks what the kernel checks. There is one host in this crate: [`pipe`], two
-//! ports back to back in one process.
+//! [`Kring`], which checks what the kernel checks. One host needs nothing beneath it: [`pipe`], two
+//! ports back to back in one process. Those that need Linux are in `hosts` (feature `hosts`).
 //!
 //! # Memory
 //!
@@ -30,7 +30,7 @@
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, all(feature = "hosts", target_os = "linux")))]
 extern crate std;
 
 pub mod abi;
@@ -39,6 +39,8 @@ mod content;
 mod counters;
 mod error;
 pub mod far;
+#[cfg(all(feature = "hosts", target_os = "linux"))]
+pub mod hosts;
 mod interface;
 mod kring;
 mod layout;
