@@ -2,6 +2,7 @@
 
 use super::Tcp;
 use super::app::{App, ConnId};
+use super::flags::TcbFlags;
 use super::listen::ListenerId;
 use super::slots::NONE;
 
@@ -11,11 +12,11 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let port = tcb.tuple.local.port;
+        let port = tcb.tuple.local_port();
         let listener = self.listeners.get_mut(tcb.listener);
         let Some(place) = listener.filter(|place| place.port == port) else {
             // It was closed meanwhile: nobody could ever accept the connection.
-            tcb.is_abort_due = true;
+            tcb.flags.set(TcbFlags::ABORT_DUE);
             return;
         };
         let last = place.accept_last;

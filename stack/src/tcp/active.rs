@@ -3,9 +3,11 @@
 use super::app::{App, ConnId};
 use super::demux::Found;
 use super::ecn::{Ecn, EcnUse};
+use super::flags::TcbFlags;
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::Ts;
+use super::tuple::Tuple;
 use super::{Tcp, smss_to};
 use crate::addr::{Addr, Endpoint, FourTuple};
 use crate::net::Net;
@@ -57,10 +59,11 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
         let smss = smss_to(net, remote.addr, Some(net.rmss()), now);
-        let mut tcb = Tcb::new(net.pool, tuple, self.iss(&tuple, now), smss);
+        let kept = Tuple::new(&tuple).ok_or(ConnectError::BadRemote)?;
+        let mut tcb = Tcb::new(net.pool, kept, self.iss(&tuple, now), smss);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
-        tcb.is_sack_permitted = self.settings.sack;
+        tcb.flags.put(TcbFlags::SACK_PERMITTED, self.settings.sack);
         tcb.ecn = Ecn::agreed(self.settings.ecn == EcnUse::Ask);
         tcb.rcv.wscale = self.our_wscale(net);
         tcb.rcv.quick_acks = self.settings.quick_acks;

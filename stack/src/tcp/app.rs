@@ -8,6 +8,8 @@ use crate::icmp::Cause;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
+use crate::tcp::deadline::Deadline;
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::Flights;
 use crate::tcp::keep::KeepAlive;
 use crate::tcp::state::{Event, State};
@@ -143,7 +145,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// Both endpoints.
     pub fn tuple(&self) -> FourTuple {
-        self.tcb.tuple
+        self.tcb.tuple.full()
     }
 
     /// The state of RFC 9293.
@@ -241,14 +243,14 @@ impl<C: Congestion> Conn<'_, '_, C> {
             rcv.queue.push_front(frame, 0);
         }
         if rcv.window_opened(self.budget) && self.tcb.state().can_receive() {
-            self.tcb.is_ack_due = true;
+            self.tcb.flags.set(TcbFlags::ACK_DUE);
         }
         Some(taken)
     }
 
     /// Asks for [`App::writable`] when something that was queued has been acknowledged.
     pub fn want_writable(&mut self) {
-        self.tcb.wants_to_send = true;
+        self.tcb.flags.set(TcbFlags::WANTS_TO_SEND);
     }
 
     /// Bytes queued and not acknowledged.
@@ -261,11 +263,11 @@ impl<C: Congestion> Conn<'_, '_, C> {
     pub fn close(&mut self) {
         // RFC 9293 3.10.4: in SYN-SENT, with nothing to send, nothing is left of the attempt.
         if self.tcb.state() == State::SynSent && self.tcb.snd.queue.len() == 0 {
-            self.tcb.is_abort_due = true;
+            self.tcb.flags.set(TcbFlags::ABORT_DUE);
             return;
         }
-        if self.tcb.state().can_send() && !self.tcb.snd.has_fin {
-            self.tcb.snd.has_fin = true;
+        if self.tcb.state().can_send() && !self.tcb.snd.has_fin() {
+            self.tcb.snd.flags.set(SndFlags::HAS_FIN);
             // Before the SYN is acknowledged the close waits for that (RFC 9293 3.10.4), unless
             // what is sent does not wait, either (RFC 7413).
             if self.tcb.state().is_synchronized() || self.tcb.opening.is_unacked() {
@@ -276,13 +278,13 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// Ends the connection at once with RST (ABORT).
     pub fn abort(&mut self) {
-        self.tcb.is_abort_due = true;
+        self.tcb.flags.set(TcbFlags::ABORT_DUE);
     }
 
     /// Sends short segments at once, or (the default) lets them wait while something is in flight
     /// (Nagle, RFC 896).
     pub fn set_nodelay(&mut self, is_nodelay: bool) {
-        self.tcb.snd.is_nodelay = is_nodelay;
+        self.tcb.snd.flags.put(SndFlags::NODELAY, is_nodelay);
     }
 
     /// Has the connection ask whether the far side is still there after a long silence, or (`None`,
@@ -305,9 +307,10 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.tcb.tos = dscp << 2;
     }
 
-    /// Calls [`App::woken`] at this time, once; `Instant::NEVER` takes it back.
+    /// Calls [`App::woken`] at this time, once, or in 24 days if that is earlier; `Instant::NEVER`
+    /// takes it back.
     pub fn wake_at(&mut self, at: Instant) {
-        self.tcb.app_at = at;
+        self.tcb.app_at = Deadline::at_most(at, self.now);
     }
 
     /// What is known of the connection.
@@ -316,12 +319,14 @@ impl<C: Congestion> Conn<'_, '_, C> {
     }
 
     fn may_send(&self) -> Result<(), SendError> {
-        let may = self.tcb.state().can_send() && !self.tcb.snd.has_fin;
+        let may = self.tcb.state().can_send() && !self.tcb.snd.has_fin();
         if may { Ok(()) } else { Err(SendError::Closed) }
     }
 
     fn remember_refusal(&mut self, queued: Result<(), SendError>) -> Result<(), SendError> {
-        self.tcb.wants_to_send |= queued.is_err();
+        if queued.is_err() {
+            self.tcb.flags.set(TcbFlags::WANTS_TO_SEND);
+        }
         queued
     }
 }

@@ -22,6 +22,8 @@ use crate::counters::Counters;
 pub struct BodyNode<'p> {
     piece: Option<Fragment<'p>>,
     next: u32,
+    /// Of the first node of a queue: its last one.
+    last: u32,
 }
 
 /// Why nothing more can be queued now; `writable` says when it can.
@@ -57,24 +59,22 @@ pub(crate) struct Bodies<'p> {
 }
 
 /// One connection's queue.
-#[derive(Debug)]
+#[repr(C, packed(2))]
 pub(crate) struct SendQueue {
     first: u32,
-    last: u32,
-    nodes: u16,
-    /// Bytes queued and not acknowledged: 48 bits of them, so that no room is lost to alignment.
-    len_high: u16,
+    /// Bytes queued and not acknowledged: 40 bits of them.
     len_low: u32,
+    len_high: u8,
+    nodes: u8,
 }
 
 impl SendQueue {
     pub(crate) const fn new() -> Self {
         Self {
             first: NONE,
-            last: NONE,
-            nodes: 0,
-            len_high: 0,
             len_low: 0,
+            len_high: 0,
+            nodes: 0,
         }
     }
 
@@ -87,13 +87,19 @@ impl SendQueue {
     /// `len` is at most [`LEN_MAX`].
     #[inline]
     fn set_len(&mut self, len: u64) {
-        self.len_high = u16::try_from(len >> 32).expect("`push` keeps to LEN_MAX");
+        self.len_high = u8::try_from(len >> 32).expect("`push` keeps to LEN_MAX");
         self.len_low = len as u32;
     }
 
     /// Pieces that still fit.
     pub(crate) fn room(&self) -> u16 {
-        SEND_NODES_MAX.saturating_sub(self.nodes)
+        SEND_NODES_MAX.saturating_sub(self.nodes.into())
+    }
+}
+
+impl core::fmt::Debug for SendQueue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} bytes in {} pieces", self.len(), self.nodes)
     }
 }
 
@@ -104,6 +110,7 @@ impl<'p> Bodies<'p> {
             *node = BodyNode {
                 piece: None,
                 next: if idx + 1 < len { idx + 1 } else { NONE },
+                last: NONE,
             };
         }
         Self {
@@ -145,12 +152,17 @@ impl<'p> Bodies<'p> {
         *node = BodyNode {
             piece: Some(piece),
             next: NONE,
+            last: idx,
         };
-        match self.nodes.get_mut(queue.last as usize) {
-            Some(last) => last.next = idx,
+        match self.nodes.get_mut(queue.first as usize) {
+            Some(first) => {
+                let last = core::mem::replace(&mut first.last, idx);
+                if let Some(last) = self.nodes.get_mut(last as usize) {
+                    last.next = idx;
+                }
+            }
             None => queue.first = idx,
         }
-        queue.last = idx;
         queue.nodes += 1;
         queue.set_len(total);
         Ok(())
@@ -189,17 +201,19 @@ impl<'p> Bodies<'p> {
         let Some(node) = self.nodes.get_mut(idx as usize) else {
             return;
         };
-        queue.first = node.next;
-        if queue.first == NONE {
-            queue.last = NONE;
-        }
-        queue.nodes -= 1;
+        let (next, last) = (node.next, node.last);
         *node = BodyNode {
             piece: None,
             next: self.free_first,
+            last: NONE,
         };
         self.free_first = idx;
         self.free_cnt += 1;
+        queue.first = next;
+        queue.nodes -= 1;
+        if let Some(first) = self.nodes.get_mut(next as usize) {
+            first.last = last;
+        }
     }
 
     /// Puts the bytes `[offset, offset + len)` of the queue behind the headers in `head`: generated
@@ -309,8 +323,10 @@ fn tail_of<'p>(piece: &Fragment<'p>, len: usize) -> Fragment<'p> {
     part_of(piece, len, usize::MAX).unwrap_or(Fragment::Content(&[]))
 }
 
-/// Most bytes of one queue: 256 TiB, more than there is content.
-const LEN_MAX: u64 = (1 << 48) - 1;
+/// Most bytes of one queue: 1 TiB, more than there is content.
+const LEN_MAX: u64 = (1 << 40) - 1;
+
+const _: () = assert!(SEND_NODES_MAX <= 255);
 
 const NONE: u32 = u32::MAX;
 

@@ -4,8 +4,10 @@
 use simoom_ring::{RxPacket, TxRing};
 
 use super::app::{App, Closed, Conn, ConnId};
+use super::deadline::Deadline;
 use super::demux::Found;
 use super::fast_open;
+use super::flags::TcbFlags;
 use super::input::{Arrival, Outcome, Reset};
 use super::output::{self, Sent, Tables};
 use super::rcv::Rcv;
@@ -59,7 +61,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(reset) = outcome.reset
             && let Some(tuple) = self.conns.tuple(idx)
         {
-            send_reset(cx.net, cx.tx, cx.now, tuple, reset);
+            send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
         }
         self.after(cx, idx, outcome);
         self.gaps.forget_duplicate();
@@ -138,12 +140,12 @@ impl<'p, A: App> Tcp<'p, A> {
             return false;
         };
         let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
-        let may_tell = tcb.wants_to_send
+        let may_tell = tcb.flags.has(TcbFlags::WANTS_TO_SEND)
             && has_room
             && cx.net.pool.free_cnt() > HEADS_RESERVED
             && tcb.state().can_send();
         if may_tell {
-            tcb.wants_to_send = false;
+            tcb.flags.clear(TcbFlags::WANTS_TO_SEND);
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.writable(&mut conn, state);
         }
@@ -191,19 +193,19 @@ impl<'p, A: App> Tcp<'p, A> {
                     break;
                 }
             }
-            if tcb.is_abort_due {
+            if tcb.flags.has(TcbFlags::ABORT_DUE) {
                 return;
             }
         }
         if tcb.rcv.window_opened(cx.net.budget()) && tcb.state().can_receive() {
-            tcb.is_ack_due = true;
+            tcb.flags.set(TcbFlags::ACK_DUE);
         }
         let has_ended = matches!(
             tcb.state(),
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait
         );
-        if has_ended && !tcb.is_finish_told && tcb.rcv.queue.is_empty() {
-            tcb.is_finish_told = true;
+        if has_ended && !tcb.flags.has(TcbFlags::FINISH_TOLD) && tcb.rcv.queue.is_empty() {
+            tcb.flags.set(TcbFlags::FINISH_TOLD);
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.finished(&mut conn, state);
         }
@@ -214,7 +216,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        if tcb.is_abort_due {
+        if tcb.flags.has(TcbFlags::ABORT_DUE) {
             return self.abort(cx, idx);
         }
         if tcb.opening.is_due() {
@@ -243,13 +245,14 @@ impl<'p, A: App> Tcp<'p, A> {
             State::TimeWait if sent == Sent::All && tcb.rcv.queue.is_empty() => {
                 return self.enter_time_wait(cx, idx);
             }
-            State::FinWait2 | State::TimeWait if tcb.rexmt_at == Instant::NEVER => {
-                tcb.rexmt_at = cx.now + FIN_WAIT_2_MAX;
+            State::FinWait2 | State::TimeWait if tcb.rexmt_at == Deadline::NEVER => {
+                tcb.rexmt_at = Deadline::at(cx.now + FIN_WAIT_2_MAX);
             }
             _ => {}
         }
         let deadline = tcb
             .next_deadline()
+            .instant(cx.now)
             .min(self.flights.next_deadline(tcb.flight));
         if deadline != Instant::NEVER {
             self.wheel.set(idx, deadline);
@@ -309,7 +312,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 ack: Some(tcb.rcv.nxt),
                 timestamps: tcb.ts.stamp(tcb.rcv.nxt, cx.now),
             };
-            let tuple = tcb.tuple;
+            let tuple = tcb.tuple.full();
             send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
         }
         self.end(cx, idx, Closed::Aborted);
@@ -324,7 +327,7 @@ impl<'p, A: App> Tcp<'p, A> {
             rcv_nxt: tcb.rcv.nxt,
             ts_recent: tcb.ts.recent(),
         };
-        let tuple = tcb.tuple;
+        let tuple = tcb.tuple.full();
         self.end(cx, idx, Closed::Finished);
         let hash = self.demux.hash(&tuple);
         let mut entry = self.time_waits.insert(hash, old, cx.now);
@@ -356,7 +359,7 @@ impl<'p, A: App> Tcp<'p, A> {
         count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
         self.wheel.stop(idx);
         self.demux
-            .remove(self.demux.hash(&live.tcb.tuple), Found::Conn(idx));
+            .remove(self.demux.hash(&live.tcb.tuple.full()), Found::Conn(idx));
         if live.tcb.opening.is_unacked() {
             self.failed_to_open_fast(&live.tcb, why, cx.now);
         }

@@ -11,6 +11,7 @@
 
 use crate::counters::Counters;
 use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
@@ -127,7 +128,7 @@ impl<C: Congestion> Tcb<'_, C> {
         if self.ecn.has(Ecn::ECHOING) {
             repr.ctl = repr.ctl.with(Ctl::ECE);
         }
-        if !has_data || repr.seq.before(self.snd.max) || self.snd.is_probe_due {
+        if !has_data || repr.seq.before(self.snd.max) || self.snd.flags.has(SndFlags::PROBE_DUE) {
             return Codepoint::NotEct;
         }
         if self.ecn.has(Ecn::CWR_DUE) {
@@ -154,7 +155,7 @@ impl<C: Congestion> Tcb<'_, C> {
         }
         // Their window may be one segment now: they hear of either at once.
         if self.ecn.has(Ecn::ECHOING) != was_echoing || seg.ctl.has(Ctl::CWR) {
-            self.is_ack_due = true;
+            self.flags.set(TcbFlags::ACK_DUE);
         }
     }
 

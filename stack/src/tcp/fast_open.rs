@@ -31,7 +31,9 @@ use siphasher::sip::SipHasher24;
 
 use super::app::{App, Closed};
 use super::cc::Congestion;
+use super::deadline::Deadline;
 use super::demux::Found;
+use super::flags::TcbFlags;
 use super::gaps::Gaps;
 use super::listen::{ListenerId, SynEntry};
 use super::opening::first_window;
@@ -282,7 +284,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// The SYN-ACK of a fast open has been acknowledged.
     pub(super) fn opened_fast(&mut self, idx: u32, now: Instant) {
         if let Some(tcb) = self.conns.tcb(idx) {
-            let (listener, port) = (tcb.listener, tcb.tuple.local.port);
+            let (listener, port) = (tcb.listener, tcb.tuple.local_port());
             self.forget_pending(listener, port, false, now);
         }
     }
@@ -296,7 +298,7 @@ impl<'p, A: App> Tcp<'p, A> {
         now: Instant,
     ) {
         let was_reset = why == Closed::Reset;
-        self.forget_pending(tcb.listener, tcb.tuple.local.port, was_reset, now);
+        self.forget_pending(tcb.listener, tcb.tuple.local_port(), was_reset, now);
     }
 
     fn forget_pending(&mut self, listener: u8, port: u16, was_reset: bool, now: Instant) {
@@ -317,7 +319,6 @@ fn begin<C>(tcb: &mut Tcb<'_, C>, entry: &SynEntry, seg: &Segment) {
     tcb.snd.wnd = seg.wnd.scaled(super::seqnum::WndScale::ZERO);
     tcb.snd.wnd_max = tcb.snd.wnd;
     tcb.snd.wl1 = seg.seq;
-    tcb.snd.wl2 = entry.iss;
 }
 
 /// Sends the SYN-ACK of a fast open: it acknowledges what was taken of the SYN's text, too. False
@@ -345,11 +346,11 @@ pub(super) fn send_syn_ack<'p, C: Congestion>(
     let offer = output::options(tcb, gaps, Some(net.rmss()), now);
     // Once: what is on the way may not like the option (RFC 7413 4.1.3.1).
     let gives_cookie = opening.has(Opening::GIVES_COOKIE) && !opening.has(Opening::SENT);
-    let cookie = gives_cookie.then(|| fast_opens.cookie(tcb.tuple.remote.addr, now));
+    let cookie = gives_cookie.then(|| fast_opens.cookie(tcb.tuple.remote_addr(), now));
     net.counters.tcp_fast_open_cookies += u64::from(gives_cookie);
     let repr = Repr {
-        src_port: tcb.tuple.local.port,
-        dst_port: tcb.tuple.remote.port,
+        src_port: tcb.tuple.local_port(),
+        dst_port: tcb.tuple.remote_port(),
         seq: tcb.iss,
         ack: Some(tcb.rcv.nxt),
         ctl: Ctl::SYN.with(tcb.ecn.ctl_of_syn(true)),
@@ -360,9 +361,9 @@ pub(super) fn send_syn_ack<'p, C: Congestion>(
         },
     };
     tcb.opening.sent();
-    tcb.is_ack_due = false;
-    tcb.delack_at = Instant::NEVER;
-    send_bare(net, tx, now, &tcb.tuple, &repr);
+    tcb.flags.clear(TcbFlags::ACK_DUE);
+    tcb.delack_at = Deadline::NEVER;
+    send_bare(net, tx, now, &tcb.tuple.full(), &repr);
     true
 }
 

@@ -1,6 +1,7 @@
 //! Keep-alives (RFC 9293 3.8.4) and the user timeout (RFC 5482): how long a silent far side is
 //! believed to be there.
 
+use crate::tcp::deadline::Deadline;
 use crate::time::{Duration, Instant};
 
 /// How an idle connection asks whether the far side is still there. Off unless it is asked for.
@@ -27,17 +28,16 @@ impl Default for KeepAlive {
 }
 
 /// The keep-alive of one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(2))]
 pub(crate) struct Keep {
     /// `Keep`.
-    pub(crate) at: Instant,
+    pub(crate) at: Deadline,
     idle_secs: u16,
     interval_secs: u16,
     /// 0: off.
     probes_max: u8,
     probes: u8,
-    /// A probe is to go out now.
-    pub(crate) is_due: bool,
 }
 
 /// What is to be done when the time has come.
@@ -49,12 +49,11 @@ pub(crate) enum Verdict {
 
 impl Keep {
     pub(crate) const OFF: Self = Self {
-        at: Instant::NEVER,
+        at: Deadline::NEVER,
         idle_secs: 0,
         interval_secs: 0,
         probes_max: 0,
         probes: 0,
-        is_due: false,
     };
 
     /// Asks for keep-alives, or takes that back.
@@ -72,7 +71,7 @@ impl Keep {
     #[inline]
     pub(crate) fn heard(&mut self, now: Instant) {
         if self.probes_max > 0 {
-            self.at = now + Duration::from_secs(self.idle_secs.into());
+            self.at = Deadline::at(now + Duration::from_secs(self.idle_secs.into()));
             self.probes = 0;
         }
     }
@@ -87,8 +86,7 @@ impl Keep {
             return Some(Verdict::GiveUp);
         }
         self.probes += 1;
-        self.at = now + Duration::from_secs(self.interval_secs.into());
-        self.is_due = true;
+        self.at = Deadline::at(now + Duration::from_secs(self.interval_secs.into()));
         Some(Verdict::Probe)
     }
 }

@@ -8,7 +8,8 @@
 //!   Tcp::timers ─ wheel.rs ─ timers.rs ─ App ─ output.rs
 //! ```
 //!
-//! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states
+//! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states; `flags.rs`,
+//!   `deadline.rs`, `tuple.rs`: what keeps it small
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
 //! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
@@ -27,9 +28,11 @@ pub mod cc;
 mod challenge;
 mod conns;
 mod cookies;
+mod deadline;
 mod demux;
 mod ecn;
 mod fast_open;
+mod flags;
 mod flight;
 mod flood;
 mod gaps;
@@ -52,6 +55,7 @@ mod tcb;
 mod time_wait;
 mod timers;
 mod ts;
+mod tuple;
 mod unlisten;
 mod validation;
 mod wheel;
@@ -104,6 +108,7 @@ use self::listen::{Listeners, SynQueue};
 use self::seqnum::{SeqNum, WndScale};
 use self::slots::Conns;
 use self::time_wait::TimeWaits;
+use self::tuple::Tuple;
 use self::wheel::Wheel;
 
 /// The memory that TCP works in, given at start: the length of each slice is a maximum.
@@ -254,8 +259,9 @@ impl<'p, A: App> Tcp<'p, A> {
 
     #[inline]
     fn find(&self, hash: u64, tuple: &FourTuple) -> Option<Found> {
+        let kept = Tuple::new(tuple)?;
         self.demux.find(hash, |found| match found {
-            Found::Conn(idx) => self.conns.tuple(idx) == Some(tuple),
+            Found::Conn(idx) => self.conns.is(idx, kept),
             Found::Syn(idx) => self
                 .syns
                 .get(idx)

@@ -7,6 +7,7 @@ use super::app::App;
 use super::conns::send_reset;
 use super::demux::Found;
 use super::ecn::{self, Ecn, EcnUse};
+use super::flags::TcbFlags;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::output::send_bare;
@@ -14,6 +15,7 @@ use super::seqnum::{SeqNum, WndScale, WndSize};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
+use super::tuple::Tuple;
 use super::{Cx, Tcp, smss_to};
 use crate::addr::FourTuple;
 use crate::config::{RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
@@ -329,7 +331,8 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         entry: &SynEntry,
     ) -> Option<u32> {
-        let mut tcb = Tcb::new(cx.net.pool, entry.tuple, entry.iss, entry.smss);
+        let tuple = Tuple::new(&entry.tuple)?;
+        let mut tcb = Tcb::new(cx.net.pool, tuple, entry.iss, entry.smss);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
         }
@@ -344,7 +347,8 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.snd.wscale = theirs;
             tcb.rcv.wscale = entry.our_wscale;
         }
-        tcb.is_sack_permitted = entry.is_sack_permitted;
+        tcb.flags
+            .put(TcbFlags::SACK_PERMITTED, entry.is_sack_permitted);
         tcb.ecn = entry.ecn;
         tcb.set_ts(entry.ts.clone());
         tcb.retransmits = entry.retransmits;

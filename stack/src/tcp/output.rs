@@ -8,6 +8,8 @@ use crate::ip;
 use crate::net::Net;
 use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
+use crate::tcp::deadline::Deadline;
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::{Flight, Flights, Frto, Nodes};
 use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::SeqNum;
@@ -77,9 +79,10 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Optio
     match tcb.state() {
         State::Closed | State::Listen => return None,
         // The last acknowledgment.
-        State::TimeWait => return tcb.is_ack_due.then_some(Next::Ack),
+        State::TimeWait => return tcb.flags.has(TcbFlags::ACK_DUE).then_some(Next::Ack),
         State::SynSent | State::SynReceived if !tcb.opening.is_unacked() => {
-            return (tcb.snd.nxt == tcb.iss || tcb.is_ack_due).then_some(Next::Syn);
+            return (tcb.snd.nxt == tcb.iss || tcb.flags.has(TcbFlags::ACK_DUE))
+                .then_some(Next::Syn);
         }
         _ => {}
     }
@@ -90,8 +93,8 @@ fn next_segment<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>) -> Optio
     };
     match next {
         Some(next) => Some(Next::Data(next)),
-        None if tcb.keep.is_due => Some(Next::KeepAlive),
-        None => tcb.is_ack_due.then_some(Next::Ack),
+        None if tcb.flags.has(TcbFlags::KEEP_ALIVE_DUE) => Some(Next::KeepAlive),
+        None => tcb.flags.has(TcbFlags::ACK_DUE).then_some(Next::Ack),
     }
 }
 
@@ -101,7 +104,7 @@ fn next_in_flight(snd: &Snd, flight: &Flight, nodes: &Nodes<'_>, quota: u32) -> 
     let smss = u32::from(snd.smss);
     if flight.probe.is_due {
         // RFC 8985 7.3: new data, whatever cwnd says, or the end of what was sent.
-        let tail = flight.tail(smss + u32::from(snd.has_fin));
+        let tail = flight.tail(smss + u32::from(snd.has_fin()));
         let new = snd.next(smss, None);
         return new.or_else(|| snd.again(tail, snd.max.bytes_since(tail)));
     }
@@ -142,8 +145,8 @@ fn send_segment<'p, C: Congestion>(
     };
     let wnd = tcb.rcv.advertise(net.budget(), syn);
     let mut repr = Repr {
-        src_port: tcb.tuple.local.port,
-        dst_port: tcb.tuple.remote.port,
+        src_port: tcb.tuple.local_port(),
+        dst_port: tcb.tuple.remote_port(),
         seq,
         ack: (tcb.state() != State::SynSent).then_some(tcb.rcv.nxt),
         ctl: Ctl::default(),
@@ -187,7 +190,7 @@ fn send_segment<'p, C: Congestion>(
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
     let mut hint = tcb.neighbor_hint;
     let tos = tcb.tos | codepoint.bits();
-    transmit(net, tx, now, packet, &tcb.tuple, tos, &mut hint);
+    transmit(net, tx, now, packet, &tcb.tuple.full(), tos, &mut hint);
     tcb.neighbor_hint = hint;
     (seq, len)
 }
@@ -202,16 +205,16 @@ fn mark_sent<C: Congestion>(
     seq: SeqNum,
     len: u32,
 ) {
-    tcb.is_ack_due = false;
-    tcb.keep.is_due = false;
-    tcb.delack_at = Instant::NEVER;
+    tcb.flags
+        .clear(TcbFlags::ACK_DUE.with(TcbFlags::KEEP_ALIVE_DUE));
+    tcb.delack_at = Deadline::NEVER;
     if len == 0 {
         return;
     }
     tcb.snd.sent_ms = now.wrapping_millis();
     if tcb.snd.una == tcb.snd.max {
         // RFC 6298 5.1: what ran while nothing was in flight was not for what is sent now.
-        tcb.rexmt_at = Instant::NEVER;
+        tcb.rexmt_at = Deadline::NEVER;
     }
     let end = seq + len;
     if seq.before(tcb.snd.max) {
@@ -224,7 +227,8 @@ fn mark_sent<C: Congestion>(
     if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
     } else if tcb.snd.una == tcb.snd.max {
-        let is_probe_open = core::mem::take(&mut tcb.is_probe_open);
+        let is_probe_open = tcb.flags.has(TcbFlags::PROBE_OPEN);
+        tcb.flags.clear(TcbFlags::PROBE_OPEN);
         match flights.begin(seq, end, now) {
             Some(flight) => {
                 tcb.flight = flight;
@@ -235,16 +239,17 @@ fn mark_sent<C: Congestion>(
             None => net.counters.tcp_flights_full += 1,
         }
     }
-    if !tcb.snd.is_rexmt_due {
+    if !tcb.snd.flags.has(SndFlags::REXMT_DUE) {
         tcb.snd.nxt = tcb.snd.nxt.max(end);
     }
-    tcb.snd.is_rexmt_due = false;
-    tcb.snd.is_probe_due = false;
+    tcb.snd
+        .flags
+        .clear(SndFlags::REXMT_DUE.with(SndFlags::PROBE_DUE));
     tcb.snd.max = tcb.snd.max.max(end);
 }
 
 /// The options of a segment: of a SYN with our `rmss`, or of another.
-pub(super) fn options<C>(
+pub(super) fn options<C: Congestion>(
     tcb: &mut Tcb<'_, C>,
     gaps: &mut Gaps<'_>,
     rmss: Option<u16>,
@@ -257,7 +262,7 @@ pub(super) fn options<C>(
             ..Options::default()
         };
         // RFC 2018 4: with every acknowledgment that does not cover all that has come.
-        if tcb.is_sack_permitted && gaps.has_sack(tcb.rcv.gap) {
+        if tcb.is_sack_permitted() && gaps.has_sack(tcb.rcv.gap) {
             options.sack = gaps.sack(tcb.rcv.gap);
             options.fit();
         }
@@ -266,7 +271,7 @@ pub(super) fn options<C>(
     Options {
         mss: Some(rmss),
         wscale: tcb.rcv.wscale,
-        sack_permitted: tcb.is_sack_permitted,
+        sack_permitted: tcb.is_sack_permitted(),
         timestamps,
         ..Options::default()
     }

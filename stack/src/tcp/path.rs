@@ -74,7 +74,7 @@ impl<'p, A: App> Tcp<'p, A> {
             cx.net.counters.icmp_errors_ignored += 1;
             return;
         }
-        let remote = tcb.tuple.remote.addr;
+        let remote = tcb.tuple.remote_addr();
         let mss = mtu.saturating_sub(HEADERS_LEN + tcb.ts.option_len());
         if shrink(tcb, mss) {
             cx.net.counters.path_mtu_updates += 1;

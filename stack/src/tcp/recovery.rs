@@ -20,6 +20,7 @@
 use crate::config::DUPACKS;
 use crate::counters::Counters;
 use crate::tcp::cc::{Acked, Congestion, Signal};
+use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::{Answer, Flights, Found, Frto, Heard, Progress, Told};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
@@ -98,7 +99,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
     /// Whether the far side tells what it has.
     #[inline]
     fn is_selective(&self) -> bool {
-        self.tcb.is_sack_permitted && self.flights.get(self.tcb.flight).is_some()
+        self.tcb.is_sack_permitted() && self.flights.get(self.tcb.flight).is_some()
     }
 
     /// Whether nothing is missing, nothing is asked, nothing is waited for.
@@ -273,7 +274,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
     // RFC 6582 3.2, step 5: a partial acknowledgment. The next hole begins right here.
     fn partially_acked(&mut self, news: &News) {
         let tcb = &mut *self.tcb;
-        tcb.snd.is_rexmt_due = true;
+        tcb.snd.flags.set(SndFlags::REXMT_DUE);
         let smss = u32::from(tcb.snd.smss);
         if let Some((flight, _)) = self.flights.get_mut(tcb.flight) {
             // Of what arrives now, duplicate acknowledgments have told all but the first segment.
@@ -304,7 +305,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
         if phase == Phase::Recovery {
             self.proportionally(smss, false);
         } else if dupacks == DUPACKS {
-            tcb.snd.is_rexmt_due = true;
+            tcb.snd.flags.set(SndFlags::REXMT_DUE);
             self.enter_recovery(smss);
         }
     }
@@ -378,7 +379,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             if !was_in_loss {
                 flight.begin_recovery(tcb.snd.flight_size(), self.now);
             }
-            if tcb.is_sack_permitted {
+            if tcb.is_sack_permitted() {
                 flight.timed_out(nodes, reo_wnd_us, self.now);
             } else {
                 flight.all_lost(nodes);
@@ -390,7 +391,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
                 Frto::Waiting
             };
             tcb.snd.nxt = tcb.snd.max;
-            tcb.snd.is_rexmt_due = true;
+            tcb.snd.flags.set(SndFlags::REXMT_DUE);
         }
         // RFC 6582 3.2, step 6: no fast retransmit for what is sent again now.
         tcb.snd.recover = tcb.snd.max;
@@ -452,7 +453,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
         self.counters.tcp_spurious += 1;
         tcb.snd.phase = Phase::Open;
         tcb.snd.dupacks = 0;
-        tcb.snd.is_rexmt_due = false;
+        tcb.snd.flags.clear(SndFlags::REXMT_DUE);
         tcb.cc.signalled(
             tcb.snd.smss,
             Signal::Spurious,

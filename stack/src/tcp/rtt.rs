@@ -4,7 +4,8 @@ use crate::config::{RTO_AFTER_SYN, RTO_INITIAL, RTO_MAX, RTO_MIN};
 use crate::time::Duration;
 
 /// The estimator of one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(2))]
 pub(crate) struct Rtt {
     /// Smoothed round-trip time; 0 until the first measurement.
     srtt_us: u32,
@@ -109,7 +110,7 @@ impl Rtt {
 const BACKOFF_MAX: u8 = 9;
 const _: () = assert!(RTO_MIN.as_micros() << BACKOFF_MAX >= RTO_MAX.as_micros());
 
-const _: () = assert!(size_of::<Rtt>() <= 12);
+const _: () = assert!(size_of::<Rtt>() <= 10);
 
 /// The clock's G: one tick of the timer wheel.
 const GRANULARITY_US: u32 = 1_000;

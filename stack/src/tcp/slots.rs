@@ -5,6 +5,7 @@ use managed::ManagedSlice;
 
 use super::app::{App, ConnId};
 use super::tcb::Tcb;
+use super::tuple::Tuple;
 use crate::addr::FourTuple;
 
 /// The memory of one connection.
@@ -13,8 +14,8 @@ pub struct ConnSlot<'p, A: App> {
     generation: u32,
     /// Next free slot, or next in the accept queue.
     next: u32,
+    /// Next of those that have something to send; `UNLINKED` if it is none of them.
     next_ready: u32,
-    is_ready: bool,
 }
 
 impl<A: App> Default for ConnSlot<'_, A> {
@@ -23,8 +24,7 @@ impl<A: App> Default for ConnSlot<'_, A> {
             live: None,
             generation: 0,
             next: NONE,
-            next_ready: NONE,
-            is_ready: false,
+            next_ready: UNLINKED,
         }
     }
 }
@@ -69,8 +69,17 @@ impl<'p, A: App> Conns<'p, A> {
     }
 
     #[inline]
-    pub(crate) fn tuple(&self, idx: u32) -> Option<&FourTuple> {
-        Some(&self.slots.get(idx as usize)?.live.as_ref()?.tcb.tuple)
+    pub(crate) fn tuple(&self, idx: u32) -> Option<FourTuple> {
+        let live = self.slots.get(idx as usize)?.live.as_ref()?;
+        Some(live.tcb.tuple.full())
+    }
+
+    /// Whether the connection is that of `tuple`.
+    #[inline]
+    pub(crate) fn is(&self, idx: u32, tuple: Tuple) -> bool {
+        let slot = self.slots.get(idx as usize);
+        let live = slot.and_then(|slot| slot.live.as_ref());
+        live.is_some_and(|live| live.tcb.tuple == tuple)
     }
 
     pub(crate) fn has_free(&self) -> bool {
@@ -151,10 +160,9 @@ impl<'p, A: App> Conns<'p, A> {
         let Some(slot) = self.slots.get_mut(idx as usize) else {
             return;
         };
-        if slot.is_ready {
+        if slot.next_ready != UNLINKED {
             return;
         }
-        slot.is_ready = true;
         slot.next_ready = NONE;
         match self.slots.get_mut(self.ready_last as usize) {
             Some(last) => last.next_ready = idx,
@@ -166,8 +174,7 @@ impl<'p, A: App> Conns<'p, A> {
     pub(crate) fn pop_ready(&mut self) -> Option<u32> {
         let idx = self.ready_first;
         let slot = self.slots.get_mut(idx as usize)?;
-        slot.is_ready = false;
-        self.ready_first = slot.next_ready;
+        self.ready_first = core::mem::replace(&mut slot.next_ready, UNLINKED);
         if self.ready_first == NONE {
             self.ready_last = NONE;
         }
@@ -181,3 +188,6 @@ impl<'p, A: App> Conns<'p, A> {
 
 /// The end of a list.
 pub(super) const NONE: u32 = u32::MAX;
+
+/// Not in the list.
+const UNLINKED: u32 = u32::MAX - 1;

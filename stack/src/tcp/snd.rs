@@ -13,6 +13,7 @@
 //! on a retransmission timeout; and behind a SYN or a window probe that is to be sent again.
 
 use crate::tcp::bodies::SendQueue;
+use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::Range;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 
@@ -40,10 +41,8 @@ pub(crate) struct Snd {
     pub(crate) wnd: WndSize,
     /// The largest SND.WND that the far side has ever offered.
     pub(crate) wnd_max: WndSize,
-    /// SND.WL1.
+    /// SND.WL1. There is no SND.WL2: what is older than it is older than SND.UNA, too.
     pub(crate) wl1: SeqNum,
-    /// SND.WL2.
-    pub(crate) wl2: SeqNum,
     /// Where recovery ends (RFC 6582).
     pub(crate) recover: SeqNum,
     /// Up to here, the congestion window was what ended a burst; SND.UNA if it was not.
@@ -58,16 +57,9 @@ pub(crate) struct Snd {
     pub(crate) smss: u16,
     /// What is to be sent, from SND.UNA on.
     pub(crate) queue: SendQueue,
-    /// A FIN follows the queue.
-    pub(crate) has_fin: bool,
-    /// Nagle's algorithm is off.
-    pub(crate) is_nodelay: bool,
+    pub(crate) flags: SndFlags,
     /// Whether something is being recovered.
     pub(crate) phase: Phase,
-    /// The segment at SND.UNA is to be sent again at once.
-    pub(crate) is_rexmt_due: bool,
-    /// Send something even where the window forbids: a probe (RFC 9293 3.8.6.1).
-    pub(crate) is_probe_due: bool,
 }
 
 /// A segment to send, out of the queue.
@@ -91,7 +83,6 @@ impl Snd {
             wnd: WndSize(0),
             wnd_max: WndSize(0),
             wl1: SeqNum(0),
-            wl2: SeqNum(0),
             recover: iss,
             limited: iss,
             sent_ms: 0,
@@ -99,12 +90,15 @@ impl Snd {
             dupacks: 0,
             smss,
             queue: SendQueue::new(),
-            has_fin: false,
-            is_nodelay: false,
+            flags: SndFlags::default(),
             phase: Phase::Open,
-            is_rexmt_due: false,
-            is_probe_due: false,
         }
+    }
+
+    /// Whether a FIN follows the queue.
+    #[inline]
+    pub(crate) fn has_fin(&self) -> bool {
+        self.flags.has(SndFlags::HAS_FIN)
     }
 
     /// Bytes of sequence space sent and not acknowledged.
@@ -125,12 +119,12 @@ impl Snd {
     /// Whether our FIN has been sent, and `ack` covers it.
     pub(crate) fn is_fin_acked_by(&self, ack: SeqNum) -> bool {
         // The FIN is behind all data, so what is acknowledged reaches one further than the queue.
-        self.has_fin && u64::from(ack.bytes_since(self.una)) > self.queue.len()
+        self.has_fin() && u64::from(ack.bytes_since(self.una)) > self.queue.len()
     }
 
     /// Whether there is something in the queue, or a FIN, that SND.NXT has not passed.
     pub(crate) fn has_unsent(&self) -> bool {
-        let end = self.queue.len() + u64::from(self.has_fin);
+        let end = self.queue.len() + u64::from(self.has_fin());
         u64::from(self.nxt.bytes_since(self.una)) < end
     }
 
@@ -138,12 +132,12 @@ impl Snd {
     /// that is to be sent again, as far as the window and the `quota` of the network go.
     #[inline]
     pub(crate) fn next(&self, quota: u32, lost: Option<Range>) -> Option<NextData> {
-        if self.is_rexmt_due {
+        if self.flags.has(SndFlags::REXMT_DUE) {
             let first = lost.filter(|lost| lost.start == self.una);
             let len = first.map_or(self.flight_size(), |lost| lost.len());
             return self.again(self.una, len);
         }
-        if self.is_probe_due && self.nxt != self.una {
+        if self.flags.has(SndFlags::PROBE_DUE) && self.nxt != self.una {
             return self.again(self.una, 1);
         }
         if let Some(lost) = lost {
@@ -175,26 +169,26 @@ impl Snd {
         let sent = self.nxt.bytes_since(self.una);
         // Past the FIN there is nothing.
         let unsent = self.queue.len().checked_sub(sent.into())?;
-        if unsent == 0 && !self.has_fin {
+        if unsent == 0 && !self.has_fin() {
             return None;
         }
         let usable = u64::from(self.wnd.0.saturating_sub(sent).min(quota));
-        let least = u64::from(self.is_probe_due);
+        let least = u64::from(self.flags.has(SndFlags::PROBE_DUE));
         let len = unsent.min(usable.max(least)).min(self.smss.into());
         let is_last = len == unsent;
-        let fin = is_last && self.has_fin;
+        let fin = is_last && self.has_fin();
         if len == 0 && !fin {
             return None;
         }
         let is_full = len == u64::from(self.smss);
         let is_again = self.nxt.before(self.max);
-        if !is_full && !is_again && !self.is_probe_due && !fin {
+        if !is_full && !is_again && !self.flags.has(SndFlags::PROBE_DUE) && !fin {
             // Silly window: neither a full segment, nor all there is, nor half the window.
             if !is_last && len < u64::from(self.wnd_max.0 / 2) {
                 return None;
             }
             // Nagle: a short segment waits while something is in flight.
-            if !self.is_nodelay && sent > 0 {
+            if !self.flags.has(SndFlags::NODELAY) && sent > 0 {
                 return None;
             }
         }
@@ -214,7 +208,7 @@ impl Snd {
         let queued = self.queue.len().saturating_sub(offset);
         let taken = queued.min(len.into()).min(self.smss.into());
         let is_last = taken == queued;
-        let fin = is_last && self.has_fin && u64::from(len) > queued;
+        let fin = is_last && self.has_fin() && u64::from(len) > queued;
         if taken == 0 && !fin {
             return None;
         }
@@ -223,7 +217,7 @@ impl Snd {
             seq,
             len: taken as u32,
             fin,
-            psh: is_last || self.is_probe_due,
+            psh: is_last || self.flags.has(SndFlags::PROBE_DUE),
         })
     }
 }
@@ -277,7 +271,7 @@ mod tests {
     #[test]
     fn the_last_segment_pushes_and_carries_the_fin() {
         let mut snd = snd(1_500);
-        snd.has_fin = true;
+        snd.flags.set(SndFlags::HAS_FIN);
         sent(&mut snd, 1_000);
         let next = snd.next(5_000 - snd.flight_size(), None).unwrap();
         assert_eq!((next.len, next.fin, next.psh), (500, true, true));
@@ -290,7 +284,7 @@ mod tests {
     #[test]
     fn a_fin_needs_no_window() {
         let mut snd = snd(1_000);
-        snd.has_fin = true;
+        snd.flags.set(SndFlags::HAS_FIN);
         snd.wnd = WndSize(1_000);
         sent(&mut snd, 1_000);
         let next = snd.next(1_000, None).unwrap();
@@ -302,7 +296,7 @@ mod tests {
         let mut snd = snd(1_500);
         sent(&mut snd, 1_000);
         assert_eq!(snd.next(5_000 - snd.flight_size(), None), None);
-        snd.is_nodelay = true;
+        snd.flags.set(SndFlags::NODELAY);
         assert_eq!(snd.next(5_000 - snd.flight_size(), None).unwrap().len, 500);
     }
 
@@ -311,7 +305,7 @@ mod tests {
         let mut snd = snd(10_000);
         snd.wnd = WndSize(400);
         assert_eq!(snd.next(9_999, None), None);
-        snd.is_probe_due = true;
+        snd.flags.set(SndFlags::PROBE_DUE);
         assert_eq!(snd.next(9_999, None).unwrap().len, 400);
         snd.wnd = WndSize(0);
         assert_eq!(snd.next(9_999, None).unwrap().len, 1);
@@ -346,14 +340,14 @@ mod tests {
     #[test]
     fn what_is_sent_again_starts_at_una() {
         let mut snd = snd(1_200);
-        snd.has_fin = true;
+        snd.flags.set(SndFlags::HAS_FIN);
         sent(&mut snd, 1_000);
         sent(&mut snd, 201);
-        snd.is_rexmt_due = true;
+        snd.flags.set(SndFlags::REXMT_DUE);
         let next = snd.next(0, None).unwrap();
         assert_eq!((next.seq, next.len, next.fin), (ISS, 1_000, false));
         snd.nxt = snd.una;
-        snd.is_rexmt_due = false;
+        snd.flags.clear(SndFlags::REXMT_DUE);
         assert_eq!(snd.next(1_000, None).unwrap().len, 1_000);
     }
 }

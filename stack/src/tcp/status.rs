@@ -92,7 +92,7 @@ impl Status {
             snd_wscale: tcb.snd.wscale.get(),
             rcv_wscale: tcb.rcv.scale().get(),
             has_timestamps: tcb.ts.is_on(),
-            has_sack: tcb.is_sack_permitted,
+            has_sack: tcb.is_sack_permitted(),
             has_ecn: tcb.ecn.is_on(),
         }
     }

@@ -2,11 +2,12 @@
 
 use simoom_ring::FramePool;
 
-use crate::addr::FourTuple;
 use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_ACK_RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
 use crate::tcp::cc::Congestion;
+use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::fast_open::Opening;
+use crate::tcp::flags::TcbFlags;
 use crate::tcp::flight::{Flights, ProbeTiming, Reordering};
 use crate::tcp::keep::Keep;
 use crate::tcp::rcv::Rcv;
@@ -17,6 +18,7 @@ use crate::tcp::snd::{Phase, Snd};
 use crate::tcp::state::{Event, State};
 use crate::tcp::status::Totals;
 use crate::tcp::ts::Ts;
+use crate::tcp::tuple::Tuple;
 use crate::time::{Duration, Instant};
 
 /// One connection. The state changes through [`Tcb::transition`] alone.
@@ -34,16 +36,7 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) ecn: Ecn,
     /// What was in flight when the window was last reduced ends here.
     pub(crate) ecn_end: SeqNum,
-    /// An acknowledgment is to go out now.
-    pub(crate) is_ack_due: bool,
-    /// Selective acknowledgments may be sent both ways (RFC 2018 2).
-    pub(crate) is_sack_permitted: bool,
-    /// The application has given the connection up.
-    pub(crate) is_abort_due: bool,
-    /// The application was refused a send, and is to be told when it may.
-    pub(crate) wants_to_send: bool,
-    /// The application has been told that no more bytes will come.
-    pub(crate) is_finish_told: bool,
+    pub(crate) flags: TcbFlags,
     /// Timeouts of the segment at SND.UNA.
     pub(crate) retransmits: u8,
     /// What is in flight, in the table of flights; `NONE` while nothing is.
@@ -52,30 +45,28 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) tos: u8,
     /// How much the path reorders.
     pub(crate) reordering: Reordering,
-    /// All is acknowledged, but whether the last probe was needed is not known yet.
-    pub(crate) is_probe_open: bool,
     /// Which listener it came from; out of range for an active open.
     pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
     pub(crate) neighbor_hint: u16,
     /// `Rexmt`, `Persist`, the retry of a refused send, or the end of FIN-WAIT-2: one deadline,
     /// since only one of them runs.
-    pub(crate) rexmt_at: Instant,
+    pub(crate) rexmt_at: Deadline,
     /// `DelAck`.
-    pub(crate) delack_at: Instant,
+    pub(crate) delack_at: Deadline,
     /// The application's own.
-    pub(crate) app_at: Instant,
+    pub(crate) app_at: Deadline,
     pub(crate) totals: Totals,
     /// ISS.
     pub(crate) iss: SeqNum,
     /// IRS.
     pub(crate) irs: SeqNum,
-    pub(crate) tuple: FourTuple,
+    pub(crate) tuple: Tuple,
 }
 
 impl<'p, C: Congestion> Tcb<'p, C> {
     /// A connection in `Closed`, for an open to start.
-    pub(crate) fn new(pool: &'p FramePool<'p>, tuple: FourTuple, iss: SeqNum, smss: u16) -> Self {
+    pub(crate) fn new(pool: &'p FramePool<'p>, tuple: Tuple, iss: SeqNum, smss: u16) -> Self {
         Self {
             snd: Snd::new(iss, smss),
             rcv: Rcv::new(pool),
@@ -88,21 +79,16 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             opening: Opening::DONE,
             ecn: Ecn::OFF,
             ecn_end: iss,
-            is_ack_due: false,
-            is_sack_permitted: false,
-            is_abort_due: false,
-            wants_to_send: false,
-            is_finish_told: false,
+            flags: TcbFlags::default(),
             retransmits: 0,
             flight: NONE,
             tos: 0,
             reordering: Reordering::NONE,
-            is_probe_open: false,
             listener: u8::MAX,
             neighbor_hint: 0,
-            rexmt_at: Instant::NEVER,
-            delack_at: Instant::NEVER,
-            app_at: Instant::NEVER,
+            rexmt_at: Deadline::NEVER,
+            delack_at: Deadline::NEVER,
+            app_at: Deadline::NEVER,
             totals: Totals::default(),
             iss,
             irs: SeqNum(0),
@@ -124,6 +110,12 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             panic!("{event:?} cannot happen in {}", self.state);
         };
         self.state = next;
+    }
+
+    /// Whether selective acknowledgments may be sent both ways (RFC 2018 2).
+    #[inline]
+    pub(crate) fn is_sack_permitted(&self) -> bool {
+        self.flags.has(TcbFlags::SACK_PERMITTED)
     }
 
     /// Whether our SYN is not acknowledged yet.
@@ -150,7 +142,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// The earliest of all deadlines.
-    pub(crate) fn next_deadline(&self) -> Instant {
+    pub(crate) fn next_deadline(&self) -> Deadline {
         self.rexmt_at
             .min(self.delack_at)
             .min(self.app_at)
@@ -210,10 +202,10 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             self.snd.una != self.snd.max || self.snd.has_unsent() || self.opening.is_unacked();
         if !is_needed {
             if !matches!(self.state, State::FinWait2 | State::TimeWait) {
-                self.rexmt_at = Instant::NEVER;
+                self.rexmt_at = Deadline::NEVER;
             }
-        } else if moved || self.rexmt_at == Instant::NEVER {
-            self.rexmt_at = now + self.rto();
+        } else if moved || self.rexmt_at == Deadline::NEVER {
+            self.rexmt_at = Deadline::at(now + self.rto());
         }
     }
 
@@ -221,7 +213,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     #[inline]
     pub(crate) fn end_flight(&mut self, flights: &mut Flights<'_>) {
         if self.snd.una == self.snd.max && self.flight != NONE {
-            self.is_probe_open = flights.is_probe_open(self.flight);
+            self.flags
+                .put(TcbFlags::PROBE_OPEN, flights.is_probe_open(self.flight));
             flights.end(&mut self.flight);
         }
     }
@@ -229,7 +222,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     /// Has a tail loss probe sent when nothing is heard (RFC 8985 7.2).
     #[inline]
     pub(crate) fn set_probe(&mut self, flights: &mut Flights<'_>, now: Instant) {
-        let can = self.is_sack_permitted && self.state.is_synchronized();
+        let can = self.is_sack_permitted() && self.state.is_synchronized();
         if let Some((flight, _)) = flights.get_mut(self.flight)
             && can
         {
@@ -239,7 +232,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
                 srtt: self.rtt.srtt(),
                 smss: self.snd.smss.into(),
                 now,
-                until: self.rexmt_at,
+                until: self.rexmt_at.instant(now),
             });
         }
     }
@@ -247,8 +240,11 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     /// Has a refused send tried again: while nothing is in flight, no acknowledgment will.
     #[inline]
     pub(crate) fn set_retry(&mut self, now: Instant) {
-        if self.wants_to_send && self.rexmt_at == Instant::NEVER && self.state.can_send() {
-            self.rexmt_at = now + SEND_RETRY;
+        if self.flags.has(TcbFlags::WANTS_TO_SEND)
+            && self.rexmt_at == Deadline::NEVER
+            && self.state.can_send()
+        {
+            self.rexmt_at = Deadline::at(now + SEND_RETRY);
         }
     }
 
@@ -264,7 +260,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             !nxt.after(max),
             "SND.NXT is not after the highest byte sent"
         );
-        let queued = self.snd.queue.len() + u64::from(self.snd.has_fin);
+        let queued = self.snd.queue.len() + u64::from(self.snd.has_fin());
         let syn = u64::from(self.is_syn_unacked());
         assert!(
             u64::from(max.bytes_since(una)) <= queued + syn,
@@ -278,4 +274,4 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 }
 
 /// A step on the way to the contract of 256 bytes for an idle connection and its slot.
-const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 296);
+const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 232);

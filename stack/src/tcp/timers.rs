@@ -3,7 +3,9 @@
 
 use crate::counters::Counters;
 use crate::tcp::cc::Congestion;
+use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::Ecn;
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::Flights;
 use crate::tcp::keep::Verdict;
 use crate::tcp::path::suspect_black_hole;
@@ -32,15 +34,15 @@ pub(crate) fn timers<'p, C: Congestion>(
     now: Instant,
 ) -> TimedOut {
     let mut timed_out = TimedOut::default();
-    if tcb.delack_at <= now {
-        tcb.delack_at = Instant::NEVER;
-        tcb.is_ack_due = true;
+    if tcb.delack_at.has_come(now) {
+        tcb.delack_at = Deadline::NEVER;
+        tcb.flags.set(TcbFlags::ACK_DUE);
     }
     if flights.next_deadline(tcb.flight) <= now {
         flight_timers(tcb, flights, counters, now);
     }
-    if tcb.rexmt_at <= now {
-        tcb.rexmt_at = Instant::NEVER;
+    if tcb.rexmt_at.has_come(now) {
+        tcb.rexmt_at = Deadline::NEVER;
         let is_syn_unacked = tcb.is_syn_unacked() || tcb.opening.is_unacked();
         if tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent() && !is_syn_unacked {
             timed_out.is_retry = true;
@@ -49,16 +51,19 @@ pub(crate) fn timers<'p, C: Congestion>(
             timed_out.is_given_up = tcb.is_given_up();
         }
     }
-    if tcb.keep.at <= now {
+    if tcb.keep.at.has_come(now) {
         let is_idle = tcb.snd.una == tcb.snd.max && !tcb.snd.has_unsent();
         match tcb.keep.fire(is_idle && tcb.state().is_synchronized(), now) {
-            Some(Verdict::Probe) => counters.tcp_keep_alives += 1,
+            Some(Verdict::Probe) => {
+                counters.tcp_keep_alives += 1;
+                tcb.flags.set(TcbFlags::KEEP_ALIVE_DUE);
+            }
             Some(Verdict::GiveUp) => timed_out.is_given_up = true,
             None => {}
         }
     }
-    if tcb.app_at <= now {
-        tcb.app_at = Instant::NEVER;
+    if tcb.app_at.has_come(now) {
+        tcb.app_at = Deadline::NEVER;
         timed_out.is_woken = true;
     }
     if timed_out.is_given_up {
@@ -85,7 +90,7 @@ fn flight_timers<'p, C: Congestion>(
         flight.probe.at = Instant::NEVER;
         flight.probe.is_due = true;
         counters.tcp_probes += 1;
-        tcb.rexmt_at = now + tcb.rtt.rto();
+        tcb.rexmt_at = Deadline::at(now + tcb.rtt.rto());
     }
     if flight.reorder_at <= now {
         Recovery {
@@ -125,7 +130,7 @@ fn retransmission_timeout<'p, C: Congestion>(
         }
     } else if is_waiting_for_window {
         // The persist timer: the window may have opened unheard (RFC 9293 3.8.6.1).
-        tcb.snd.is_probe_due = true;
+        tcb.snd.flags.set(SndFlags::PROBE_DUE);
     } else {
         counters.tcp_timeouts += 1;
         if suspect_black_hole(tcb) {
@@ -141,7 +146,7 @@ fn retransmission_timeout<'p, C: Congestion>(
     }
     if !has_flight {
         tcb.snd.nxt = tcb.snd.una;
-        tcb.snd.is_rexmt_due = false;
+        tcb.snd.flags.clear(SndFlags::REXMT_DUE);
     }
     tcb.set_rexmt(now, true);
 }

@@ -3,6 +3,7 @@
 
 use super::Tcp;
 use super::app::App;
+use super::flags::TcbFlags;
 use super::listen::ListenerId;
 
 impl<A: App> Tcp<'_, A> {
@@ -11,7 +12,7 @@ impl<A: App> Tcp<'_, A> {
     pub(crate) fn unlisten(&mut self, id: ListenerId) {
         while let Some(waiting) = self.pop_accept(id) {
             if let Some(tcb) = self.conns.tcb(waiting.idx) {
-                tcb.is_abort_due = true;
+                tcb.flags.set(TcbFlags::ABORT_DUE);
             }
             self.conns.push_ready(waiting.idx);
         }

@@ -21,19 +21,18 @@ use crate::time::{Duration, Instant};
 pub struct TimerNode {
     /// The tick at which it fires, modulo 2^32.
     at: u32,
+    /// The timer before it in its bucket. From [`FIRST`] on there is none: the rest is the bucket
+    /// that it is the first of, or it is not set at all (`IDLE`).
     previous: u32,
     next: u32,
-    /// Level and slot, or `IDLE`.
-    bucket: u16,
 }
 
 impl Default for TimerNode {
     fn default() -> Self {
         Self {
             at: 0,
-            previous: NONE,
+            previous: IDLE,
             next: NONE,
-            bucket: IDLE,
         }
     }
 }
@@ -49,6 +48,7 @@ pub(crate) struct Wheel<'p> {
 
 impl<'p> Wheel<'p> {
     pub(crate) fn new(mut nodes: ManagedSlice<'p, TimerNode>, now: Instant) -> Self {
+        assert!(nodes.len() < FIRST as usize, "an index is not a bucket");
         nodes.fill_with(TimerNode::default);
         Self {
             nodes,
@@ -69,7 +69,7 @@ impl<'p> Wheel<'p> {
             return;
         };
         let tick = tick_after(at).clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
-        if node.bucket != IDLE {
+        if node.previous != IDLE {
             if self.tick_of(node.at) <= tick {
                 return;
             }
@@ -83,18 +83,18 @@ impl<'p> Wheel<'p> {
         let Some(node) = self.nodes.get_mut(idx as usize) else {
             return;
         };
-        if node.bucket == IDLE {
+        if node.previous == IDLE {
             return;
         }
-        let (previous, next, bucket) = (node.previous, node.next, node.bucket);
-        node.bucket = IDLE;
+        let (previous, next) = (node.previous, node.next);
+        node.previous = IDLE;
         if next != NONE {
             self.nodes[next as usize].previous = previous;
         }
-        if previous != NONE {
+        if previous < FIRST {
             self.nodes[previous as usize].next = next;
         } else {
-            let (level, slot) = place(bucket);
+            let (level, slot) = place(previous - FIRST);
             self.firsts[level][slot] = next;
             if next == NONE {
                 self.occupied[level] &= !(1 << slot);
@@ -165,12 +165,10 @@ impl<'p> Wheel<'p> {
         if next != NONE {
             self.nodes[next as usize].previous = idx;
         }
-        let bucket = (level * SLOTS + slot) as u16;
         self.nodes[idx as usize] = TimerNode {
             at: tick as u32,
-            previous: NONE,
+            previous: FIRST + (level * SLOTS + slot) as u32,
             next,
-            bucket,
         };
         self.firsts[level][slot] = idx;
         self.occupied[level] |= 1 << slot;
@@ -184,8 +182,8 @@ impl<'p> Wheel<'p> {
     }
 }
 
-fn place(bucket: u16) -> (usize, usize) {
-    (usize::from(bucket) / SLOTS, usize::from(bucket) % SLOTS)
+fn place(bucket: u32) -> (usize, usize) {
+    (bucket as usize / SLOTS, bucket as usize % SLOTS)
 }
 
 /// The last tick at or before a point in time.
@@ -206,7 +204,11 @@ const LEVELS: usize = 4;
 /// Ticks that the wheel covers: a timer further away fires at the end, and is set again.
 const SPAN: u64 = (1 << (SLOT_BITS * (LEVELS as u32 - 1))) * (SLOTS as u64 - 1);
 const NONE: u32 = u32::MAX;
-const IDLE: u16 = u16::MAX;
+/// Where `previous` is no index any more.
+const FIRST: u32 = u32::MAX - (1 << 16);
+const IDLE: u32 = u32::MAX;
+
+const _: () = assert!(LEVELS * SLOTS < 1 << 16 && size_of::<TimerNode>() == 12);
 
 #[cfg(test)]
 mod tests {

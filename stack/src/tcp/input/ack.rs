@@ -3,6 +3,7 @@
 use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
 use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::Told;
 use crate::tcp::recovery::{News, Recovery};
 use crate::tcp::seqnum::{SeqNum, WndScale};
@@ -58,7 +59,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
     /// The connection is established; a close that waited for it happens now.
     pub(super) fn established(&mut self) {
         self.outcome.is_established = true;
-        if self.tcb.snd.has_fin {
+        if self.tcb.snd.has_fin() {
             self.tcb.transition(Event::Close);
         }
     }
@@ -68,13 +69,15 @@ impl<C: Congestion> Arrival<'_, '_, C> {
     pub(super) fn acked(&mut self, ack: SeqNum, can_repeat: bool) {
         let tcb = &*self.tcb;
         let has_moved = ack.after(tcb.snd.una);
-        let has_blocks = tcb.is_sack_permitted && !self.options.sack.is_empty();
+        let has_blocks = tcb.is_sack_permitted() && !self.options.sack.is_empty();
         let is_duplicate = can_repeat && !has_moved && self.is_duplicate(ack);
         let tcb = &mut *self.tcb;
         if !has_moved && !has_blocks && !is_duplicate {
             // RFC 8985 7.4.2: both copies of what the last probe sent have arrived, of a far side
             // that does not report duplicates.
-            tcb.is_probe_open &= !(ack == tcb.snd.una && self.seg.is_empty());
+            if ack == tcb.snd.una && self.seg.is_empty() {
+                tcb.flags.clear(TcbFlags::PROBE_OPEN);
+            }
             return;
         }
         let mut news = News {
@@ -119,7 +122,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             // Both copies of what the last probe sent have arrived (RFC 8985 7.4.2).
             None => {
                 let is_end = |block: &SackBlock| block.right == tcb.snd.una;
-                tcb.is_probe_open &= !blocks.first().is_some_and(is_end);
+                if blocks.first().is_some_and(is_end) {
+                    tcb.flags.clear(TcbFlags::PROBE_OPEN);
+                }
             }
         }
     }
@@ -132,7 +137,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         let len = ack.bytes_since(tcb.snd.una);
         let data_len = u64::from(len - syn.min(len));
         // The FIN is behind the whole queue: asked before that becomes shorter.
-        let is_fin_acked = tcb.snd.has_fin && data_len > tcb.snd.queue.len();
+        let is_fin_acked = tcb.snd.has_fin() && data_len > tcb.snd.queue.len();
         self.bodies.acked(&mut tcb.snd.queue, data_len);
         let (mut is_round_over, mut is_timed) = (true, tcb.ts.is_on());
         if let Some((flight, nodes)) = self.flights.get_mut(tcb.flight) {
@@ -163,13 +168,13 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         }
         if is_fin_acked {
             // The FIN is not in the queue: it is done with, too.
-            tcb.snd.has_fin = false;
+            tcb.snd.flags.clear(SndFlags::HAS_FIN);
         }
         tcb.totals.una_moved(tcb.snd.una, ack, tcb.iss);
         tcb.snd.una = ack;
         tcb.snd.nxt = tcb.snd.nxt.max(ack);
         // What was to be sent again has arrived.
-        tcb.snd.is_rexmt_due = false;
+        tcb.snd.flags.clear(SndFlags::REXMT_DUE);
         tcb.retransmits = 0;
         news.len = len - syn.min(len);
         news.rtt = rtt;
@@ -195,7 +200,9 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         // The window of a SYN is not scaled.
         let is_syn = self.tcb.state() == State::SynSent;
         let snd = &mut self.tcb.snd;
-        let is_newer = snd.wl1.before(seq) || (snd.wl1 == seq && !ack.before(snd.wl2));
+        // SND.WL2 was an acknowledgment that we have taken, so that SND.UNA has reached it: what is
+        // not before SND.UNA is not before SND.WL2.
+        let is_newer = !snd.wl1.after(seq);
         if ack.before(snd.una) || !(is_newer || snd.wnd_max.0 == 0) {
             return;
         }
@@ -205,7 +212,6 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         snd.wnd = wnd;
         snd.wnd_max = snd.wnd_max.max(wnd);
         snd.wl1 = seq;
-        snd.wl2 = ack;
         if was_closed {
             // A closed window that is answered is no dead peer (RFC 9293 3.8.6.1).
             self.tcb.retransmits = 0;

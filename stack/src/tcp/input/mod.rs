@@ -14,6 +14,7 @@ use crate::tcp::bodies::Bodies;
 use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::challenge::ChallengeLimit;
+use crate::tcp::flags::TcbFlags;
 use crate::tcp::flight::Flights;
 use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::{SeqNum, WndScale};
@@ -133,14 +134,14 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 self.counters.drop(reason);
                 // What has no text may answer an answer of ours: that must not go on for ever.
                 if !self.seg.is_empty() || self.may_challenge() {
-                    self.tcb.is_ack_due = true;
+                    self.tcb.flags.set(TcbFlags::ACK_DUE);
                 }
             }
             Stop::Challenge(reason) => {
                 self.counters.drop(reason);
                 if self.may_challenge() {
                     self.counters.tcp_challenge_acks += 1;
-                    self.tcb.is_ack_due = true;
+                    self.tcb.flags.set(TcbFlags::ACK_DUE);
                 }
             }
             Stop::Reset => {
@@ -192,13 +193,13 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
                 self.update_window(ack);
                 self.tcb.transition(Event::SynAckArrives);
                 self.established();
-                self.tcb.is_ack_due = true;
+                self.tcb.flags.set(TcbFlags::ACK_DUE);
                 self.text_and_fin(pkt);
             }
             // Simultaneous open: our SYN goes out again, with an ACK.
             None => {
                 self.tcb.transition(Event::SynArrives);
-                self.tcb.is_ack_due = true;
+                self.tcb.flags.set(TcbFlags::ACK_DUE);
             }
         }
         Ok(())
@@ -214,7 +215,9 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.rcv.adv += wnd;
         tcb.snd.smss = super::smss(self.options.mss, tcb.snd.smss);
         tcb.cc = C::new(tcb.snd.smss);
-        tcb.is_sack_permitted &= self.options.sack_permitted;
+        if !self.options.sack_permitted {
+            tcb.flags.clear(TcbFlags::SACK_PERMITTED);
+        }
         tcb.ecn = tcb.ecn.answered(&self.seg);
         let ts = match self.options.timestamps {
             Some(seg) if tcb.ts.is_on() => tcb.ts.agreed(seg, tcb.rcv.nxt, self.now),

@@ -6,9 +6,11 @@ use super::Arrival;
 use crate::config::{DELAYED_ACK, RTT_UNKNOWN};
 use crate::counters::DropReason;
 use crate::tcp::cc::Congestion;
+use crate::tcp::deadline::Deadline;
+use crate::tcp::flags::TcbFlags;
 use crate::tcp::rcv::Kept;
 use crate::tcp::state::{Event, State};
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 use crate::wire::tcp::Ctl;
 
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
@@ -35,7 +37,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if state == State::FinWait2 {
             // Nothing of ours is in flight: what runs is the end of FIN-WAIT-2, and who sends is
             // not gone.
-            self.tcb.rexmt_at = Instant::NEVER;
+            self.tcb.rexmt_at = Deadline::NEVER;
         }
         self.tcb.ecn_text(&self.seg, self.counters);
         self.measure(pkt.gso_size);
@@ -62,7 +64,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             next = pkt.rest.pop_front();
         }
         if !is_plain || dropped.is_some() {
-            self.tcb.is_ack_due = true;
+            self.tcb.flags.set(TcbFlags::ACK_DUE);
         }
         self.acknowledge_later();
         dropped
@@ -99,11 +101,11 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         let unacked_len = tcb.rcv.nxt.bytes_since(tcb.ts.last_ack_sent());
         if tcb.rcv.quick_acks > 0 {
             tcb.rcv.quick_acks -= 1;
-            tcb.is_ack_due = true;
+            tcb.flags.set(TcbFlags::ACK_DUE);
         } else if unacked_len >= 2 * u32::from(tcb.rcv.full_len) {
-            tcb.is_ack_due = true;
+            tcb.flags.set(TcbFlags::ACK_DUE);
         } else {
-            tcb.delack_at = tcb.delack_at.min(self.now + DELAYED_ACK);
+            tcb.delack_at = tcb.delack_at.min(Deadline::at(self.now + DELAYED_ACK));
         }
     }
 
@@ -120,7 +122,9 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             State::SynReceived | State::Established | State::FinWait1 | State::FinWait2
         );
         let fin = self.seg.seq + self.seg.payload_len;
-        tcb.is_ack_due |= has_fin;
+        if has_fin {
+            tcb.flags.set(TcbFlags::ACK_DUE);
+        }
         let is_next = (has_fin && fin == tcb.rcv.nxt) || self.gaps.is_fin(tcb.rcv.gap, tcb.rcv.nxt);
         if !is_awaited {
             return None;

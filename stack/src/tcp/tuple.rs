@@ -1,0 +1,89 @@
+//! A connection's four-tuple in twelve bytes.
+
+use core::net::Ipv4Addr;
+
+use crate::addr::{Addr, Endpoint, FourTuple};
+
+/// What a connection keeps of its [`FourTuple`]: both ports, and both addresses as IPv4 has them.
+///
+/// IPv6 does not come in yet. It will fit into the same twelve bytes: no connection is from
+/// `0.0.0.0`, so that value in `local` will say that `remote` is the place of a pair of addresses
+/// in a table beside, which all connections between the two hosts share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tuple {
+    local: Ipv4Addr,
+    remote: Ipv4Addr,
+    local_port: u16,
+    remote_port: u16,
+}
+
+impl Tuple {
+    /// `None` for addresses of IPv6.
+    #[inline]
+    pub(crate) fn new(tuple: &FourTuple) -> Option<Self> {
+        Some(Self {
+            local: tuple.local.addr.as_v4()?,
+            remote: tuple.remote.addr.as_v4()?,
+            local_port: tuple.local.port,
+            remote_port: tuple.remote.port,
+        })
+    }
+
+    /// With addresses of either family.
+    #[inline]
+    pub(crate) fn full(self) -> FourTuple {
+        FourTuple {
+            local: Endpoint {
+                addr: Addr::v4(self.local),
+                port: self.local_port,
+            },
+            remote: Endpoint {
+                addr: Addr::v4(self.remote),
+                port: self.remote_port,
+            },
+        }
+    }
+
+    #[inline]
+    pub(crate) fn local_port(self) -> u16 {
+        self.local_port
+    }
+
+    #[inline]
+    pub(crate) fn remote_port(self) -> u16 {
+        self.remote_port
+    }
+
+    /// Their address.
+    #[inline]
+    pub(crate) fn remote_addr(self) -> Addr {
+        Addr::v4(self.remote)
+    }
+}
+
+impl core::fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.full().fmt(f)
+    }
+}
+
+const _: () = assert!(size_of::<Tuple>() == 12);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv6Addr;
+
+    #[test]
+    fn a_tuple_is_the_same_after_it_was_kept() {
+        let local = Endpoint::new(Ipv4Addr::new(10, 0, 0, 1), 80);
+        let remote = Endpoint::new(Ipv4Addr::new(192, 0, 2, 7), 40_000);
+        let tuple = FourTuple { local, remote };
+        let kept = Tuple::new(&tuple).unwrap();
+        assert_eq!(kept.full(), tuple);
+        assert_eq!((kept.local_port(), kept.remote_port()), (80, 40_000));
+        assert_eq!(kept.remote_addr(), remote.addr);
+        let v6 = Endpoint::new(Ipv6Addr::LOCALHOST, 1);
+        assert_eq!(Tuple::new(&FourTuple { local, remote: v6 }), None);
+    }
+}
