@@ -149,7 +149,12 @@ impl<'p> Net<'p> {
     /// Room that a transport leaves in front of its header: the driver's own, Ethernet, IP.
     #[inline]
     pub(crate) fn headroom(&self) -> usize {
-        usize::from(self.caps.headroom) + ETHERNET_HEADER_LEN + IP_HEADER_LEN_MAX
+        self.headroom_of_frame() + IP_HEADER_LEN_MAX
+    }
+
+    /// Room in front of what Ethernet carries.
+    pub(crate) fn headroom_of_frame(&self) -> usize {
+        usize::from(self.caps.headroom) + ETHERNET_HEADER_LEN
     }
 }
 
@@ -165,5 +170,6 @@ pub(crate) enum NextHop {
 /// Bytes of an Ethernet header without tags.
 const ETHERNET_HEADER_LEN: usize = 14;
 
-/// Bytes of the longer of the two IP headers that we send: IPv6's, without extensions.
-const IP_HEADER_LEN_MAX: usize = 40;
+/// Bytes of the longest IP header that we send: IPv4's, without options. No more than that, so that
+/// frames begin where their buffer does, as a port without offsets (netmap, AF_XDP) must have them.
+const IP_HEADER_LEN_MAX: usize = 20;

@@ -27,6 +27,10 @@ pub enum RingKind {
 pub struct Interface {
     region: Region,
     at: usize,
+    /// Where the transmit rings are listed: another binding of the same port may have them.
+    tx_at: usize,
+    /// The host's rings stand for the device's.
+    is_host_side: bool,
     /// Rings of each kind, in the order of `ring_ofs`.
     rings: [u32; 4],
     buf_size: u16,
@@ -65,13 +69,15 @@ impl Interface {
         let mut interface = Self {
             region,
             at,
+            tx_at: at,
+            is_host_side: false,
             rings,
             buf_size: 0,
             bufs_at: 0,
             bufs_cnt: 0,
         };
         for entry in 0..ofs_len / 8 {
-            if let Some(ring_at) = interface.ring_at(entry)? {
+            if let Some(ring_at) = interface.ring_at(at, entry)? {
                 interface.find_bufs(ring_at)?;
                 // As for the rings.
                 let has_room = at + RING_OFS_AT + ofs_len <= interface.bufs_at;
@@ -83,6 +89,32 @@ impl Interface {
         Err(LayoutError::NotBound)
     }
 
+    /// The same port from the side of the host's stack: [`RingKind::Tx`] and [`RingKind::Rx`] are
+    /// the rings to and from it.
+    #[must_use]
+    pub fn host_side(self) -> Self {
+        Self {
+            is_host_side: true,
+            ..self
+        }
+    }
+
+    /// The same port with the transmit rings of another binding of it, whose receive rings are not
+    /// bound: netmap's option `OFFSETS` is one binding's, and takes room from what is received.
+    ///
+    /// # Errors
+    /// [`LayoutError::BufsDiffer`] when the other binding is not one of the same port.
+    pub fn with_tx_of(self, other: Self) -> Result<Self, LayoutError> {
+        let is_same = self.bufs_base() == other.bufs_base()
+            && (self.rings, self.buf_size) == (other.rings, other.buf_size);
+        is_same
+            .then_some(Self {
+                tx_at: other.at,
+                ..self
+            })
+            .ok_or(LayoutError::BufsDiffer)
+    }
+
     /// The region that the port lies in.
     pub fn region(&self) -> Region {
         self.region
@@ -90,7 +122,16 @@ impl Interface {
 
     /// Rings of a kind, bound or not.
     pub fn rings(&self, kind: RingKind) -> u32 {
-        self.rings[kind as usize]
+        self.rings[self.listed(kind) as usize]
+    }
+
+    /// The kind under which rings are listed in the region.
+    fn listed(&self, kind: RingKind) -> RingKind {
+        match kind {
+            RingKind::Tx if self.is_host_side => RingKind::HostTx,
+            RingKind::Rx if self.is_host_side => RingKind::HostRx,
+            kind => kind,
+        }
     }
 
     /// Bytes in each buffer.
@@ -117,8 +158,13 @@ impl Interface {
         if idx >= self.rings(kind) {
             return Err(LayoutError::NoRing);
         }
+        let kind = self.listed(kind);
         let before: u32 = self.rings[..kind as usize].iter().sum();
-        let ring_at = self.ring_at((before + idx) as usize)?;
+        let at = match kind {
+            RingKind::Tx | RingKind::HostTx => self.tx_at,
+            RingKind::Rx | RingKind::HostRx => self.at,
+        };
+        let ring_at = self.ring_at(at, (before + idx) as usize)?;
         let ring_at = ring_at.ok_or(LayoutError::NotBound)?;
         let (bufs_at, buf_size) = self.bufs_of(ring_at)?;
         if (bufs_at, buf_size) != (self.bufs_at, u32::from(self.buf_size)) {
@@ -297,9 +343,9 @@ impl Interface {
         base.expect("`find_bufs` has counted the buffers that the region has")
     }
 
-    /// Where the ring of an entry of `ring_ofs` lies; `None` when it is not bound.
-    fn ring_at(&self, entry: usize) -> Result<Option<usize>, LayoutError> {
-        let ofs = self.region.load_u64(self.at + RING_OFS_AT + 8 * entry);
+    /// Where the ring of an entry of a `ring_ofs` lies; `None` when it is not bound.
+    fn ring_at(&self, if_at: usize, entry: usize) -> Result<Option<usize>, LayoutError> {
+        let ofs = self.region.load_u64(if_at + RING_OFS_AT + 8 * entry);
         // The number is a signed one.
         let ofs = ofs.ok_or(LayoutError::OutOfRegion)?.cast_signed();
         if ofs == 0 {
@@ -307,7 +353,7 @@ impl Interface {
         }
         let ring_at = isize::try_from(ofs)
             .ok()
-            .and_then(|ofs| self.at.checked_add_signed(ofs))
+            .and_then(|ofs| if_at.checked_add_signed(ofs))
             .filter(|ring_at| self.region.address(*ring_at, SLOTS_AT, 8).is_some());
         ring_at.map(Some).ok_or(LayoutError::OutOfRegion)
     }

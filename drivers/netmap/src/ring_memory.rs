@@ -97,6 +97,14 @@ impl RingMemory {
             .store(head, Ordering::Release);
     }
 
+    /// Moves `cur` alone ahead of `head`: a kernel wakes us when `tail` has moved past it. The next
+    /// [`store_head`](Self::store_head) makes the two one again.
+    pub fn store_cur(&self, cur: u32) {
+        // Relaxed: it says when to wake us, and nothing of any slot.
+        self.index(offset_of!(NetmapRing, cur))
+            .store(cur, Ordering::Relaxed);
+    }
+
     /// For a far side: gives slots to us.
     #[inline]
     pub fn store_tail(&self, tail: u32) {

@@ -106,7 +106,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         self.received_cnt
     }
 
-    /// Sends the frames in all slots home. The far side has stopped.
+    /// Sends the frames that are lent in slots home. The far side has stopped.
     pub(crate) fn release(&mut self) {
         for idx in 0..self.shadow.len() {
             let Some(lent) = self.shadow[idx].frame.take() else {
@@ -114,17 +114,24 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
             };
             match self.traits.buffers {
                 Buffers::Stay => self.pool.give_back(lent),
-                // The one that is there now.
-                Buffers::Shuffle | Buffers::Move => adopt(self.pool, self.memory.slot(idx).buf_idx),
+                Buffers::Shuffle => adopt(self.pool, self.memory.slot(idx).buf_idx),
+                // Given away, or not taken over yet: whichever is in the slot stays there.
+                Buffers::Move => {
+                    self.shadow[idx].frame = Some(lent);
+                    true
+                }
             };
         }
         self.is_gone = true;
     }
 
-    /// Leaves a buffer of its own in each slot, for the far side to free: no frame any more.
+    /// Leaves a buffer of its own in each slot, for the far side to free: no frame any more. One
+    /// that moves and is not ours is there already.
     pub(crate) fn leave(&mut self) {
         for idx in 0..self.shadow.len() {
-            leave_slot(&self.memory, idx, self.pool);
+            if self.shadow[idx].frame.is_none() {
+                leave_slot(&self.memory, idx, self.pool);
+            }
         }
     }
 

@@ -114,20 +114,25 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         self.is_broken || ((is_wanted || is_full) && self.far.arm())
     }
 
-    /// Sends the frames in all slots home. The far side has stopped.
+    /// Sends the frames that are lent in slots home. The far side has stopped.
     pub(crate) fn release(&mut self) {
-        for idx in 0..self.shadow.len() {
-            if let Some(frame) = self.shadow[idx].frame.take() {
-                self.reap_frame(idx, frame);
+        if self.rules.traits.buffers != Buffers::Move {
+            for idx in 0..self.shadow.len() {
+                if let Some(frame) = self.shadow[idx].frame.take() {
+                    self.reap_frame(idx, frame);
+                }
             }
         }
         self.is_gone = true;
     }
 
-    /// Leaves a buffer of its own in each slot, for the far side to free: no frame any more.
+    /// Leaves a buffer of its own in each slot, for the far side to free: no frame any more. One
+    /// that moves and was given away is the far side's, whatever the slot says of it.
     pub(crate) fn leave(&mut self) {
         for idx in 0..self.shadow.len() {
-            leave_slot(&self.memory, idx, self.pool);
+            if self.shadow[idx].frame.is_none() {
+                leave_slot(&self.memory, idx, self.pool);
+            }
         }
     }
 

@@ -179,8 +179,7 @@ fn request<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, ask: Ask) {
         tha: MacAddr([0; 6]),
         tpa,
     };
-    let headroom = net.headroom();
-    let Some(frame) = net.pool.alloc(headroom) else {
+    let Some(frame) = net.pool.alloc(net.headroom_of_frame()) else {
         net.counters.drop(DropReason::TxNoFrame);
         return;
     };

@@ -206,7 +206,6 @@ fn virtio_headers_carry_partial_checksums_and_super_segments() {
 fn without_offsets_the_last_rung_is_left() {
     let mut spec = spec(Buffers::Stay);
     spec.plan.has_offsets = false;
-    let [copied, moved] = run(spec);
-    assert_eq!(copied, 2 * 40_000);
-    assert!(moved > copied, "{moved}: bodies in frames, and headers");
+    // The stack leaves no more room than its headers take: nothing is moved to where it must begin.
+    assert_eq!(run(spec), [2 * 40_000, 0]);
 }
