@@ -16,8 +16,8 @@ use simoom::tcp::ListenError;
 use simoom::{Addr, Endpoint};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
-use simoom_fileserver::site::{Archive, Entry, Site, SiteError};
-use simoom_platform::memory::OutOfMemory;
+use simoom_fileserver::site::{self, Site, SiteError};
+use simoom_platform::memory::{Memory, OutOfMemory};
 use simoom_platform::x86_64::net::{Net, NetError};
 use simoom_platform::x86_64::{ExitCode, Machine, console, run};
 
@@ -83,17 +83,20 @@ fn port(machine: &Machine) -> Result<u16, BootError> {
 
 /// Indexes the initrd.
 fn site(machine: &mut Machine) -> Result<Site, BootError> {
-    let archive = Archive::new(machine.initrd.ok_or(BootError::NoSite)?);
-    let census = archive.census().map_err(BootError::Site)?;
-    let memory = machine
-        .memory
-        .take_slice(census.slot_cnt, |_| Entry::VACANT)
-        .map_err(BootError::Memory)?;
+    let archive = machine.initrd.ok_or(BootError::NoSite)?;
     let mut seed = [0; 8];
     machine.entropy.fill(&mut seed);
-    archive
-        .index(memory, u64::from_le_bytes(seed))
-        .map_err(BootError::Site)
+    let mut memory = Tables(&mut machine.memory);
+    Site::open(archive, u64::from_le_bytes(seed), &mut memory).map_err(BootError::Site)
+}
+
+/// The machine's memory, for the site's tables.
+struct Tables<'m>(&'m mut Memory);
+
+impl site::Memory for Tables<'_> {
+    fn take<T: 'static>(&mut self, cnt: usize, init: fn() -> T) -> Option<&'static mut [T]> {
+        self.0.take_slice(cnt, |_| init()).ok()
+    }
 }
 
 /// Why the image cannot serve.

@@ -15,13 +15,16 @@
 //! so that the answer is not destroyed by the RST that unread bytes would cause (RFC 9112 9.6).
 //! That goes on for [`LINGER`] and [`LINGER_LEN_MAX`] at most.
 
+mod parts;
 mod scratch;
 
 use simoom::Duration;
 use simoom::tcp::cc::Cubic;
-use simoom::tcp::{App, Closed, Conn, ConnId};
+use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
 
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
+pub use parts::PARTS_CNT;
+use parts::{PartsIdx, PartsTable};
 use scratch::ScratchIdx;
 pub use scratch::{SCRATCH_LEN, Scratches};
 
@@ -45,6 +48,7 @@ const ANSWER_PIECES: u16 = 2;
 pub struct FileServer {
     server: Server,
     scratches: Scratches,
+    parts: PartsTable,
     answered_cnt: u64,
 }
 
@@ -54,6 +58,10 @@ pub struct Client {
     exchange: Exchange,
     gather: Gather,
     scratch: Option<ScratchIdx>,
+    /// An answer in several parts that is not queued as a whole yet.
+    parts: Option<PartsIdx>,
+    /// The connection ends with it.
+    ends_with_parts: bool,
     is_closing: bool,
     /// Length of a part of a head when it was last offered: if it has not grown, no more of it
     /// fits into its frame.
@@ -72,6 +80,8 @@ impl Client {
             exchange: Exchange::NEW,
             gather: Gather::default(),
             scratch: None,
+            parts: None,
+            ends_with_parts: false,
             is_closing: false,
             offered_len: 0,
             linger_len: LINGER_LEN_MAX,
@@ -102,6 +112,7 @@ impl FileServer {
         Self {
             server,
             scratches,
+            parts: PartsTable::new(),
             answered_cnt: 0,
         }
     }
@@ -124,6 +135,12 @@ impl FileServer {
         self.scratches.free_cnt()
     }
 
+    /// Answers in several parts that there is memory for.
+    #[must_use]
+    pub fn parts_free(&self) -> usize {
+        self.parts.free_cnt()
+    }
+
     /// Reads one request at the start of `bytes` and queues its answer. `is_first` when nothing
     /// before it was taken in this call.
     fn exchange(
@@ -133,7 +150,7 @@ impl FileServer {
         bytes: &[u8],
         is_first: bool,
     ) -> Next {
-        if !conn.has_room_for(ANSWER_PIECES) {
+        if client.parts.is_some() || !conn.has_room_for(ANSWER_PIECES) {
             conn.want_writable();
             return Next::Wait;
         }
@@ -154,6 +171,11 @@ impl FileServer {
                 self.answered(conn, client, &answer, sent.is_ok());
                 Next::Took(consumed)
             }
+            Some(Step::Taken { consumed }) if client.exchange.is_closed() => {
+                // A body that is none: where the next request begins nobody knows.
+                self.close(conn, client);
+                Next::Took(consumed.min(bytes.len()))
+            }
             Some(Step::Taken { consumed: 0 }) => Next::Wait,
             Some(Step::Taken { consumed }) => Next::Took(consumed.min(bytes.len())),
             Some(Step::NeedMore) => {
@@ -167,12 +189,13 @@ impl FileServer {
 
     fn respond(&mut self, client: &mut Client, bytes: &[u8], head: &mut [u8]) -> Step {
         let exchange = &mut client.exchange;
+        let parts = self.parts.vacant();
         match self.scratches.memory(client.scratch.as_ref()) {
-            None => self.server.respond(exchange, bytes, head),
+            None => self.server.respond(exchange, bytes, head, parts),
             Some(scratch) => {
                 let gather = &mut client.gather;
                 self.server
-                    .respond_gathered(exchange, gather, scratch, bytes, head)
+                    .respond_gathered(exchange, gather, scratch, bytes, head, parts)
             }
         }
     }
@@ -224,8 +247,44 @@ impl FileServer {
         client.offered_len = 0;
         client.unacked_len = u32::MAX;
         conn.wake_at(conn.now() + IDLE);
+        if answer.has_parts && has_head {
+            client.parts = self.parts.take_vacant();
+            client.ends_with_parts = answer.close;
+            return self.send_parts(conn, client);
+        }
         let has_body = has_head && conn.send_body(answer.body).is_ok();
         if answer.close || !has_body {
+            self.close(conn, client);
+        }
+    }
+
+    /// Queues as many parts as there is room for.
+    fn send_parts(&mut self, conn: &mut Connection<'_, '_>, client: &mut Client) {
+        let Some(parts) = client.parts.as_ref().and_then(|idx| self.parts.get(idx)) else {
+            return;
+        };
+        while !parts.is_done() {
+            if !conn.has_room_for(ANSWER_PIECES) {
+                return conn.want_writable();
+            }
+            let mut piece = None;
+            let sent = conn.send_with(|room| {
+                let written = parts.write(room)?;
+                Some(piece.insert(written).head_len)
+            });
+            match (sent, piece) {
+                (Ok(()), Some(piece)) => {
+                    // There is room for it.
+                    let _queued = conn.send_body(piece.body);
+                    parts.advance();
+                }
+                // No frame for what stands in front of it: the stack asks again.
+                (Err(SendError::NoFrame | SendError::Full), _) => return,
+                _ => return conn.abort(),
+            }
+        }
+        self.parts.give_back(client.parts.take());
+        if client.ends_with_parts {
             self.close(conn, client);
         }
     }
@@ -250,6 +309,7 @@ impl FileServer {
         client.is_closing = true;
         client.gather = Gather::default();
         self.scratches.give_back(client.scratch.take());
+        self.parts.give_back(client.parts.take());
         conn.wake_at(conn.now() + LINGER);
     }
 }
@@ -298,7 +358,15 @@ impl App for FileServer {
         bytes.len()
     }
 
+    fn writable(&mut self, conn: &mut Connection<'_, '_>, client: &mut Client) {
+        self.send_parts(conn, client);
+    }
+
     fn finished(&mut self, conn: &mut Connection<'_, '_>, client: &mut Client) {
+        if client.parts.is_some() {
+            client.ends_with_parts = true;
+            return;
+        }
         self.close(conn, client);
     }
 
@@ -326,5 +394,6 @@ impl App for FileServer {
 
     fn closed(&mut self, _id: ConnId, client: Client, _why: Closed) {
         self.scratches.give_back(client.scratch);
+        self.parts.give_back(client.parts);
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP dates: RFC 9110 5.6.7. Written as IMF-fixdate, read in all three forms.
 
 /// Bytes of an IMF-fixdate.
-pub(super) const DATE_LEN: usize = 29;
+pub(crate) const DATE_LEN: usize = 29;
 
 const DAY: i64 = 86_400;
 /// Days in 400 years of the Gregorian calendar, and in the shorter spans that it is made of.
@@ -18,7 +18,7 @@ const MONTHS: [&[u8; 3]; 12] = [
 
 /// Writes seconds since 1970, 0 to the end of the year 9999, as `Sun, 06 Nov 1994 08:49:37 GMT`.
 /// Times out of that range are brought to its nearer end.
-pub(super) fn imf_fixdate(seconds: i64) -> [u8; DATE_LEN] {
+pub(crate) fn imf_fixdate(seconds: i64) -> [u8; DATE_LEN] {
     let seconds = seconds.clamp(0, 253_402_300_799);
     let (days, second) = (seconds / DAY, seconds % DAY);
     let (year, month, day) = civil(days);

@@ -1,13 +1,13 @@
 //! A request head that straddles frames, put together in memory of the caller.
 
-use super::{Answer, Exchange, Server, Step};
+use super::{Answer, Exchange, Parts, Server, Step};
 
 /// How much of a head lies in the scratch memory. Kept beside an [`Exchange`] while there is any.
 ///
 /// Copying is for this case only: a head that is whole in its frame is read there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gather {
-    len: usize,
+    len: u16,
 }
 
 impl Gather {
@@ -23,7 +23,7 @@ impl Server {
     /// `bytes` when it wants more, so the frame can go.
     ///
     /// `scratch` must be the same memory, unchanged, until `gather` is empty again. Its length
-    /// bounds a head that straddles frames: full and still not complete is 431.
+    /// bounds a head that straddles frames, as 64 KiB do: full and still not complete is 431.
     /// `consumed` of the step counts bytes of `bytes` only.
     pub fn respond_gathered(
         &self,
@@ -32,13 +32,16 @@ impl Server {
         scratch: &mut [u8],
         bytes: &[u8],
         head: &mut [u8],
+        parts: Option<&mut Parts>,
     ) -> Step {
+        let scratch_len = scratch.len().min(usize::from(u16::MAX));
+        let scratch = scratch.get_mut(..scratch_len).unwrap_or(&mut []);
         if gather.is_empty() {
-            return match self.respond(exchange, bytes, head) {
+            return match self.respond(exchange, bytes, head, parts) {
                 Step::NeedMore => match scratch.get_mut(..bytes.len()) {
                     Some(room) => {
                         room.copy_from_slice(bytes);
-                        gather.len = bytes.len();
+                        gather.len = gathered_len(bytes.len());
                         Step::Taken {
                             consumed: bytes.len(),
                         }
@@ -49,7 +52,7 @@ impl Server {
             };
         }
         // The lengths are ours; a scratch that became shorter counts as full.
-        let before = gather.len;
+        let before = usize::from(gather.len);
         let fresh_len = bytes.len().min(scratch.len().saturating_sub(before));
         let fresh = bytes.get(..fresh_len).unwrap_or(&[]);
         let Some(room) = scratch.get_mut(before..before + fresh_len) else {
@@ -58,13 +61,13 @@ impl Server {
         };
         room.copy_from_slice(fresh);
         let gathered = scratch.get(..before + fresh_len).unwrap_or(&[]);
-        match self.respond(exchange, gathered, head) {
+        match self.respond(exchange, gathered, head, parts) {
             Step::NeedMore if fresh_len < bytes.len() => {
                 gather.len = 0;
                 self.too_long(exchange, bytes, head)
             }
             Step::NeedMore => {
-                gather.len = before + fresh_len;
+                gather.len = gathered_len(before + fresh_len);
                 Step::Taken {
                     consumed: fresh_len,
                 }
@@ -83,6 +86,7 @@ impl Server {
         }
     }
 
+    #[cold]
     fn too_long(&self, exchange: &mut Exchange, bytes: &[u8], head: &mut [u8]) -> Step {
         let status = super::Status::HeaderFieldsTooLarge;
         let answer = self.refuse(exchange, status, head);
@@ -91,4 +95,9 @@ impl Server {
             ..answer
         })
     }
+}
+
+/// Of what lies in a scratch, which is shorter than 64 KiB.
+fn gathered_len(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
 }

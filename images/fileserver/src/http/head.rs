@@ -1,14 +1,14 @@
 //! Writes the head of an answer into memory that the caller gives, without formatting machinery.
 
 /// A cursor over the memory. What does not fit is noticed once, at the end.
-pub(super) struct HeadWriter<'o> {
+pub(crate) struct HeadWriter<'o> {
     out: &'o mut [u8],
     len: usize,
     is_full: bool,
 }
 
 impl<'o> HeadWriter<'o> {
-    pub(super) fn new(out: &'o mut [u8]) -> Self {
+    pub(crate) fn new(out: &'o mut [u8]) -> Self {
         Self {
             out,
             len: 0,
@@ -18,7 +18,7 @@ impl<'o> HeadWriter<'o> {
 
     /// Adds bytes.
     #[inline]
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         let room = self
             .out
             .get_mut(self.len..)
@@ -33,26 +33,36 @@ impl<'o> HeadWriter<'o> {
     }
 
     /// Adds a number in decimal digits.
-    pub(super) fn decimal(&mut self, value: u64) {
+    pub(crate) fn decimal(&mut self, value: u64) {
         let mut digits = [0; 20];
         self.put(radix::<10>(value, &mut digits));
     }
 
     /// Adds a number in lower-case hexadecimal digits.
-    pub(super) fn hexadecimal(&mut self, value: u64) {
+    pub(crate) fn hexadecimal(&mut self, value: u64) {
         let mut digits = [0; 20];
         self.put(radix::<16>(value, &mut digits));
     }
 
+    /// Bytes written.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Bytes that still fit.
-    pub(super) fn room_len(&self) -> usize {
+    pub(crate) fn room_len(&self) -> usize {
         self.out.len() - self.len
     }
 
     /// Bytes written, or `None` when they did not fit.
-    pub(super) fn finish(self) -> Option<usize> {
+    pub(crate) fn finish(self) -> Option<usize> {
         (!self.is_full).then_some(self.len)
     }
+}
+
+/// How many decimal digits `value` has.
+pub(super) fn decimal_len(value: u64) -> u64 {
+    u64::from(value.checked_ilog10().unwrap_or(0)) + 1
 }
 
 /// The digits of `value`. Twenty are enough for any `u64` in base 10 and 16.
@@ -87,6 +97,7 @@ mod tests {
                 radix::<10>(value, &mut digits),
                 format!("{value}").as_bytes()
             );
+            assert_eq!(decimal_len(value), format!("{value}").len() as u64);
             assert_eq!(
                 radix::<16>(value, &mut digits),
                 format!("{value:x}").as_bytes()

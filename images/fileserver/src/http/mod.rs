@@ -12,28 +12,35 @@
 //! After an answer with `close` nothing that still arrives is read as a request, so whoever can
 //! make this server misread a head gets a closed connection and no second answer.
 
+mod accept;
+mod answer;
+mod chunked;
+mod conditions;
 mod date;
 mod gather;
 mod head;
+mod range;
 mod reply;
 mod request;
 mod status;
 mod target;
-mod validators;
 
+pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
+pub(crate) use head::HeadWriter;
+pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
 pub use status::Status;
-pub use validators::Validators;
 
 use core::mem::MaybeUninit;
 
-use crate::site::{Found, Representation, Site};
-use reply::Reply;
-use request::{HEADERS_MAX, HeaderRoom, Method, Request};
-use target::{RawTarget, Room, Target};
+use crate::site::Site;
+use answer::Out;
+use chunked::{Chunks, Progress};
+use reply::{DATE_LINE_LEN, Reply};
+use request::{HEADERS_MAX, HeaderRoom};
 
-/// Bytes that are enough for the head of every answer but a redirect with a very long path,
-/// which with no more room than this becomes 414.
+/// Bytes that are enough for the head of every answer but one with much that the site asks for,
+/// and a redirect with a very long path, which with no more room than this becomes 414.
 pub const HEAD_LEN_MIN: usize = 512;
 
 /// What a request may be at most.
@@ -68,7 +75,7 @@ impl Default for Limits {
     }
 }
 
-/// What a connection keeps between calls: 12 bytes.
+/// What a connection keeps between calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
     state: State,
@@ -81,14 +88,23 @@ enum State {
     Head { searched: u32 },
     /// A request body is thrown away.
     Body { left: u32 },
+    /// A request body is thrown away, in chunks.
+    Chunked(Chunks),
     /// The last answer was given.
     Closed,
 }
 
+impl State {
+    /// Between two requests.
+    const HEAD: Self = Self::Head { searched: 0 };
+}
+
+const _: () = assert!(size_of::<Exchange>() <= 20);
+
 impl Exchange {
     /// The state of a connection that was just opened.
     pub const NEW: Self = Self {
-        state: State::Head { searched: 0 },
+        state: State::HEAD,
         answered_cnt: 0,
     };
 
@@ -123,7 +139,8 @@ pub enum Step {
     /// Not a whole head yet. Nothing is taken: the same bytes are to be offered again with more
     /// behind them.
     NeedMore,
-    /// The first `consumed` bytes need no answer. None left to take when 0.
+    /// The first `consumed` bytes need no answer. None left to take when 0. If the exchange is
+    /// closed after it, a request body was malformed: the connection is to be closed.
     Taken {
         /// Bytes to drop.
         consumed: usize,
@@ -142,6 +159,8 @@ pub struct Answer {
     pub head_len: usize,
     /// What follows the head; empty for HEAD and 304.
     pub body: &'static [u8],
+    /// What follows the head comes from the [`Parts`], piece by piece.
+    pub has_parts: bool,
     /// The connection is to be closed when all is sent.
     pub close: bool,
     /// For counters and logs.
@@ -153,7 +172,7 @@ pub struct Answer {
 pub struct Server {
     site: Site,
     limits: Limits,
-    date: Option<[u8; date::DATE_LEN]>,
+    date: Option<[u8; DATE_LINE_LEN]>,
 }
 
 impl Server {
@@ -175,34 +194,51 @@ impl Server {
 
     /// Sets Date, seconds since 1970. To be called when a second has passed.
     pub fn set_time(&mut self, seconds: Option<i64>) {
-        self.date = seconds.map(date::imf_fixdate);
+        self.date = seconds.map(reply::date_line);
     }
 
     /// Reads the request at the start of `bytes` and answers it, the head into `head`, which
-    /// should have [`HEAD_LEN_MIN`] bytes or more.
+    /// should have [`HEAD_LEN_MIN`] bytes or more. Without `parts` no answer has several.
     ///
     /// One request a call: when bytes are left, they are the next one's, or a body to throw away.
     /// After [`Step::NeedMore`] the next call's `bytes` must start with the same bytes.
-    pub fn respond(&self, exchange: &mut Exchange, bytes: &[u8], head: &mut [u8]) -> Step {
-        match exchange.state {
-            State::Head { searched: 0 } => self.read_head(exchange, bytes, 0, head),
+    pub fn respond(
+        &self,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        head: &mut [u8],
+        parts: Option<&mut Parts>,
+    ) -> Step {
+        let out = Out { head, parts };
+        match &mut exchange.state {
+            State::Head { searched: 0 } => self.read_head(exchange, bytes, 0, out),
             State::Head { searched } => {
                 // Parsing again at every byte would let a slow client buy much work for little;
                 // lines there are only as many as header fields.
-                let searched = usize::try_from(searched).unwrap_or(usize::MAX);
+                let searched = usize::try_from(*searched).unwrap_or(usize::MAX);
                 if bytes.iter().skip(searched).any(|byte| *byte == b'\n') {
-                    return self.read_head(exchange, bytes, searched, head);
+                    return self.read_head(exchange, bytes, searched, out);
                 }
-                self.wait_for_more(exchange, bytes, searched, head)
+                self.wait_for_more(exchange, bytes, searched, out.head)
             }
             State::Body { left } => {
-                let consumed = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let consumed = bytes
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
                 // `consumed` is at most `left`.
-                let left = left.saturating_sub(u32::try_from(consumed).unwrap_or(u32::MAX));
-                exchange.state = match left {
-                    0 => State::Head { searched: 0 },
-                    left => State::Body { left },
+                *left = left.saturating_sub(u32::try_from(consumed).unwrap_or(u32::MAX));
+                if *left == 0 {
+                    exchange.state = State::HEAD;
+                }
+                Step::Taken { consumed }
+            }
+            State::Chunked(chunks) => {
+                let (state, consumed) = match chunks.skip(bytes) {
+                    Progress::More => (State::Chunked(*chunks), bytes.len()),
+                    Progress::Done(consumed) => (State::HEAD, consumed),
+                    Progress::Bad => (State::Closed, bytes.len()),
                 };
+                exchange.state = state;
                 Step::Taken { consumed }
             }
             State::Closed => Step::Taken {
@@ -224,15 +260,15 @@ impl Server {
         exchange: &mut Exchange,
         bytes: &[u8],
         searched: usize,
-        head: &mut [u8],
+        out: Out<'_>,
     ) -> Step {
         let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let answer = match request::parse(bytes, &mut room, &self.limits) {
-            Ok(Some(request)) => self.answer(exchange, &request, head),
-            Ok(None) => return self.wait_for_more(exchange, bytes, searched, head),
+            Ok(Some(request)) => self.answer(exchange, &request, out),
+            Ok(None) => return self.wait_for_more(exchange, bytes, searched, out.head),
             Err(status) => Answer {
                 consumed: bytes.len(),
-                ..self.refuse(exchange, status, head)
+                ..self.refuse(exchange, status, out.head)
             },
         };
         Step::Answer(answer)
@@ -264,111 +300,4 @@ impl Server {
             ..answer
         })
     }
-
-    fn answer(
-        &self,
-        exchange: &mut Exchange,
-        request: &Request<'_, '_>,
-        head: &mut [u8],
-    ) -> Answer {
-        exchange.answered_cnt = exchange.answered_cnt.saturating_add(1);
-        let is_last = exchange.answered_cnt >= self.limits.requests_max
-            || !request.keeps_alive
-            // Behind these the bytes may be body or not: nothing after them can be trusted.
-            || request.method == Method::Connect
-            || (request.expects_continue && request.body_len > 0);
-        let body_left = u32::try_from(request.body_len).ok();
-        let body_left = body_left.filter(|len| *len <= self.limits.body_len_max);
-        let mut reply = Reply {
-            close: is_last || body_left.is_none(),
-            is_http10: request.is_http10,
-            is_head: request.method == Method::Head,
-        };
-        let answer = if body_left.is_none() {
-            self.page(&reply, Status::ContentTooLarge, head)
-        } else if !matches!(request.method, Method::Get | Method::Head) {
-            self.page(&reply, Status::MethodNotAllowed, head)
-        } else {
-            match self.answer_target(request, &reply, head) {
-                Ok(answer) => answer,
-                Err(status) => {
-                    reply.close = true;
-                    self.page(&reply, status, head)
-                }
-            }
-        };
-        exchange.state = match (answer.close, body_left) {
-            (true, _) | (_, None) => State::Closed,
-            (false, Some(0)) => State::Head { searched: 0 },
-            (false, Some(left)) => State::Body { left },
-        };
-        Answer {
-            consumed: request.head_len,
-            ..answer
-        }
-    }
-
-    fn answer_target(
-        &self,
-        request: &Request<'_, '_>,
-        reply: &Reply,
-        head: &mut [u8],
-    ) -> Result<Answer, Status> {
-        let raw = RawTarget::parse(request.target)?;
-        match raw.as_normal() {
-            Some(target) => Ok(self.answer_path(request, &target, reply, head)),
-            None => self.answer_odd_target(request, &raw, reply, head),
-        }
-    }
-
-    /// The same for a target with escapes or dot segments: apart, for the memory that it takes.
-    #[inline(never)]
-    fn answer_odd_target(
-        &self,
-        request: &Request<'_, '_>,
-        raw: &RawTarget<'_>,
-        reply: &Reply,
-        head: &mut [u8],
-    ) -> Result<Answer, Status> {
-        let mut room = Room::new();
-        let target = raw.normalize(&mut room)?;
-        Ok(self.answer_path(request, &target, reply, head))
-    }
-
-    fn answer_path(
-        &self,
-        request: &Request<'_, '_>,
-        target: &Target<'_>,
-        reply: &Reply,
-        head: &mut [u8],
-    ) -> Answer {
-        let file = match self.site.find(target.path) {
-            Some(Found::File(file)) if !target.has_slash => file,
-            Some(Found::Folder(Some(index))) if target.has_slash => index,
-            Some(Found::Folder(None)) if target.has_slash => {
-                return self.page(reply, Status::Forbidden, head);
-            }
-            Some(Found::Folder(_)) => return self.redirect(reply, target, head),
-            Some(Found::File(_)) | None => return self.page(reply, Status::NotFound, head),
-        };
-        if is_unmodified(request, file) {
-            return self.not_modified(reply, file, head);
-        }
-        self.file(reply, file, head)
-    }
-}
-
-/// Whether the client has this representation: RFC 9110 13.2.2, where If-None-Match, when it is
-/// there, overrules If-Modified-Since.
-fn is_unmodified(request: &Request<'_, '_>, file: &Representation) -> bool {
-    if request.has_if_none_match {
-        let is_field = |name: &str| name.eq_ignore_ascii_case("if-none-match");
-        let mut fields = request
-            .headers
-            .iter()
-            .filter(|header| is_field(header.name));
-        return fields.any(|header| file.validators.is_named(header.value));
-    }
-    let since = request.if_modified_since.and_then(date::parse);
-    since.is_some_and(|since| file.mtime <= since)
 }

@@ -1,18 +1,21 @@
-//! Answers, written. The order of fields is fixed: what every answer has, what it is, how it
-//! stays valid, what becomes of the connection.
+//! Answers, written. The order of fields is fixed: what it is, how it stays valid, when it was
+//! given, what becomes of the connection.
 
-use crate::site::Representation;
-
+use super::date::DATE_LEN;
 use super::head::HeadWriter;
+use super::range::{Parts, Range};
 use super::status::Status;
 use super::target::Target;
 use super::{Answer, Server};
+use crate::site::Representation;
 
 /// What the request says about the form of its answer.
 pub(super) struct Reply {
     pub(super) close: bool,
     pub(super) is_http10: bool,
     pub(super) is_head: bool,
+    /// The client waits for 100 before it sends its body.
+    pub(super) is_waiting: bool,
 }
 
 impl Reply {
@@ -21,20 +24,76 @@ impl Reply {
         close: true,
         is_http10: false,
         is_head: false,
+        is_waiting: false,
     };
 }
 
 impl Server {
     /// 200 and the file.
+    #[inline]
     pub(super) fn file(&self, reply: &Reply, file: &Representation, out: &mut [u8]) -> Answer {
-        let mut head = self.start(Status::Ok, out);
-        head.put(b"Content-Type: ");
-        head.put(file.media.as_bytes());
-        head.put(b"\r\nContent-Length: ");
+        let mut head = begin(reply, out);
+        head.put(file.head.whole());
+        self.end(head, reply, Status::Ok, file.body)
+    }
+
+    /// 206 and one range: RFC 9110 15.3.7.1.
+    pub(super) fn partial(
+        &self,
+        reply: &Reply,
+        file: &Representation,
+        range: Range,
+        out: &mut [u8],
+    ) -> Answer {
+        let mut head = begin(reply, out);
+        head.put(Status::PartialContent.line());
+        head.put(b"Content-Length: ");
+        head.decimal(range.len());
+        head.put(b"\r\n");
+        range.put(&mut head, file.body.len() as u64);
+        head.put(file.head.behind_length());
+        self.end(head, reply, Status::PartialContent, range.of(file.body))
+    }
+
+    /// 206 and several ranges, which `parts` has: RFC 9110 15.3.7.2.
+    pub(super) fn multipart(
+        &self,
+        reply: &Reply,
+        file: &Representation,
+        parts: &mut Parts,
+        out: &mut [u8],
+    ) -> Answer {
+        parts.set_boundary(self.site.boundary(file.tag()));
+        let mut head = begin(reply, out);
+        head.put(Status::PartialContent.line());
+        head.put(b"Content-Length: ");
+        head.decimal(parts.content_len());
+        head.put(b"\r\nContent-Type: multipart/byteranges; boundary=");
+        head.put(parts.boundary());
+        head.put(b"\r\n");
+        head.put(file.head.behind_type());
+        let answer = self.end(head, reply, Status::PartialContent, &[]);
+        Answer {
+            has_parts: answer.head_len > 0,
+            ..answer
+        }
+    }
+
+    /// 416: RFC 9110 15.5.17.
+    pub(super) fn unsatisfiable(
+        &self,
+        reply: &Reply,
+        file: &Representation,
+        out: &mut [u8],
+    ) -> Answer {
+        let status = Status::RangeNotSatisfiable;
+        let mut head = begin(reply, out);
+        head.put(status.line());
+        head.put(b"Content-Range: bytes */");
         head.decimal(file.body.len() as u64);
         head.put(b"\r\n");
-        put_validators(&mut head, file);
-        end(head, reply, Status::Ok, file.body)
+        put_page_fields(&mut head, status);
+        self.end(head, reply, status, status.page())
     }
 
     /// 304: the fields of RFC 9110 15.4.5, no body.
@@ -44,16 +103,27 @@ impl Server {
         file: &Representation,
         out: &mut [u8],
     ) -> Answer {
-        let mut head = self.start(Status::NotModified, out);
-        put_validators(&mut head, file);
-        end(head, reply, Status::NotModified, &[])
+        let mut head = begin(reply, out);
+        head.put(Status::NotModified.line());
+        head.put(file.head.since_validators());
+        self.end(head, reply, Status::NotModified, &[])
+    }
+
+    /// 204: what may be done, with the fields that the site asks for, `own`.
+    pub(super) fn options(&self, reply: &Reply, own: &[u8], out: &mut [u8]) -> Answer {
+        let mut head = begin(reply, out);
+        head.put(Status::NoContent.line());
+        head.put(ALLOW);
+        head.put(own);
+        self.end(head, reply, Status::NoContent, &[])
     }
 
     /// 301 to the same path with a slash, the query kept. The path is absolute and normal, so it
     /// cannot lead to another host.
     pub(super) fn redirect(&self, reply: &Reply, target: &Target<'_>, out: &mut [u8]) -> Answer {
         let status = Status::MovedPermanently;
-        let mut head = self.start(status, out);
+        let mut head = begin(reply, out);
+        head.put(status.line());
         head.put(b"Location: /");
         put_escaped(&mut head, target.path);
         head.put(b"/");
@@ -67,7 +137,7 @@ impl Server {
         }
         head.put(b"\r\n");
         put_page_fields(&mut head, status);
-        let answer = end(head, reply, status, status.page());
+        let answer = self.end(head, reply, status, status.page());
         if answer.head_len == 0 {
             return self.page(reply, Status::UriTooLong, out);
         }
@@ -76,66 +146,90 @@ impl Server {
 
     /// A status and its page.
     pub(super) fn page(&self, reply: &Reply, status: Status, out: &mut [u8]) -> Answer {
-        let mut head = self.start(status, out);
+        let mut head = begin(reply, out);
+        head.put(status.line());
         match status {
-            Status::MethodNotAllowed => head.put(b"Allow: GET, HEAD\r\n"),
+            Status::MethodNotAllowed => head.put(ALLOW),
             Status::ServiceUnavailable => head.put(b"Retry-After: 1\r\n"),
+            // RFC 9110 12.5.3, and 15.5.7: what was looked at.
+            Status::NotAcceptable => head.put(b"Vary: Accept-Encoding\r\n"),
             _ => {}
         }
         put_page_fields(&mut head, status);
-        end(head, reply, status, status.page())
+        self.end(head, reply, status, status.page())
     }
 
-    fn start<'o>(&self, status: Status, out: &'o mut [u8]) -> HeadWriter<'o> {
-        let mut head = HeadWriter::new(out);
-        head.put(status.line());
-        if let Some(date) = &self.date {
-            head.put(b"Date: ");
-            head.put(date);
-            head.put(b"\r\n");
+    /// Ends the head, and says what follows it.
+    #[inline]
+    fn end(
+        &self,
+        mut head: HeadWriter<'_>,
+        reply: &Reply,
+        status: Status,
+        body: &'static [u8],
+    ) -> Answer {
+        if let Some(line) = &self.date {
+            head.put(line);
         }
-        head
+        // RFC 9112 9.3: an old client has to be told that its connection stays.
+        match (reply.close, reply.is_http10) {
+            (true, _) => head.put(b"Connection: close\r\n\r\n"),
+            (false, true) => head.put(b"Connection: keep-alive\r\n\r\n"),
+            (false, false) => head.put(b"\r\n"),
+        }
+        let (head_len, status) = match head.finish() {
+            Some(head_len) => (head_len, status),
+            None => (0, Status::InternalServerError),
+        };
+        let body = if reply.is_head || head_len == 0 {
+            &[]
+        } else {
+            body
+        };
+        Answer {
+            consumed: 0,
+            head_len,
+            body,
+            has_parts: false,
+            close: reply.close || head_len == 0,
+            status,
+        }
     }
 }
 
-/// Content-Type, Content-Length and what [`end`] writes, rounded up.
+/// The line of Date.
+pub(super) const DATE_LINE_LEN: usize = 6 + DATE_LEN + 2;
+
+/// The line of Date at a time, seconds since 1970.
+pub(super) fn date_line(seconds: i64) -> [u8; DATE_LINE_LEN] {
+    let mut line = [0; DATE_LINE_LEN];
+    let mut out = HeadWriter::new(&mut line);
+    out.put(b"Date: ");
+    out.put(&super::date::imf_fixdate(seconds));
+    out.put(b"\r\n");
+    line
+}
+
+/// The methods of every file: RFC 9110 10.2.1.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+
+/// Content-Type, Content-Length, Date and Connection, rounded up.
 const TAIL_LEN: usize = 160;
+
+#[inline]
+fn begin<'o>(reply: &Reply, out: &'o mut [u8]) -> HeadWriter<'o> {
+    let mut head = HeadWriter::new(out);
+    // RFC 9110 10.1.1: the body may come, and the answer that does not depend on it follows.
+    if reply.is_waiting {
+        head.put(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    head
+}
 
 fn put_page_fields(head: &mut HeadWriter<'_>, status: Status) {
     head.put(b"Content-Type: text/html; charset=utf-8\r\nContent-Length: ");
     head.decimal(status.page().len() as u64);
     head.put(b"\r\n");
-}
-
-fn put_validators(head: &mut HeadWriter<'_>, file: &Representation) {
-    head.put(b"Last-Modified: ");
-    head.put(file.validators.as_bytes());
-}
-
-/// Ends the head, and says what follows it.
-fn end(mut head: HeadWriter<'_>, reply: &Reply, status: Status, body: &'static [u8]) -> Answer {
-    // RFC 9112 9.3: an old client has to be told that its connection stays.
-    match (reply.close, reply.is_http10) {
-        (true, _) => head.put(b"Connection: close\r\n\r\n"),
-        (false, true) => head.put(b"Connection: keep-alive\r\n\r\n"),
-        (false, false) => head.put(b"\r\n"),
-    }
-    let (head_len, status) = match head.finish() {
-        Some(head_len) => (head_len, status),
-        None => (0, Status::InternalServerError),
-    };
-    let body = if reply.is_head || head_len == 0 {
-        &[]
-    } else {
-        body
-    };
-    Answer {
-        consumed: 0,
-        head_len,
-        body,
-        close: reply.close || head_len == 0,
-        status,
-    }
 }
 
 /// Percent-encodes all but what RFC 3986 allows in a path.

@@ -24,9 +24,19 @@ pub(super) type HeaderRoom<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];
 pub(super) enum Method {
     Get,
     Head,
+    Options,
     /// The bytes after it belong to a tunnel that will not be.
     Connect,
     Other,
+}
+
+/// What comes behind the head: RFC 9112 6.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many bytes; 0 is no body.
+    Length(u64),
+    /// Chunks: RFC 9112 7.1.
+    Chunked,
 }
 
 /// A request whose framing is beyond doubt.
@@ -37,12 +47,8 @@ pub(super) struct Request<'h, 'b> {
     pub(super) is_http10: bool,
     /// What version and Connection field say together: RFC 9112 9.3.
     pub(super) keeps_alive: bool,
-    /// Bytes of request body behind the head.
-    pub(super) body_len: u64,
-    /// The body may or may not come: RFC 9110 10.1.1.
-    pub(super) expects_continue: bool,
-    pub(super) has_if_none_match: bool,
-    pub(super) if_modified_since: Option<&'b [u8]>,
+    pub(super) body: Body,
+    pub(super) fields: Fields<'b>,
     pub(super) headers: &'h [Header<'b>],
     /// Bytes of the head, empty lines in front included.
     pub(super) head_len: usize,
@@ -79,6 +85,7 @@ pub(super) fn parse<'h, 'b>(
     let method = match parsed.method.unwrap_or("") {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
+        "OPTIONS" => Method::Options,
         "CONNECT" => Method::Connect,
         _ => Method::Other,
     };
@@ -89,10 +96,8 @@ pub(super) fn parse<'h, 'b>(
         target: parsed.path.unwrap_or("").as_bytes(),
         is_http10,
         keeps_alive: !fields.has_close && (!is_http10 || fields.has_keep_alive),
-        body_len: fields.content_length.unwrap_or(0),
-        expects_continue: fields.expects_continue,
-        has_if_none_match: fields.has_if_none_match,
-        if_modified_since: fields.if_modified_since,
+        body: fields.body(),
+        fields,
         headers: parsed.headers,
         head_len: blank_len + head_len,
     }))
@@ -164,21 +169,30 @@ fn has_foreign_version(line: &[u8]) -> bool {
 }
 
 /// What the header fields say that concerns us.
-#[derive(Default)]
-struct Fields<'b> {
+#[derive(Debug, Default)]
+pub(super) struct Fields<'b> {
     has_close: bool,
     has_keep_alive: bool,
+    is_chunked: bool,
     content_length: Option<u64>,
-    expects_continue: bool,
-    has_if_none_match: bool,
-    if_modified_since: Option<&'b [u8]>,
+    /// The body may or may not come: RFC 9110 10.1.1.
+    pub(super) expects_continue: bool,
+    pub(super) has_accept_encoding: bool,
+    /// One of the next four is there.
+    pub(super) has_condition: bool,
+    pub(super) has_if_match: bool,
+    pub(super) has_if_none_match: bool,
+    pub(super) if_modified_since: Option<&'b [u8]>,
+    pub(super) if_unmodified_since: Option<&'b [u8]>,
+    pub(super) range: Option<&'b [u8]>,
+    pub(super) if_range: Option<&'b [u8]>,
 }
 
 impl<'b> Fields<'b> {
     fn read(headers: &[Header<'b>], is_http10: bool) -> Result<Self, Status> {
         let mut fields = Self::default();
         let mut host_cnt = 0;
-        let (mut transfer_coding, mut transfer_coding_cnt) = (None, 0);
+        let mut transfer_coding = None;
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             // Most fields are told apart by length alone.
@@ -189,14 +203,14 @@ impl<'b> Fields<'b> {
                         return Err(Status::BadRequest);
                     }
                 }
-                6 if is("expect") => {
+                // RFC 9110 10.1.1: not from a client of version 1.0.
+                6 if !is_http10 && is("expect") => {
                     if !header.value.eq_ignore_ascii_case(b"100-continue") {
                         return Err(Status::ExpectationFailed);
                     }
                     fields.expects_continue = true;
                 }
                 10 if is("connection") => fields.connection(header.value),
-                13 if is("if-none-match") => fields.has_if_none_match = true,
                 14 if is("content-length") => {
                     // RFC 9112 6.3 allows equal repetitions; nobody honest sends them.
                     if fields.content_length.is_some() {
@@ -205,10 +219,13 @@ impl<'b> Fields<'b> {
                     fields.content_length = Some(length(header.value).ok_or(Status::BadRequest)?);
                 }
                 17 if is("transfer-encoding") => {
-                    transfer_coding_cnt += 1;
+                    // Two fields would be a list of two codings.
+                    if transfer_coding.is_some() {
+                        return Err(Status::BadRequest);
+                    }
                     transfer_coding = Some(header.value);
                 }
-                17 if is("if-modified-since") => fields.if_modified_since = Some(header.value),
+                5 | 8 | 13 | 15 | 17 | 19 => fields.wish(header),
                 _ => {}
             }
         }
@@ -219,9 +236,39 @@ impl<'b> Fields<'b> {
             None => Ok(fields),
             // RFC 9112 6.1: both at once, or from a client that cannot know codings.
             Some(_) if is_http10 || fields.content_length.is_some() => Err(Status::BadRequest),
-            Some(_) if transfer_coding_cnt > 1 => Err(Status::BadRequest),
-            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Err(Status::LengthRequired),
+            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => {
+                fields.is_chunked = true;
+                Ok(fields)
+            }
             Some(_) => Err(Status::NotImplemented),
+        }
+    }
+
+    /// Fields that say which answer is wanted.
+    fn wish(&mut self, header: &Header<'b>) {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        match header.name.len() {
+            5 if is("range") => set_once(&mut self.range, header.value),
+            8 if is("if-range") => set_once(&mut self.if_range, header.value),
+            8 if is("if-match") => self.has_if_match = true,
+            13 if is("if-none-match") => self.has_if_none_match = true,
+            15 if is("accept-encoding") => self.has_accept_encoding = true,
+            17 if is("if-modified-since") => set_once(&mut self.if_modified_since, header.value),
+            19 if is("if-unmodified-since") => {
+                set_once(&mut self.if_unmodified_since, header.value);
+            }
+            _ => return,
+        }
+        self.has_condition = self.has_if_match
+            || self.has_if_none_match
+            || self.if_modified_since.is_some()
+            || self.if_unmodified_since.is_some();
+    }
+
+    fn body(&self) -> Body {
+        match self.is_chunked {
+            true => Body::Chunked,
+            false => Body::Length(self.content_length.unwrap_or(0)),
         }
     }
 
@@ -232,6 +279,12 @@ impl<'b> Fields<'b> {
             self.has_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
     }
+}
+
+/// Keeps the value of a field that may be there once. A second one makes both invalid: the empty
+/// value is no date, no tag and no range (RFC 9110 5.3).
+fn set_once<'b>(place: &mut Option<&'b [u8]>, value: &'b [u8]) {
+    *place = Some(if place.is_some() { &[] } else { value });
 }
 
 /// The value of Content-Length: digits only, no sign, no list.

@@ -46,16 +46,20 @@ macro_rules! statuses {
 
 statuses! {
     200 Ok "OK" "";
+    204 NoContent "No Content" "";
+    206 PartialContent "Partial Content" "";
     301 MovedPermanently "Moved Permanently" "The page has a slash at its end.";
     304 NotModified "Not Modified" "";
     400 BadRequest "Bad Request" "The request is not valid HTTP.";
     403 Forbidden "Forbidden" "This folder has no page of its own.";
     404 NotFound "Not Found" "There is no such page on this site.";
-    405 MethodNotAllowed "Method Not Allowed" "This server answers GET and HEAD only.";
+    405 MethodNotAllowed "Method Not Allowed" "This server answers GET, HEAD and OPTIONS only.";
+    406 NotAcceptable "Not Acceptable" "The page has no coding that the request wants.";
     408 RequestTimeout "Request Timeout" "The request took too long to arrive.";
-    411 LengthRequired "Length Required" "A request body must say its length.";
+    412 PreconditionFailed "Precondition Failed" "The page is not the one that the request means.";
     413 ContentTooLarge "Content Too Large" "The request body is too large.";
     414 UriTooLong "URI Too Long" "The address is too long.";
+    416 RangeNotSatisfiable "Range Not Satisfiable" "The page has no such part.";
     417 ExpectationFailed "Expectation Failed" "The request expects too much.";
     431 HeaderFieldsTooLarge "Request Header Fields Too Large" "The header is too large.";
     500 InternalServerError "Internal Server Error" "The answer could not be written.";

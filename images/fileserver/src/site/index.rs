@@ -1,14 +1,14 @@
 //! From an archive to a site: counted in one pass, filled in a second.
 
-use crate::http::Validators;
-
+use super::coding::{self, Coding};
 use super::error::{Fault, SiteError};
+use super::head::{CONTENT_TYPE_LEN_MAX, HEAD_LEN_MAX, Head, Source};
 use super::links;
 use super::media::MediaType;
 use super::members::{Kind, Member, Members};
 use super::path::{PathBuf, check};
 use super::table::{Content, Node, Place, Table};
-use super::{Entry, Representation, Site};
+use super::{Entry, File, Site};
 
 /// A tar in memory. Zeros may follow it, as an initrd is padded.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ impl Archive {
     ///
     /// # Errors
     /// As [`census`](Self::census), and `NoSpace` when `memory` is shorter than it said.
-    pub fn index(&self, memory: &'static mut [Entry], seed: u64) -> Result<Site, SiteError> {
+    pub fn index(&self, memory: &'static mut [Entry], seed: u64) -> Result<Draft, SiteError> {
         let mut builder = Builder {
             table: Table::new(memory, seed),
             path: PathBuf::new(),
@@ -117,25 +117,130 @@ impl Archive {
         }
         let has_alias = has_link && links::follow_all(&mut builder.table)?;
         builder.attach_index_files()?;
-
-        let memory: &'static [Entry] = builder.table.into_memory();
-        let table = Table::new(memory, seed);
+        coding::attach(&mut builder.table)?;
+        let Builder { table, .. } = builder;
         let is_file = |node: &&Node| matches!(node.content, Content::File(_));
-        let is_folder = |node: &&Node| matches!(node.content, Content::Folder(_));
         let file_cnt = table.nodes().filter(is_file).count();
-        let folder_cnt = table.nodes().filter(is_folder).count();
         if file_cnt == 0 {
             return Err(fail(Fault::Empty));
         }
-        Ok(Site {
+        Ok(Draft {
             archive: self.bytes,
             table,
+            seed,
             file_cnt,
-            folder_cnt,
             skipped_cnt,
             has_alias,
         })
     }
+}
+
+/// A site whose heads are not written yet.
+pub struct Draft {
+    archive: &'static [u8],
+    table: Table<&'static mut [Entry]>,
+    seed: u64,
+    file_cnt: usize,
+    skipped_cnt: usize,
+    has_alias: bool,
+}
+
+impl Draft {
+    /// Bytes of memory that [`finish`](Self::finish) wants.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        let mut room = [0; HEAD_LEN_MAX];
+        let mut len = 0usize;
+        for node in self.table.nodes() {
+            let Content::File(file) = &node.content else {
+                continue;
+            };
+            for source in self.sources(node, file).into_iter().flatten() {
+                let head_len = Head::write(&source, |_| {}, &mut room).map_or(0, |(_, len)| len);
+                len = len.saturating_add(head_len);
+            }
+        }
+        len
+    }
+
+    /// Writes the heads of all answers to `text`.
+    ///
+    /// # Errors
+    /// `NoSpace` when `text` is shorter than [`text_len`](Self::text_len).
+    pub fn finish(mut self, text: &'static mut [u8]) -> Result<Site, SiteError> {
+        let mut text = text;
+        for slot_idx in 0..self.table.slot_cnt() {
+            let Some(&node) = self.table.node(slot_idx) else {
+                continue;
+            };
+            let Content::File(mut file) = node.content else {
+                continue;
+            };
+            let [source, coded] = self.sources(&node, &file);
+            file.head = write_head(source.as_ref(), &mut text)?;
+            file.coded_head = write_head(coded.as_ref(), &mut text)?;
+            let content = Content::File(file);
+            self.table.put(slot_idx, Node { content, ..node });
+        }
+        let memory: &'static [Entry] = self.table.into_memory();
+        let table = Table::new(memory, self.seed);
+        let is_folder = |node: &&Node| matches!(node.content, Content::Folder(_));
+        let folder_cnt = table.nodes().filter(is_folder).count();
+        Ok(Site {
+            archive: self.archive,
+            table,
+            file_cnt: self.file_cnt,
+            folder_cnt,
+            skipped_cnt: self.skipped_cnt,
+            has_alias: self.has_alias,
+        })
+    }
+
+    /// What a file's head is written from, and the head under which it stands for another file.
+    fn sources<'a>(&'a self, node: &Node, file: &File) -> [Option<Source<'a>>; 2] {
+        let source = Source {
+            body_len: file.body.len(),
+            mtime: file.mtime,
+            content_type: file.media.as_bytes(),
+            coding: None,
+            has_variants: file.has_variants(),
+        };
+        let mut path = PathBuf::new();
+        let joined = node.path.join(&mut path).unwrap_or(&[]);
+        let coded = Coding::of_path(joined).and_then(|(coding, base)| {
+            match &self.table.find(base)?.content {
+                Content::File(base) if base.has_variants() => Some(Source {
+                    coding: Some(coding),
+                    has_variants: true,
+                    content_type: base.media.as_bytes(),
+                    ..source
+                }),
+                _ => None,
+            }
+        });
+        [Some(source), coded]
+    }
+}
+
+/// Writes a head to the front of `text`, which is then the rest.
+fn write_head(
+    source: Option<&Source<'_>>,
+    text: &mut &'static mut [u8],
+) -> Result<Head, SiteError> {
+    let Some(source) = source else {
+        return Ok(Head::NONE);
+    };
+    debug_assert!(source.content_type.len() <= CONTENT_TYPE_LEN_MAX);
+    let no_space = SiteError {
+        fault: Fault::NoSpace,
+        offset: 0,
+        name: &[],
+    };
+    let all = core::mem::take(text);
+    let (head, len) = Head::write(source, |_| {}, all).ok_or(no_space)?;
+    let (written, rest) = all.split_at_mut_checked(len).ok_or(no_space)?;
+    *text = rest;
+    Ok(head.with_text(written))
 }
 
 struct Builder {
@@ -152,16 +257,11 @@ impl Builder {
             Kind::Folder => Content::Folder(None),
             _ if path.is_empty() => return Err(Fault::Nameless),
             Kind::SymLink => Content::Link(member.link),
-            Kind::File => Content::File(Representation {
-                body: member.body,
-                mtime: member.mtime,
-                media: MediaType::of_path(path),
-                validators: Validators::new(member.mtime, member.body.len()).ok_or(Fault::Size)?,
-            }),
+            Kind::File => Content::File(File::new(member.body, member.mtime, path)?),
             Kind::HardLink => {
                 let target = Self::hard_link_target(&self.table, member.link)?;
                 match target {
-                    Content::File(file) => Content::File(Representation {
+                    Content::File(file) => Content::File(File {
                         media: MediaType::of_path(path),
                         ..file
                     }),

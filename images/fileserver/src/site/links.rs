@@ -7,7 +7,7 @@ use super::error::{Fault, SiteError};
 use super::media::MediaType;
 use super::path::PathBuf;
 use super::table::{Content, Node, Table};
-use super::{Entry, Representation};
+use super::{Entry, File};
 
 /// Links on the way from one name to its file.
 const LINKS_MAX: usize = 16;
@@ -31,7 +31,7 @@ pub(super) fn follow_all(table: &mut Table<&'static mut [Entry]>) -> Result<bool
         let joined = node.path.join(&mut path).map_err(fail)?;
         let target_idx = resolve(table, joined).map_err(fail)?;
         let content = match table.node(target_idx).map(|target| target.content) {
-            Some(Content::File(file)) => Content::File(Representation {
+            Some(Content::File(file)) => Content::File(File {
                 media: MediaType::of_path(joined),
                 ..file
             }),

@@ -9,8 +9,9 @@
 //!            └───────────┴─ ─ ─┴────────────┴─ ─ ─┘
 //! ```
 //!
-//! Two passes: [`Archive::census`] reads the headers and says how many slots the table needs; the
-//! caller finds the memory; [`Archive::index`] fills it. A lookup is one hash and one compare.
+//! [`Site::open`] does it, in memory that the caller finds: [`Archive::census`] reads the headers
+//! and says how many slots the table needs, [`Archive::index`] fills it, then the heads of answers
+//! are written. A lookup is one hash and one compare.
 //!
 //! The archive is what any `tar` writes: ustar, pax (path, linkpath, size, mtime, also for the
 //! whole archive), GNU's long names and base-256 numbers, and the older format of version 7.
@@ -21,23 +22,29 @@
 //! crate that is kept up, has no pax paths, no GNU long names and no links, and copies names.
 
 mod block;
+mod coding;
 mod error;
+mod head;
 mod index;
 mod links;
 mod media;
 mod members;
+mod open;
 pub(crate) mod path;
 mod pax;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use coding::Coding;
 pub use error::{Fault, SiteError};
 pub use index::{Archive, Census};
 pub use media::MediaType;
+pub use open::Memory;
 pub use path::PATH_MAX;
 
-use crate::http::Validators;
+use coding::Variants;
+pub(crate) use head::Head;
 use table::{Content, Node, Table};
 
 /// Memory for one place of the table: 128 bytes, what a lookup reads first in the front half.
@@ -50,26 +57,79 @@ impl Entry {
     pub const VACANT: Self = Self(Node::VACANT);
 }
 
-/// What is sent for a path: a body, and what its header fields are made from.
+/// A file of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Representation {
+pub struct File {
     /// The bytes of the file, where they lie in the archive.
     pub body: &'static [u8],
     /// Last change, seconds since 1970, 0 to the end of the year 9999.
     pub mtime: i64,
     /// From the extension of the name.
     pub media: MediaType,
-    /// What a client keeps to ask whether its copy is still good.
-    pub validators: Validators,
+    variants: Variants,
+    head: Head,
+    /// The head when the file stands for another one, whose variant it is.
+    coded_head: Head,
+}
+
+/// What is sent for a file: the file or a variant of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Representation {
+    /// The bytes of the body, where they lie in the archive.
+    pub body: &'static [u8],
+    /// Last change, seconds since 1970.
+    pub mtime: i64,
+    pub(crate) head: Head,
+}
+
+impl File {
+    fn new(body: &'static [u8], mtime: i64, path: &[u8]) -> Result<Self, Fault> {
+        // The tag and the length of a body have room for 64 bits.
+        u64::try_from(body.len()).map_err(|_| Fault::Size)?;
+        Ok(Self {
+            body,
+            mtime,
+            media: MediaType::of_path(path),
+            variants: Variants::NONE,
+            head: Head::NONE,
+            coded_head: Head::NONE,
+        })
+    }
+
+    /// The file as it is.
+    #[inline]
+    #[must_use]
+    pub fn identity(&self) -> Representation {
+        Representation {
+            body: self.body,
+            mtime: self.mtime,
+            head: self.head,
+        }
+    }
+
+    /// Whether there are variants that are smaller.
+    #[inline]
+    #[must_use]
+    pub fn has_variants(&self) -> bool {
+        !self.variants.is_empty()
+    }
+}
+
+impl Representation {
+    /// The strong entity tag, with its quotes.
+    #[must_use]
+    pub fn tag(&self) -> &'static [u8] {
+        self.head.tag()
+    }
 }
 
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found<'s> {
     /// A file.
-    File(&'s Representation),
+    File(&'s File),
     /// A folder, with its `index.html` when it has one.
-    Folder(Option<&'s Representation>),
+    Folder(Option<&'s File>),
 }
 
 /// An indexed archive. Read only from here on: cores may share it.
@@ -120,8 +180,30 @@ impl Site {
         self.found(self.table.node(slot_idx)?)
     }
 
+    /// The variants of a file, the smallest first, each smaller than the file.
+    pub fn variants(&self, file: &File) -> impl Iterator<Item = (Coding, Representation)> {
+        let variants = file.variants.iter();
+        variants.filter_map(
+            |(coding, slot_idx)| match &self.table.node(slot_idx)?.content {
+                Content::File(variant) => Some((
+                    coding,
+                    Representation {
+                        head: variant.coded_head,
+                        ..variant.identity()
+                    },
+                )),
+                _ => None,
+            },
+        )
+    }
+
+    /// A number that depends on `tag`, and that the writer of the archive cannot know.
+    pub(crate) fn boundary(&self, tag: &[u8]) -> u64 {
+        self.table.keyed(tag)
+    }
+
     /// Every file, in no order, links included.
-    pub fn files(&self) -> impl Iterator<Item = &Representation> {
+    pub fn files(&self) -> impl Iterator<Item = &File> {
         self.table.nodes().filter_map(|node| match &node.content {
             Content::File(file) => Some(file),
             _ => None,

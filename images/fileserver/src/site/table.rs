@@ -4,13 +4,13 @@ use core::borrow::{Borrow, BorrowMut};
 
 use super::error::Fault;
 use super::path::Path;
-use super::{Entry, Representation};
+use super::{Entry, File};
 
 /// What a place of the table holds.
 #[derive(Clone, Copy)]
 pub(super) enum Content {
     Vacant,
-    File(Representation),
+    File(File),
     /// A folder, and the place of its `index.html`.
     Folder(Option<usize>),
     /// A symbolic link that is not followed yet; the target as the archive has it.
@@ -73,6 +73,11 @@ impl<M: Borrow<[Entry]>> Table<M> {
         self.entries().len()
     }
 
+    /// A number for `bytes` under the table's seed.
+    pub(super) fn keyed(&self, bytes: &[u8]) -> u64 {
+        hash(self.seed.rotate_left(32), bytes)
+    }
+
     /// The first place to look at. The high half of the hash, scaled to the table.
     #[inline]
     fn home(&self, path: &[u8]) -> usize {
@@ -120,6 +125,11 @@ impl<M: Borrow<[Entry]>> Table<M> {
 }
 
 impl<M: BorrowMut<[Entry]>> Table<M> {
+    pub(super) fn node_mut(&mut self, slot_idx: usize) -> Option<&mut Node> {
+        let entry = self.memory.borrow_mut().get_mut(slot_idx);
+        entry.map(|entry| &mut entry.0)
+    }
+
     pub(super) fn put(&mut self, slot_idx: usize, node: Node) {
         if let Some(entry) = self.memory.borrow_mut().get_mut(slot_idx) {
             *entry = Entry(node);

@@ -20,7 +20,9 @@ fn index_static(bytes: &'static [u8]) -> Result<Site, SiteError> {
     let archive = Archive::new(bytes);
     let census = archive.census()?;
     let memory = vec![Entry::VACANT; census.slot_cnt];
-    archive.index(Box::leak(memory.into_boxed_slice()), 7)
+    let draft = archive.index(Box::leak(memory.into_boxed_slice()), 7)?;
+    let text_len = draft.text_len();
+    draft.finish(vec![0; text_len].leak())
 }
 
 fn fault(bytes: Vec<u8>) -> Fault {
@@ -549,7 +551,12 @@ fn too_little_memory_is_said() {
     for slot_cnt in 0..=census.slot_cnt {
         let result = archive.index(vec![Entry::VACANT; slot_cnt].leak(), 3);
         match result {
-            Ok(site) => assert!(slot_cnt >= 101 && site.file_cnt() == 50),
+            Ok(draft) => {
+                let text_len = draft.text_len();
+                assert!(slot_cnt >= 101 && text_len > 50 * 150);
+                let error = draft.finish(vec![0; text_len - 1].leak()).err();
+                assert_eq!(error.map(|error| error.fault), Some(Fault::NoSpace));
+            }
             Err(error) => assert!(error.fault == Fault::NoSpace && slot_cnt < 101),
         }
     }
@@ -573,8 +580,16 @@ fn a_hundred_thousand_files() {
     let counted = start.elapsed();
     let memory = vec![Entry::VACANT; census.slot_cnt].leak();
     let start = std::time::Instant::now();
-    let site = archive.index(memory, 0x1234_5678).unwrap();
-    std::println!("counted in {counted:?}, indexed in {:?}", start.elapsed());
+    let draft = archive.index(memory, 0x1234_5678).unwrap();
+    let indexed = start.elapsed();
+    let start = std::time::Instant::now();
+    let text_len = draft.text_len();
+    let site = draft.finish(vec![0; text_len].leak()).unwrap();
+    let written = start.elapsed();
+    std::println!(
+        "counted in {counted:?}, indexed in {indexed:?}, {text_len} bytes of heads in {written:?}"
+    );
+    assert!(text_len < 100_000 * 256);
     assert_eq!(site.file_cnt(), 100_000);
     for number in 0..100_000 {
         assert!(body_of(&site, &name(number)).is_some());

@@ -4,7 +4,7 @@ mod world;
 
 use simoom::Duration;
 use simoom::tcp::Closed;
-use simoom_fileserver::app::{HEAD, IDLE, LINGER, LINGER_LEN_MAX};
+use simoom_fileserver::app::{HEAD, IDLE, LINGER, LINGER_LEN_MAX, PARTS_CNT};
 use simoom_ring::MacAddr;
 use simoom_sim::{Chance, Delay, Faults, PortConfig, Rng};
 use world::{Habits, Sizes, World, answers};
@@ -312,6 +312,79 @@ fn scratch_memory_is_given_back() {
     }
     world.run_to_end(minutes(3));
     world.assert_home(SCRATCHES);
+}
+
+fn get_ranges(path: &str, cnt: usize) -> String {
+    let ranges: Vec<_> = (0..cnt)
+        .map(|n| format!("{}-{}", n * 3_000, n * 3_000 + 1_500))
+        .collect();
+    let ranges = ranges.join(",");
+    format!("GET /{path} HTTP/1.1\r\nHost: h\r\nRange: bytes={ranges}\r\n\r\n")
+}
+
+/// More parts than a send queue has places go out as places become free, and other answers follow
+/// in order.
+#[test]
+fn an_answer_in_many_parts() {
+    let file = &files()[16].1;
+    for config in [plain, gathering] {
+        for closes_early in [true, false] {
+            let mut world = world(config);
+            let last = "GET /index.html HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+            let many = get_ranges("dir0/file15.bin", 32);
+            let say = get("") + &many + &many + &get("dir0/file3.bin") + last;
+            let habits = Habits {
+                closes_early,
+                ..Habits::default()
+            };
+            let talk = world.open(say, habits);
+            world.run_to_end(MINUTE);
+            let heard = answers(world.heard(talk), |_| false);
+            let statuses: Vec<_> = heard.iter().map(|answer| answer.status).collect();
+            assert_eq!(statuses, [200, 206, 206, 200, 200]);
+            for answer in &heard[1..3] {
+                let found = (0..32).filter(|n| {
+                    let part = &file[n * 3_000..=n * 3_000 + 1_500];
+                    answer.body.windows(part.len()).any(|bytes| bytes == part)
+                });
+                assert_eq!(found.count(), 32);
+            }
+            world.assert_home(SCRATCHES);
+        }
+    }
+}
+
+/// Answers in parts are bounded: beyond them several ranges are the whole file.
+#[test]
+fn too_many_answers_in_parts_at_once() {
+    let mut world = world(gathering);
+    world
+        .wire
+        .set_faults_all(&Faults::none().bandwidth(300_000, 3_000_000));
+    let talks: Vec<_> = (0..PARTS_CNT + 3)
+        .map(|_| world.open(get_ranges("dir0/file15.bin", 32), early()))
+        .collect();
+    world.run_to_end(minutes(3));
+    let statuses: Vec<_> = talks
+        .iter()
+        .map(|talk| answers(world.heard(*talk), |_| false)[0].status)
+        .collect();
+    // The first may be done before the last has asked.
+    let cnt = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    assert!(cnt(206) >= PARTS_CNT && cnt(200) >= 1, "{statuses:?}");
+    assert_eq!(cnt(200) + cnt(206), PARTS_CNT + 3);
+    world.assert_home(SCRATCHES);
+}
+
+/// A request body that is malformed ends the connection, and hides no request.
+#[test]
+fn a_malformed_body_is_the_end() {
+    let head = "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (body, cnt) in [("3\r\nabc\r\n0\r\n\r\n", 2), ("3\r\nabcd\r\n0\r\n\r\n", 1)] {
+        let say = head.to_string() + body + &get("");
+        let heard = answers(&ask(say, Habits::default()), |_| false);
+        assert_eq!(heard.len(), cnt, "{body:?}");
+    }
 }
 
 /// Answers that follow each other do not wait for acknowledgments.

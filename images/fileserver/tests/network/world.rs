@@ -8,9 +8,9 @@ use simoom::tcp::{
     Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
-use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::app::{FileServer, PARTS_CNT, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
-use simoom_fileserver::site::{Archive, Entry};
+use simoom_fileserver::site::{Memory, Site};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, SimPort, SimQueue, Wire};
 
@@ -332,6 +332,7 @@ impl World {
         self.server.assert_home();
         self.client.assert_home();
         assert_eq!(self.server.app.scratches_free(), scratches);
+        assert_eq!(self.server.app.parts_free(), PARTS_CNT);
     }
 
     pub(crate) fn heard(&self, talk: usize) -> &[u8] {
@@ -340,6 +341,15 @@ impl World {
 
     pub(crate) fn talk(&self, talk: usize) -> &Talk {
         &self.client.app.talks[talk]
+    }
+}
+
+/// Memory of the site's tables.
+struct Leak;
+
+impl Memory for Leak {
+    fn take<T: 'static>(&mut self, cnt: usize, init: fn() -> T) -> Option<&'static mut [T]> {
+        Some((0..cnt).map(|_| init()).collect::<Vec<_>>().leak())
     }
 }
 
@@ -354,9 +364,8 @@ fn server(files: &[(String, Vec<u8>)]) -> Server {
             .append_data(&mut header, name, bytes.as_slice())
             .unwrap();
     }
-    let archive = Archive::new(builder.into_inner().unwrap().leak());
-    let memory = vec![Entry::VACANT; archive.census().unwrap().slot_cnt].leak();
-    Server::new(archive.index(memory, 1).unwrap(), Limits::DEFAULT)
+    let archive = builder.into_inner().unwrap().leak();
+    Server::new(Site::open(archive, 1, &mut Leak).unwrap(), Limits::DEFAULT)
 }
 
 fn pool(frames: usize) -> &'static FramePool<'static> {

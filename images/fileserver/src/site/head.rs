@@ -1,0 +1,230 @@
+//! The head of a 200 answer, written once, at boot: what each request would write again.
+//!
+//! ```text
+//!   HTTP/1.1 200 OK CR LF
+//!   Content-Length: 5 CR LF
+//!   Content-Type: text/css; charset=utf-8 CR LF      ◄ type_at       a 206 of one range: from here
+//!   Content-Encoding: br CR LF                       ◄ coding_at     one of several: from here
+//!   ETag: "2ebc9ae1-5-br" CR LF                      ◄ validators_at a 304: from here
+//!   Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT CR LF
+//!   Accept-Ranges: bytes CR LF
+//!   Vary: Accept-Encoding CR LF
+//!   Cache-Control: ...                               ◄ own_at        what the site asks for
+//! ```
+//!
+//! Date and Connection follow when an answer is given. The tag is `"MTIME-SIZE"` in hexadecimal,
+//! as nginx makes it, so that what browsers have kept from there stays valid.
+
+use crate::http::{DATE_LEN, HeadWriter, imf_fixdate};
+
+use super::coding::Coding;
+
+/// A written head, where it lies in the memory for them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    text: &'static [u8],
+    type_at: u8,
+    coding_at: u8,
+    validators_at: u8,
+    tag_len: u8,
+    /// From `validators_at` on.
+    own_after: u8,
+}
+
+/// What a head is written from.
+pub(super) struct Source<'a> {
+    pub(super) body_len: usize,
+    pub(super) mtime: i64,
+    pub(super) content_type: &'a [u8],
+    pub(super) coding: Option<Coding>,
+    pub(super) has_variants: bool,
+}
+
+impl Head {
+    pub(crate) const NONE: Self = Self {
+        text: &[],
+        type_at: 0,
+        coding_at: 0,
+        validators_at: 0,
+        tag_len: 0,
+        own_after: 0,
+    };
+
+    /// Writes the head to the start of `out`; `own` writes the fields that the site asks for.
+    /// `None` when it does not fit.
+    pub(super) fn write(
+        source: &Source<'_>,
+        own: impl FnOnce(&mut HeadWriter<'_>),
+        out: &mut [u8],
+    ) -> Option<(Self, usize)> {
+        let mut head = HeadWriter::new(out);
+        head.put(OK_LINE);
+        head.put(b"Content-Length: ");
+        head.decimal(u64::try_from(source.body_len).ok()?);
+        head.put(b"\r\n");
+        let type_at = u8::try_from(head.len()).ok()?;
+        head.put(b"Content-Type: ");
+        head.put(source.content_type);
+        head.put(b"\r\n");
+        let coding_at = u8::try_from(head.len()).ok()?;
+        if let Some(coding) = source.coding {
+            head.put(b"Content-Encoding: ");
+            head.put(coding.name());
+            head.put(b"\r\n");
+        }
+        let validators_at = u8::try_from(head.len()).ok()?;
+        head.put(TAG_FIELD);
+        let tag_at = head.len();
+        head.put(b"\"");
+        head.hexadecimal(u64::try_from(source.mtime).ok()?);
+        head.put(b"-");
+        head.hexadecimal(u64::try_from(source.body_len).ok()?);
+        head.put(source.coding.map_or(&[][..], Coding::tag_suffix));
+        head.put(b"\"");
+        let tag_len = u8::try_from(head.len() - tag_at).ok()?;
+        head.put(b"\r\nLast-Modified: ");
+        head.put(&imf_fixdate(source.mtime));
+        head.put(b"\r\nAccept-Ranges: bytes\r\n");
+        if source.has_variants {
+            head.put(b"Vary: Accept-Encoding\r\n");
+        }
+        let own_after = u8::try_from(head.len() - usize::from(validators_at)).ok()?;
+        own(&mut head);
+        let len = head.finish()?;
+        let head = Self {
+            text: &[],
+            type_at,
+            coding_at,
+            validators_at,
+            tag_len,
+            own_after,
+        };
+        Some((head, len))
+    }
+
+    /// The head, with the text that [`write`](Self::write) wrote where it stays.
+    pub(super) fn with_text(self, text: &'static [u8]) -> Self {
+        Self { text, ..self }
+    }
+
+    fn from(&self, at: u8) -> &'static [u8] {
+        self.text.get(usize::from(at)..).unwrap_or(&[])
+    }
+
+    /// Status line and all fields of a 200.
+    #[inline]
+    pub(crate) fn whole(&self) -> &'static [u8] {
+        self.text
+    }
+
+    /// All fields but the length.
+    pub(crate) fn behind_length(&self) -> &'static [u8] {
+        self.from(self.type_at)
+    }
+
+    /// All fields but length and type.
+    pub(crate) fn behind_type(&self) -> &'static [u8] {
+        self.from(self.coding_at)
+    }
+
+    /// Validators and what the site asks for.
+    pub(crate) fn since_validators(&self) -> &'static [u8] {
+        self.from(self.validators_at)
+    }
+
+    /// The line of Content-Type.
+    pub(crate) fn type_line(&self) -> &'static [u8] {
+        let line = usize::from(self.type_at)..usize::from(self.coding_at);
+        self.text.get(line).unwrap_or(&[])
+    }
+
+    /// The strong entity tag, with its quotes.
+    pub(crate) fn tag(&self) -> &'static [u8] {
+        let at = usize::from(self.validators_at) + TAG_FIELD.len();
+        let tag = self.text.get(at..at + usize::from(self.tag_len));
+        tag.unwrap_or(&[])
+    }
+
+    /// The fields that the site asks for.
+    pub(crate) fn own(&self) -> &'static [u8] {
+        let at = usize::from(self.validators_at) + usize::from(self.own_after);
+        self.text.get(at..).unwrap_or(&[])
+    }
+}
+
+impl core::fmt::Debug for Head {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Head({})", self.tag().escape_ascii())
+    }
+}
+
+const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+const TAG_FIELD: &[u8] = b"ETag: ";
+
+/// Content types may have so many bytes: then every offset fits its byte.
+pub(super) const CONTENT_TYPE_LEN_MAX: usize = 140;
+
+/// Status line and length, type, coding, and from the tag to the site's own fields.
+const _: () = assert!(
+    OK_LINE.len() + 16 + 20 + 2 + 14 + CONTENT_TYPE_LEN_MAX + 2 + 24 < 256
+        && TAG_FIELD.len() + 3 + 32 + 4 + 19 + DATE_LEN + 24 + 23 < 256
+);
+
+/// A head at most, so that with Date and Connection it fits into a frame behind TCP's header.
+pub(super) const HEAD_LEN_MAX: usize = 1_664;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(source: &Source<'_>, own: &[u8]) -> Head {
+        let mut out = [0; HEAD_LEN_MAX];
+        let (head, len) = Head::write(source, |head| head.put(own), &mut out).unwrap();
+        head.with_text(out[..len].to_vec().leak())
+    }
+
+    #[test]
+    fn the_parts_of_a_head() {
+        let source = Source {
+            body_len: 5,
+            mtime: 784_111_777,
+            content_type: b"text/css",
+            coding: Some(Coding::Brotli),
+            has_variants: true,
+        };
+        let head = head(&source, b"X: y\r\n");
+        let want = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/css\r\n\
+            Content-Encoding: br\r\nETag: \"2ebc9ae1-5-br\"\r\n\
+            Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\n\
+            Vary: Accept-Encoding\r\nX: y\r\n";
+        let want = want.replace("2ebc9ae1", &std::format!("{:x}", 784_111_777));
+        assert_eq!(head.whole(), want.as_bytes());
+        let behind = |start: &str| &want.as_bytes()[want.find(start).unwrap()..];
+        assert_eq!(head.behind_length(), behind("Content-Type"));
+        assert_eq!(head.behind_type(), behind("Content-Encoding"));
+        assert_eq!(head.since_validators(), behind("ETag"));
+        assert_eq!(head.own(), b"X: y\r\n");
+        assert_eq!(head.type_line(), b"Content-Type: text/css\r\n");
+        assert!(head.tag().starts_with(b"\"") && head.tag().ends_with(b"-5-br\""));
+    }
+
+    #[test]
+    fn the_longest_has_offsets_that_fit() {
+        let source = Source {
+            body_len: usize::MAX,
+            mtime: i64::MAX,
+            content_type: &[b'x'; CONTENT_TYPE_LEN_MAX],
+            coding: Some(Coding::Zstd),
+            has_variants: true,
+        };
+        let own = [b'y'; 1_000];
+        let head = head(&source, &own);
+        assert_eq!(head.own(), own);
+        assert_eq!(head.tag(), b"\"7fffffffffffffff-ffffffffffffffff-zst\"");
+        let mut short = std::vec![0; head.whole().len() - 1];
+        assert_eq!(
+            Head::write(&source, |head| head.put(&own), &mut short),
+            None
+        );
+    }
+}
