@@ -146,8 +146,10 @@ pub struct Counters {
     pub tcp_black_holes: u64,
     /// TCP segments received, of any kind.
     pub tcp_segments_in: u64,
-    /// TCP segments sent, of any kind.
+    /// TCP segments sent, of any kind: those of a super-segment one by one.
     pub tcp_segments_out: u64,
+    /// Super-segments sent, for the device to cut.
+    pub tcp_super_segments: u64,
     /// TCP segments sent again.
     pub tcp_retransmits: u64,
     /// Retransmission timeouts.
@@ -219,6 +221,7 @@ impl Counters {
             tcp_black_holes: 0,
             tcp_segments_in: 0,
             tcp_segments_out: 0,
+            tcp_super_segments: 0,
             tcp_retransmits: 0,
             tcp_timeouts: 0,
             tcp_recoveries: 0,

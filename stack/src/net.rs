@@ -13,12 +13,14 @@ use crate::config::{MSS_MIN, TTL_DEFAULT};
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::ip::PathMtus;
-use crate::tcp::Budget;
+use crate::tcp::{Budget, super_segment};
 
 /// The state of the network layer.
 pub struct Net<'p> {
     pub(crate) pool: &'p FramePool<'p>,
     pub(crate) caps: Caps,
+    /// Payload bytes of a super-segment at most; 0 while there are none.
+    pub(crate) super_len: u32,
     pub(crate) mac: MacAddr,
     pub(crate) link: LinkState,
     /// IP MTU in bytes: the port's, or what DHCP has lowered it to.
@@ -46,6 +48,7 @@ impl<'p> Net<'p> {
         Self {
             pool,
             caps,
+            super_len: super_segment::payload_max(&caps),
             mac,
             link: LinkState::Up,
             mtu: caps.mtu,

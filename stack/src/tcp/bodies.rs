@@ -298,6 +298,17 @@ pub(crate) struct Slice {
     pub(crate) len: usize,
 }
 
+impl Slice {
+    /// Its first `most` bytes.
+    #[inline]
+    pub(crate) fn up_to(self, most: usize) -> Self {
+        Self {
+            len: self.len.min(most),
+            ..self
+        }
+    }
+}
+
 fn is_small_and_generated(piece: &Fragment<'_>) -> bool {
     match piece {
         Fragment::Content(_) => false,

@@ -76,6 +76,12 @@ impl Ecn {
         self.has(Self::ON)
     }
 
+    /// Whether the next new data brings CWR.
+    #[inline]
+    pub(crate) fn is_cwr_due(self) -> bool {
+        self.has(Self::CWR_DUE)
+    }
+
     /// What their answer to our SYN makes of our offer (RFC 3168 6.1.1): a SYN-ACK agrees with ECE
     /// alone, which a far side that only mirrors what it does not know cannot do. Where SYNs cross,
     /// both must have offered.

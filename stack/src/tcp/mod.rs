@@ -11,6 +11,7 @@
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states; `flags.rs`,
 //!   `deadline.rs`, `tuple.rs`: what keeps it small
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
+//! - `super_segment.rs`: packets of many segments, for a device that cuts them
 //! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
 //! - `active.rs`, `opening.rs`, `fast_open.rs`, `accept.rs`: how connections begin
@@ -51,6 +52,7 @@ mod slots;
 mod snd;
 mod state;
 mod status;
+pub(crate) mod super_segment;
 mod tcb;
 mod time_wait;
 mod timers;

@@ -15,6 +15,7 @@ use crate::tcp::gaps::Gaps;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::state::State;
+use crate::tcp::super_segment;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
@@ -55,6 +56,15 @@ pub(crate) fn output<'p, C: Congestion>(
         }
         let Some(head) = alloc_head(net) else {
             return Sent::Blocked;
+        };
+        let next = match next {
+            Next::Data(data) if net.super_len > 0 => Next::Data(super_segment::grow(
+                tcb,
+                tables.flights,
+                data,
+                net.super_len,
+            )),
+            _ => next,
         };
         let (seq, len) = send_segment(tcb, tables, net, tx, now, head, next);
         mark_sent(tcb, tables.flights, net, now, seq, len);
@@ -155,6 +165,7 @@ fn send_segment<'p, C: Congestion>(
     };
     // SACK blocks come and go: unlike timestamps they are not in SMSS (RFC 6691 2).
     let room = usize::from(tcb.snd.smss).saturating_sub(repr.options.sack_len());
+    let most = super_segment::most(tcb, &repr.options).unwrap_or(room);
     if syn {
         repr.ctl = Ctl::SYN.with(tcb.ecn.ctl_of_syn(repr.ack.is_some()));
     }
@@ -163,10 +174,7 @@ fn send_segment<'p, C: Congestion>(
     let (mut packet, taken) = match slice.filter(|slice| slice.len > 0) {
         Some(slice) => tables.bodies.attach(
             &tcb.snd.queue,
-            Slice {
-                len: slice.len.min(room),
-                ..slice
-            },
+            slice.up_to(most),
             head,
             net.caps.fragments_max,
             &mut net.counters,
@@ -176,16 +184,13 @@ fn send_segment<'p, C: Congestion>(
     if let Next::Data(data) = next
         && taken == data.len as usize
     {
-        // RFC 9293 3.9.1.2: PSH is about data, and a FIN alone has none.
-        repr.ctl = match (data.psh && taken > 0, data.fin) {
-            (true, true) => Ctl::FIN.with(Ctl::PSH),
-            (false, true) => Ctl::FIN,
-            (true, false) => Ctl::PSH,
-            (false, false) => Ctl::default(),
-        };
+        repr.ctl = data.ctl();
     }
     let codepoint = tcb.mark(&mut repr, taken > 0);
     repr.emit(packet.head_mut().bytes_mut());
+    if taken > room {
+        super_segment::request(&mut packet, tcb.snd.smss, repr.header_len(), net);
+    }
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
     let mut hint = tcb.neighbor_hint;
@@ -334,7 +339,8 @@ fn transmit<'p>(
             csum_start,
             csum_offset: CSUM_OFFSET,
         });
-        packet.set_offload(TxOffload { csum, gso: None });
+        let gso = packet.offload().gso;
+        packet.set_offload(TxOffload { csum, gso });
         sum.folded()
     } else {
         sum.add(packet.head().bytes());

@@ -16,6 +16,7 @@ use crate::tcp::bodies::SendQueue;
 use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::Range;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+use crate::wire::tcp::Ctl;
 
 /// Whether something is being recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,19 @@ pub(crate) struct NextData {
     pub(crate) fin: bool,
     /// The queue ends here, or it is a probe.
     pub(crate) psh: bool,
+}
+
+impl NextData {
+    /// The control bits at its end. RFC 9293 3.9.1.2: PSH is about data, and a FIN alone has none.
+    #[inline]
+    pub(crate) fn ctl(&self) -> Ctl {
+        match (self.psh && self.len > 0, self.fin) {
+            (true, true) => Ctl::FIN.with(Ctl::PSH),
+            (false, true) => Ctl::FIN,
+            (true, false) => Ctl::PSH,
+            (false, false) => Ctl::default(),
+        }
+    }
 }
 
 impl Snd {

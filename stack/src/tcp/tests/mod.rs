@@ -19,6 +19,7 @@ mod scaling;
 mod sending;
 mod sharing;
 mod status;
+mod super_segments;
 mod timeouts;
 mod timestamps;
 mod windows;

@@ -11,6 +11,8 @@ use std::vec;
 use std::vec::Vec;
 
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing};
+use simoom_sim::checksum::complete;
+use simoom_sim::segment::cut;
 
 use crate::addr::Endpoint;
 use crate::icmp::Cause;
@@ -211,11 +213,16 @@ impl Peer {
 
     /// A stack as of `new`, with these settings.
     pub(super) fn with(sizes: Sizes, settings: Settings) -> Self {
-        let pool = pool(sizes.frames);
         let caps = Caps {
             fragments_max: 4,
             ..Caps::PLAIN
         };
+        Self::over(caps, sizes, settings)
+    }
+
+    /// A stack as of `new` over a port with these capabilities, with these settings.
+    pub(super) fn over(caps: Caps, sizes: Sizes, settings: Settings) -> Self {
+        let pool = pool(sizes.frames);
         let now = Instant::from_micros(1_000_000);
         let mut stack = Stack::new(Setup {
             pool,
@@ -440,7 +447,7 @@ impl Peer {
     pub(super) fn expect(&mut self, text: &str) {
         let sent = self.sent.pop_front();
         assert_eq!(
-            sent.map(|sent| self.describe(&sent.bytes)).as_deref(),
+            sent.map(|sent| self.describe_sent(&sent)).as_deref(),
             Some(text)
         );
     }
@@ -451,7 +458,7 @@ impl Peer {
         let sent: Vec<String> = self
             .sent()
             .iter()
-            .map(|sent| self.describe(&sent.bytes))
+            .map(|sent| self.describe_sent(sent))
             .collect();
         assert_eq!(sent, Vec::<String>::new());
     }
@@ -470,6 +477,25 @@ impl Peer {
         self.our_port = segment.src_port;
         let options = Options::parse(&bytes[54..34 + segment.header_len]);
         self.our_ts = options.timestamps.map_or(0, |ts| ts.val);
+    }
+
+    /// What was put on the ring in text, as what comes off the wire is checked: a checksum that was
+    /// left to the device is completed, a super-segment is cut, and says so at its end.
+    fn describe_sent(&self, sent: &Sent) -> String {
+        let mut whole = sent.bytes.clone();
+        if let Some(csum) = sent.offload.csum {
+            assert!(complete(&mut whole, csum), "a checksum within the packet");
+        }
+        let text = self.describe(&whole);
+        let Some(gso) = sent.offload.gso else {
+            return text;
+        };
+        let segments = cut(&sent.bytes, gso).expect("a super-segment that can be cut");
+        assert!(segments.len() > 1, "a super-segment of one segment");
+        for segment in segments {
+            self.describe(&segment);
+        }
+        std::format!("{text} cut {}", gso.gso_size)
     }
 
     /// A segment of ours in text, after its checksum and its payload have been checked.

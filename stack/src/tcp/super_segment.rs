@@ -1,0 +1,114 @@
+//! Super-segments: one packet of many segments, for a device that cuts it (segmentation offload).
+//!
+//! ```text
+//!   what goes      │ headers │ body, by reference:  smss │ smss │ smss │ rest │
+//!   what arrives   │ headers, seq        │ smss │
+//!                  │ headers, seq + smss │ smss │         PSH and FIN on the last alone
+//! ```
+//!
+//! All else in TCP counts bytes and is not aware of them: a flight is ranges, windows and quotas
+//! are bytes, an acknowledgment may end within what was one packet, and what is lost is sent again
+//! a segment at a time. Where a segment differs from its neighbors (CWR, SACK blocks) it goes
+//! alone.
+
+use simoom_ring::{Caps, GsoKind, GsoOffload, TxOffload, TxPacket};
+
+use crate::ip;
+use crate::net::Net;
+use crate::tcp::cc::Congestion;
+use crate::tcp::flags::SndFlags;
+use crate::tcp::flight::Flights;
+use crate::tcp::snd::{NextData, Phase, Snd};
+use crate::tcp::tcb::Tcb;
+use crate::wire::tcp::{HEADER_LEN_MAX, Options};
+
+impl Snd {
+    /// Lets a full segment of new data go on, as far as the window, the `quota` of the network and
+    /// `room` bytes go: to a whole number of segments, or to the end of what is queued, if a short
+    /// segment there does not have to wait (RFC 896).
+    #[inline]
+    pub(crate) fn grown(&self, next: NextData, quota: u32, room: u32) -> NextData {
+        let smss = u32::from(self.smss);
+        let can_grow =
+            next.len == smss && !next.psh && next.seq == self.max && self.phase == Phase::Open;
+        if !can_grow {
+            return next;
+        }
+        let sent = self.max.bytes_since(self.una);
+        let usable = self.wnd.0.saturating_sub(sent).min(quota).min(room);
+        let unsent = self.queue.len().saturating_sub(sent.into());
+        let len = u32::try_from(unsent).unwrap_or(u32::MAX).min(usable);
+        if len <= smss {
+            return next;
+        }
+        let is_nodelay = self.flags.has(SndFlags::NODELAY);
+        let can_end_short = u64::from(len) == unsent && (is_nodelay || self.has_fin());
+        // One division for many segments.
+        let short_len = len.checked_rem(smss).filter(|_| !can_end_short);
+        let len = len.saturating_sub(short_len.unwrap_or(0));
+        let is_last = u64::from(len) == unsent;
+        NextData {
+            len,
+            fin: is_last && self.has_fin(),
+            psh: is_last,
+            ..next
+        }
+    }
+}
+
+/// What is to be sent next, made longer where it may be.
+#[inline]
+pub(crate) fn grow<C: Congestion>(
+    tcb: &Tcb<'_, C>,
+    flights: &Flights<'_>,
+    next: NextData,
+    room: u32,
+) -> NextData {
+    // A tail loss probe is one segment (RFC 8985 7.3).
+    let is_probe = flights
+        .get(tcb.flight)
+        .is_some_and(|(flight, _)| flight.probe.is_due);
+    if is_probe {
+        return next;
+    }
+    tcb.snd.grown(next, tcb.quota(flights), room)
+}
+
+/// Bytes of the next packet at most, as far as headers go; `None` for one segment. SACK blocks are
+/// not for every segment of a super-segment, and CWR is for the first alone (RFC 3168 6.1.2):
+/// whether a device knows that is not to be relied upon.
+#[inline]
+pub(crate) fn most<C>(tcb: &Tcb<'_, C>, options: &Options) -> Option<usize> {
+    let is_alone = options.sack_len() > 0 || tcb.ecn.is_cwr_due();
+    (!is_alone).then_some(usize::MAX)
+}
+
+/// Payload bytes of a super-segment at most, for a port with `caps`; 0 when there are none: without
+/// gathering one frame holds no more than a segment, and the device sums what it cuts.
+pub(crate) fn payload_max(caps: &Caps) -> u32 {
+    let can = caps.tso.tcp_v4 && caps.checksums.tx && caps.fragments_max > 1;
+    let headers_len = ip::HEADERS_LEN + HEADER_LEN_MAX;
+    // A datagram's length is 16 bits.
+    let datagram_len = caps.tso.len_max.min(u16::MAX.into());
+    let payload_len = datagram_len.saturating_sub(headers_len as u32);
+    if can { payload_len } else { 0 }
+}
+
+/// Has the device cut `packet`, whose TCP header of `header_len` bytes comes first, into segments
+/// of `smss` bytes.
+pub(crate) fn request(packet: &mut TxPacket<'_>, smss: u16, header_len: usize, net: &mut Net<'_>) {
+    let payload_len = packet.frame_len().saturating_sub(header_len);
+    let TxOffload { csum, .. } = packet.offload();
+    packet.set_offload(TxOffload {
+        csum,
+        gso: Some(GsoOffload {
+            kind: GsoKind::TcpV4,
+            gso_size: smss,
+            // Three headers: at most 94 bytes.
+            hdr_len: (ip::HEADERS_LEN + header_len) as u16,
+        }),
+    });
+    let segments = payload_len.div_ceil(usize::from(smss).max(1)) as u64;
+    net.counters.tcp_super_segments += 1;
+    net.counters.tcp_segments_out += segments.saturating_sub(1);
+}
