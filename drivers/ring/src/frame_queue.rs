@@ -209,6 +209,84 @@ impl<'p> FrameQueue<'p> {
     }
 }
 
+/// A queue that was left in its pool, as a number of four bytes: for many that are empty as a rule.
+/// It is no owner: what is parked and never taken out again never goes home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked(u32);
+
+impl Parked {
+    /// A queue without frames.
+    pub const EMPTY: Self = Self(NONE);
+
+    /// Whether there is no frame.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self == Self::EMPTY
+    }
+}
+
+impl<'p> FrameQueue<'p> {
+    /// Leaves the queue in its pool, until [`FramePool::unpark`].
+    #[inline]
+    pub fn park(self) -> Parked {
+        // Its frames are the pool's now.
+        let queue = ManuallyDrop::new(self);
+        if !queue.is_empty() {
+            // A queue has fewer bytes than the pool has, so this fits.
+            queue.pool.meta(queue.last).parked.set(queue.byte_len + 1);
+        }
+        Parked(queue.last)
+    }
+}
+
+impl<'m> FramePool<'m> {
+    /// Takes a queue out that was parked here: once, whoever asks first.
+    ///
+    /// # Panics
+    /// When no queue of this name is parked here (any more): a mix-up of ours.
+    #[inline]
+    pub fn unpark(&'m self, parked: Parked) -> FrameQueue<'m> {
+        if parked.is_empty() {
+            return FrameQueue::new(self);
+        }
+        let byte_len = self.parked_len(parked);
+        self.meta(parked.0).parked.set(0);
+        FrameQueue {
+            pool: self,
+            last: parked.0,
+            // At most what was parked.
+            byte_len: byte_len as u32,
+        }
+    }
+
+    /// Bytes in a queue that is parked here.
+    ///
+    /// # Panics
+    /// As [`unpark`](Self::unpark).
+    #[inline]
+    pub fn parked_len(&self, parked: Parked) -> usize {
+        if parked.is_empty() {
+            return 0;
+        }
+        let len = self.meta(parked.0).parked.get().checked_sub(1);
+        len.expect("what is asked for is parked") as usize
+    }
+
+    /// Frames in a queue that is parked here.
+    ///
+    /// # Panics
+    /// As [`unpark`](Self::unpark).
+    #[inline]
+    pub fn parked_frames(&self, parked: Parked) -> usize {
+        if parked.is_empty() {
+            return 0;
+        }
+        let meta = self.meta(parked.0);
+        assert!(meta.parked.get() > 0, "what is asked for is parked");
+        meta.queued.get() as usize
+    }
+}
+
 #[inline]
 fn assert_one_pool(ours: &FramePool<'_>, theirs: &FramePool<'_>) {
     assert!(

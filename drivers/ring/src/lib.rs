@@ -36,7 +36,7 @@ pub mod port;
 pub use caps::{BodyMemory, Caps, Checksums, Segmentation};
 pub use cursor::{BadTail, Cursor, SlotIdx};
 pub use frame::{Frame, NoRoom, SharedFrame};
-pub use frame_queue::FrameQueue;
+pub use frame_queue::{FrameQueue, Parked};
 pub use packet::{
     CsumOffload, FRAGMENTS_MAX, Fragment, GsoKind, GsoOffload, RxChecksum, RxPacket, TxOffload,
     TxPacket,

@@ -50,6 +50,8 @@ pub struct FrameMeta {
     pub(crate) tag: Cell<u32>,
     /// How many frames there are in the queue that this is the last of.
     pub(crate) queued: Cell<u32>,
+    /// One more than the bytes in the queue that this is the last of, while it is parked; else 0.
+    pub(crate) parked: Cell<u32>,
     /// The window, while the frame is in a queue.
     pub(crate) start: Cell<u16>,
     pub(crate) len: Cell<u16>,
@@ -66,6 +68,7 @@ impl FrameMeta {
             next: Cell::new(NONE),
             tag: Cell::new(0),
             queued: Cell::new(0),
+            parked: Cell::new(0),
             start: Cell::new(0),
             len: Cell::new(0),
             holders: Cell::new(FOREIGN),

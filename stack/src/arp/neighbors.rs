@@ -157,7 +157,7 @@ impl<'p> Neighbors<'p> {
     /// Looks for the station address of a neighbor, in the entry `hint` first, and leaves in `hint`
     /// where it was found.
     #[inline]
-    pub(crate) fn lookup(&self, addr: Addr, hint: &mut u16) -> Lookup {
+    pub(crate) fn lookup(&self, addr: Addr, hint: &mut u8) -> Lookup {
         if let Some(entry) = self.entries.get(usize::from(*hint))
             && entry.addr == addr
             && entry.state == State::Reachable
@@ -168,7 +168,7 @@ impl<'p> Neighbors<'p> {
             return Lookup::Unknown;
         };
         // An index below NEIGHBORS_MAX fits.
-        *hint = u16::try_from(idx).unwrap_or(0);
+        *hint = u8::try_from(idx).unwrap_or(0);
         match entry.state {
             State::Reachable => Lookup::Found(entry.mac),
             State::Stale => Lookup::Stale(entry.mac),
@@ -375,4 +375,5 @@ pub(super) fn set_of(addr: Addr) -> usize {
 /// Sets in the table.
 const SETS: u64 = (NEIGHBORS_MAX / NEIGHBOR_WAYS) as u64;
 
+const _: () = assert!(NEIGHBORS_MAX <= 256);
 const _: () = assert!(NEIGHBOR_WAYS > 0 && NEIGHBORS_MAX.is_multiple_of(NEIGHBOR_WAYS));

@@ -57,6 +57,12 @@ pub struct Setup<'p, A: App> {
     pub now: Instant,
 }
 
+impl<A: App> Drop for Stack<'_, A> {
+    fn drop(&mut self) {
+        self.tcp.forget_unread(self.net.pool);
+    }
+}
+
 /// A TCP/IP stack over one queue pair.
 pub struct Stack<'p, A: App> {
     net: Net<'p>,

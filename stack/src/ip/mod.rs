@@ -153,7 +153,7 @@ pub(crate) fn output_hinted<'p>(
     now: Instant,
     mut packet: TxPacket<'p>,
     header: &Header,
-    hint: &mut u16,
+    hint: &mut u8,
 ) -> Result<(), Unsent<'p>> {
     if tx.space() == 0 {
         return Err(Unsent::RingFull(packet));

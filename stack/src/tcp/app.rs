@@ -232,7 +232,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
     /// did not take them in [`App::received`].
     pub fn recv(&mut self, take: impl FnOnce(&[u8]) -> usize) -> Option<usize> {
         let rcv = &mut self.tcb.rcv;
-        let Some(mut frame) = rcv.queue.pop_front() else {
+        let Some(mut frame) = rcv.pop_unread(self.budget.pool) else {
             let state = self.tcb.state();
             let is_open = state.can_receive() || !state.is_synchronized();
             return (!is_open).then_some(0);
@@ -240,7 +240,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
         let taken = take(frame.bytes()).min(frame.len());
         frame.pull(taken);
         if !frame.is_empty() {
-            rcv.queue.push_front(frame, 0);
+            rcv.put_back(frame);
         }
         if rcv.window_opened(self.budget) && self.tcb.state().can_receive() {
             self.tcb.flags.set(TcbFlags::ACK_DUE);
@@ -315,7 +315,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
 
     /// What is known of the connection.
     pub fn status(&self) -> Status {
-        Status::of(self.tcb, self.flights, self.budget.rmss)
+        Status::of(self.tcb, self.flights, self.budget)
     }
 
     fn may_send(&self) -> Result<(), SendError> {

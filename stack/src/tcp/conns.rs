@@ -183,13 +183,13 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         // Each round takes bytes, or joins two frames of a finite queue.
-        while let Some(mut frame) = tcb.rcv.queue.pop_front() {
+        while let Some(mut frame) = tcb.rcv.pop_unread(cx.net.pool) {
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             let taken = cx.app.received(&mut conn, state, frame.bytes());
             frame.pull(taken);
             if !frame.is_empty() {
-                tcb.rcv.queue.push_front(frame, 0);
-                if taken == 0 && !tcb.rcv.join_front() {
+                tcb.rcv.put_back(frame);
+                if taken == 0 && !tcb.rcv.join_front(cx.net.pool) {
                     break;
                 }
             }
@@ -204,7 +204,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.state(),
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait
         );
-        if has_ended && !tcb.flags.has(TcbFlags::FINISH_TOLD) && tcb.rcv.queue.is_empty() {
+        if has_ended && !tcb.flags.has(TcbFlags::FINISH_TOLD) && tcb.rcv.is_all_read() {
             tcb.flags.set(TcbFlags::FINISH_TOLD);
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.finished(&mut conn, state);
@@ -242,7 +242,7 @@ impl<'p, A: App> Tcp<'p, A> {
         match tcb.state() {
             State::Closed => return self.end(cx, idx, Closed::Finished),
             // The last acknowledgment must have gone out, and the last byte have been taken.
-            State::TimeWait if sent == Sent::All && tcb.rcv.queue.is_empty() => {
+            State::TimeWait if sent == Sent::All && tcb.rcv.is_all_read() => {
                 return self.enter_time_wait(cx, idx);
             }
             State::FinWait2 | State::TimeWait if tcb.rexmt_at == Deadline::NEVER => {
@@ -355,7 +355,7 @@ impl<'p, A: App> Tcp<'p, A> {
         self.bodies.clear(&mut live.tcb.snd.queue);
         self.gaps.release(&mut live.tcb.rcv.gap);
         self.flights.end(&mut live.tcb.flight);
-        live.tcb.rcv.queue.clear();
+        live.tcb.rcv.forget_unread(cx.net.pool);
         count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
         self.wheel.stop(idx);
         self.demux
@@ -389,7 +389,7 @@ impl<'p, A: App> Tcp<'p, A> {
 /// Counts a connection that has come to hold received data, or does no more.
 #[inline]
 fn count_receiver(receivers: &mut u32, rcv: &mut Rcv<'_>) {
-    let is_receiver = !rcv.queue.is_empty() || rcv.gap.is_some();
+    let is_receiver = !rcv.is_all_read() || rcv.gap.is_some();
     if is_receiver != rcv.is_receiver {
         rcv.is_receiver = is_receiver;
         *receivers = if is_receiver {

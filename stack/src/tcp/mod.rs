@@ -85,7 +85,7 @@ pub use wheel::TimerNode;
 use core::hash::Hasher;
 
 use managed::ManagedSlice;
-use simoom_ring::{RxChecksum, RxPacket, TxRing};
+use simoom_ring::{FramePool, RxChecksum, RxPacket, TxRing};
 use siphasher::sip::SipHasher24;
 
 use crate::addr::{Addr, FourTuple};
@@ -318,6 +318,11 @@ impl<'p, A: App> Tcp<'p, A> {
             Instant::NEVER
         };
         timer.min(time_wait).min(retry)
+    }
+
+    /// The stack is over: sends home what no application has taken, which is parked in the pool.
+    pub(crate) fn forget_unread(&mut self, pool: &'p FramePool<'p>) {
+        self.conns.each(|tcb| tcb.rcv.forget_unread(pool));
     }
 
     fn forget_time_wait(&mut self, idx: u32) {

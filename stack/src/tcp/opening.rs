@@ -332,7 +332,7 @@ impl<'p, A: App> Tcp<'p, A> {
         entry: &SynEntry,
     ) -> Option<u32> {
         let tuple = Tuple::new(&entry.tuple)?;
-        let mut tcb = Tcb::new(cx.net.pool, tuple, entry.iss, entry.smss);
+        let mut tcb = Tcb::new(tuple, entry.iss, entry.smss);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
         }
@@ -350,7 +350,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.flags
             .put(TcbFlags::SACK_PERMITTED, entry.is_sack_permitted);
         tcb.ecn = entry.ecn;
-        tcb.set_ts(entry.ts.clone());
+        tcb.set_ts(entry.ts);
         tcb.retransmits = entry.retransmits;
         if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
             tcb.rtt.measured(cx.now.since(entry.sent_at));

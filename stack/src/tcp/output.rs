@@ -325,7 +325,7 @@ fn transmit<'p>(
     mut packet: TxPacket<'p>,
     tuple: &FourTuple,
     tos: u8,
-    hint: &mut u16,
+    hint: &mut u8,
 ) {
     let header = ip::Header {
         tos,

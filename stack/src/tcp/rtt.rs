@@ -5,15 +5,14 @@ use crate::time::Duration;
 
 /// The estimator of one connection.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, packed(2))]
+#[repr(C, packed)]
 pub(crate) struct Rtt {
     /// Smoothed round-trip time; 0 until the first measurement.
     srtt_us: u32,
     rttvar_us: u32,
-    /// The SYN was answered only after a timeout (RFC 6298 5.7).
-    is_syn_late: bool,
-    /// Doublings since the last measurement (RFC 6298 5.5).
-    backoff: u8,
+    /// Doublings since the last measurement (RFC 6298 5.5), in seven bits; in the upper one,
+    /// whether the SYN was answered only after a timeout (RFC 6298 5.7).
+    backoff_and_late: u8,
 }
 
 impl Rtt {
@@ -21,8 +20,7 @@ impl Rtt {
         Self {
             srtt_us: 0,
             rttvar_us: 0,
-            is_syn_late: false,
-            backoff: 0,
+            backoff_and_late: 0,
         }
     }
 
@@ -40,36 +38,41 @@ impl Rtt {
             self.rttvar_us = self.rttvar_us - self.rttvar_us / 4 + error_us / 4;
             self.srtt_us = self.srtt_us - self.srtt_us / 8 + rtt_us / 8;
         }
-        self.backoff = 0;
+        self.forward();
     }
 
     /// A SYN was answered only after a timeout: what is sent next waits for longer than the SYN did
     /// (RFC 6298 5.7).
     pub(crate) fn syn_timed_out(&mut self) {
-        self.is_syn_late = true;
+        self.backoff_and_late |= SYN_LATE;
     }
 
     /// The timer has fired: wait twice as long next time (RFC 6298 5.5).
     pub(crate) fn back_off(&mut self) {
-        self.backoff = self.backoff.saturating_add(1);
+        self.backoff_and_late += u8::from(self.backoff() < BACKOFF_KEPT);
     }
 
     /// What the timer waited for has come: the answer to a SYN, or an open window. That data is
     /// acknowledged is not enough: until something is measured again, the timeout stays as long as
     /// it has become (RFC 6298 5, Karn's algorithm).
     pub(crate) fn forward(&mut self) {
-        self.backoff = 0;
+        self.backoff_and_late &= SYN_LATE;
     }
 
     /// Whether the timer has fired since something was measured.
     pub(crate) fn is_backed_off(&self) -> bool {
-        self.backoff > 0
+        self.backoff() > 0
+    }
+
+    #[inline]
+    fn backoff(&self) -> u8 {
+        self.backoff_and_late & !SYN_LATE
     }
 
     /// How long to wait for an acknowledgment now.
     #[inline]
     pub(crate) fn rto(&self) -> Duration {
-        let rto = self.base_us() << self.backoff.min(BACKOFF_MAX);
+        let rto = self.base_us() << self.backoff().min(BACKOFF_MAX);
         Duration::from_micros(rto.min(RTO_MAX.as_micros()))
     }
 
@@ -77,7 +80,7 @@ impl Rtt {
     /// memory.
     #[inline]
     fn base_us(&self) -> u64 {
-        let rto = match (self.srtt_us, self.is_syn_late) {
+        let rto = match (self.srtt_us, self.backoff_and_late & SYN_LATE != 0) {
             (0, false) => RTO_INITIAL,
             (0, true) => RTO_AFTER_SYN,
             (srtt_us, _) => {
@@ -91,7 +94,7 @@ impl Rtt {
     /// How long so many timeouts in a row have taken, the last of them at least in part.
     pub(crate) fn elapsed(&self, timeouts: u8) -> Duration {
         // The first of them began with the backoff that there was before.
-        let before = self.backoff.saturating_sub(timeouts);
+        let before = self.backoff().saturating_sub(timeouts);
         let nth = |n: u8| self.base_us() << before.saturating_add(n).min(BACKOFF_MAX);
         let sum = (0..timeouts).map(|n| nth(n).min(RTO_MAX.as_micros())).sum();
         Duration::from_micros(sum)
@@ -110,7 +113,12 @@ impl Rtt {
 const BACKOFF_MAX: u8 = 9;
 const _: () = assert!(RTO_MIN.as_micros() << BACKOFF_MAX >= RTO_MAX.as_micros());
 
-const _: () = assert!(size_of::<Rtt>() <= 10);
+const SYN_LATE: u8 = 1 << 7;
+
+/// Doublings that are counted: more than there are timeouts before a connection is given up.
+const BACKOFF_KEPT: u8 = !SYN_LATE;
+
+const _: () = assert!(size_of::<Rtt>() <= 9);
 
 /// The clock's G: one tick of the timer wheel.
 const GRANULARITY_US: u32 = 1_000;

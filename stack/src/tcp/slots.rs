@@ -135,6 +135,13 @@ impl<'p, A: App> Conns<'p, A> {
         self.live(idx).map(|live| &mut live.tcb)
     }
 
+    /// Shows all connections.
+    pub(crate) fn each(&mut self, mut show: impl FnMut(&mut Tcb<'p, A::Congestion>)) {
+        for live in self.slots.iter_mut().filter_map(|slot| slot.live.as_mut()) {
+            show(&mut live.tcb);
+        }
+    }
+
     pub(crate) fn app_state(&mut self, idx: u32) -> Option<&mut A::Conn> {
         self.live(idx)?.state.as_mut()
     }

@@ -1,5 +1,6 @@
 //! STATUS (RFC 9293 3.9.1): what is known of a connection, in the spirit of Linux's `tcp_info`.
 
+use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::flight::Flights;
 use crate::tcp::seqnum::SeqNum;
@@ -41,7 +42,7 @@ pub struct Status {
     pub bytes_acked: u64,
     /// Received in order since the connection began.
     pub bytes_received: u64,
-    /// Segments sent again since the connection began.
+    /// Segments sent again since the connection began, 65,535 at most.
     pub retransmits_total: u32,
     /// Timeouts of the oldest segment in flight.
     pub retransmits: u8,
@@ -62,7 +63,11 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn of<C: Congestion>(tcb: &Tcb<'_, C>, flights: &Flights<'_>, rmss: u16) -> Self {
+    pub(crate) fn of<'p, C: Congestion>(
+        tcb: &Tcb<'p, C>,
+        flights: &Flights<'p>,
+        budget: Budget<'p>,
+    ) -> Self {
         let ranges = flights.get(tcb.flight).map(|(flight, _)| &flight.ranges);
         let is_open = tcb.state().is_synchronized();
         let has_fin = !tcb.state().can_receive() && is_open;
@@ -79,16 +84,16 @@ impl Status {
             lost_len: ranges.map_or(0, |ranges| ranges.lost_len()),
             sacked_len: ranges.map_or(0, |ranges| ranges.sacked_len()),
             unacked_len: tcb.snd.queue.len(),
-            unread_len: tcb.rcv.queue.byte_len(),
+            unread_len: tcb.rcv.unread_len(budget.pool),
             bytes_acked: tcb.totals.acked(tcb.snd.una, tcb.iss),
             bytes_received: tcb
                 .totals
                 .received(tcb.rcv.nxt, tcb.irs)
                 .saturating_sub(has_fin.into()),
-            retransmits_total: tcb.totals.retransmits,
+            retransmits_total: tcb.totals.retransmits.into(),
             retransmits: tcb.retransmits,
             smss: tcb.snd.smss,
-            rmss,
+            rmss: budget.rmss,
             snd_wscale: tcb.snd.wscale.get(),
             rcv_wscale: tcb.rcv.scale().get(),
             has_timestamps: tcb.ts.is_on(),
@@ -103,8 +108,8 @@ impl Status {
 pub(crate) struct Totals {
     acked_wraps: u16,
     received_wraps: u16,
-    /// Segments sent again.
-    pub(crate) retransmits: u32,
+    /// Segments sent again, 65,535 at most.
+    pub(crate) retransmits: u16,
 }
 
 impl Totals {

@@ -7,18 +7,19 @@ use crate::time::{Duration, Instant};
 use crate::wire::tcp::Timestamps;
 
 /// What a connection with timestamps keeps. Without, everything here does nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(2))]
 pub(crate) struct Ts {
     /// What our clock is ahead of the stack's: the same for all connections between two addresses,
     /// so that a new incarnation is never behind the old (RFC 7323 5.4, RFC 6191 2).
     offset: u32,
     /// TS.Recent.
     recent: u32,
-    /// When that was set, in units of 1,024 seconds.
-    recent_at: u16,
     /// Last.ACK.sent.
     last_ack_sent: SeqNum,
-    is_on: bool,
+    /// When TS.Recent was set, in units of 1,024 seconds, in the lower 15 bits; whether timestamps
+    /// are used at all, in the upper one.
+    recent_at: u16,
 }
 
 impl Ts {
@@ -28,7 +29,6 @@ impl Ts {
         recent: 0,
         recent_at: 0,
         last_ack_sent: SeqNum(0),
-        is_on: false,
     };
 
     /// Both sides use timestamps; `recent` is the TSval of their SYN, `rcv_nxt` lies behind it.
@@ -36,9 +36,8 @@ impl Ts {
         Self {
             offset,
             recent,
-            recent_at: coarse(now),
+            recent_at: coarse(now) | ON,
             last_ack_sent: rcv_nxt,
-            is_on: true,
         }
     }
 
@@ -50,12 +49,12 @@ impl Ts {
     /// Whether timestamps are used.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        self.is_on
+        self.recent_at & ON != 0
     }
 
     /// Bytes of the option in each segment, padding included.
     pub(crate) fn option_len(&self) -> u16 {
-        if self.is_on { OPTION_LEN } else { 0 }
+        if self.is_on() { OPTION_LEN } else { 0 }
     }
 
     /// Last.ACK.sent, with timestamps and without.
@@ -66,14 +65,14 @@ impl Ts {
 
     /// TS.Recent, where timestamps are used.
     pub(crate) fn recent(&self) -> Option<u32> {
-        self.is_on.then_some(self.recent)
+        self.is_on().then_some(self.recent)
     }
 
     /// What goes into a segment's header now; `rcv_nxt` is what the segment acknowledges.
     #[inline]
     pub(crate) fn stamp(&mut self, rcv_nxt: SeqNum, now: Instant) -> Option<Timestamps> {
         self.last_ack_sent = rcv_nxt;
-        self.is_on.then_some(Timestamps {
+        self.is_on().then_some(Timestamps {
             val: val(self.offset, now),
             ecr: self.recent,
         })
@@ -84,16 +83,16 @@ impl Ts {
     #[inline]
     pub(crate) fn is_old(&self, seg: Timestamps, now: Instant) -> bool {
         let is_before = (seg.val.wrapping_sub(self.recent) as i32) < 0;
-        is_before && coarse(now).wrapping_sub(self.recent_at) < RECENT_MAX
+        is_before && coarse(now).wrapping_sub(self.recent_at) & !ON < RECENT_MAX
     }
 
     /// Takes the TSval of an acceptable segment, if the segment begins where the last
     /// acknowledgment ended or before (RFC 7323 4.3).
     #[inline]
     pub(crate) fn update(&mut self, seg: Timestamps, seq: SeqNum, now: Instant) {
-        if !seq.after(self.last_ack_sent) && !self.is_old(seg, now) {
+        if self.is_on() && !seq.after(self.last_ack_sent) && !self.is_old(seg, now) {
             self.recent = seg.val;
-            self.recent_at = coarse(now);
+            self.recent_at = coarse(now) | ON;
         }
     }
 
@@ -102,7 +101,7 @@ impl Ts {
     #[inline]
     pub(crate) fn rtt(&self, seg: Timestamps, now: Instant) -> Option<Duration> {
         let rtt = Duration::from_millis(val(self.offset, now).wrapping_sub(seg.ecr).into());
-        (self.is_on && rtt <= RTO_MAX).then_some(rtt)
+        (self.is_on() && rtt <= RTO_MAX).then_some(rtt)
     }
 
     /// When the segment was sent, at the latest, whose timestamp is echoed. An echo of something
@@ -122,10 +121,14 @@ pub(crate) fn val(offset: u32, now: Instant) -> u32 {
     ((now.as_micros() / 1_000) as u32).wrapping_add(offset)
 }
 
-/// Time as coarse as 24 days need it: it wraps after two years.
+/// Time as coarse as 24 days need it, in 15 bits: it wraps after a year.
+#[inline]
 fn coarse(now: Instant) -> u16 {
-    (now.as_micros() / 1_000_000 / SECS_A_UNIT) as u16
+    (now.as_micros() / 1_000_000 / SECS_A_UNIT) as u16 & !ON
 }
+
+/// Timestamps are used: beside the 15 bits of a time.
+const ON: u16 = 1 << 15;
 
 /// Bytes of the option with its padding.
 const OPTION_LEN: u16 = 12;
@@ -135,7 +138,7 @@ const SECS_A_UNIT: u64 = 1_024;
 /// How long TS.Recent is believed: 24 days (RFC 7323 5.5).
 const RECENT_MAX: u16 = (24 * 24 * 3_600 / SECS_A_UNIT) as u16;
 
-const _: () = assert!(size_of::<Ts>() <= 16);
+const _: () = assert!(size_of::<Ts>() <= 14);
 
 #[cfg(test)]
 mod tests {

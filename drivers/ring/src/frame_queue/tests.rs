@@ -105,3 +105,52 @@ fn bytes_are_appended_to_the_last_frame_as_far_as_it_has_room() {
     assert_eq!(queue.pop_front().unwrap().bytes(), b"two+");
     assert!(pool.all_home());
 }
+
+/// A queue comes out as it was parked, once; its frames are not home meanwhile.
+#[test]
+fn a_parked_queue_comes_out_once() {
+    let mut bytes = vec![FrameMemory::ZERO; 3];
+    let mut metas: Vec<_> = (0..3).map(|_| FrameMeta::new()).collect();
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    assert_eq!(FrameQueue::new(&pool).park(), Parked::EMPTY);
+    assert!(pool.unpark(Parked::EMPTY).is_empty() && pool.parked_len(Parked::EMPTY) == 0);
+    for frames in 1..=3 {
+        let mut queue = FrameQueue::new(&pool);
+        for tag in 0..frames {
+            queue.push_back(frame_with(&pool, b"abcd"), tag);
+        }
+        let parked = queue.park();
+        let (cnt, len) = (frames as usize, 4 * frames as usize);
+        assert_eq!(
+            (pool.parked_frames(parked), pool.parked_len(parked)),
+            (cnt, len)
+        );
+        assert!(!parked.is_empty() && !pool.all_home());
+        let mut queue = pool.unpark(parked);
+        assert_eq!((queue.frames(), queue.byte_len()), (cnt, len));
+        assert_eq!(queue.front(), Some((0, 4)));
+        let again = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            pool.unpark(parked);
+        }));
+        assert!(again.is_err(), "it has an owner");
+        queue.clear();
+        assert!(pool.all_home());
+    }
+}
+
+/// An empty frame is a frame, too.
+#[test]
+fn a_parked_queue_may_hold_no_bytes() {
+    let mut bytes = vec![FrameMemory::ZERO; 1];
+    let mut metas = vec![FrameMeta::new()];
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let mut queue = FrameQueue::new(&pool);
+    queue.push_back(pool.alloc(0).unwrap(), 7);
+    let parked = queue.park();
+    assert_eq!(
+        (pool.parked_frames(parked), pool.parked_len(parked)),
+        (1, 0)
+    );
+    assert_eq!(pool.unpark(parked).front(), Some((7, 0)));
+    assert!(pool.all_home());
+}

@@ -6,7 +6,7 @@ use std::vec::Vec;
 const START: SeqNum = SeqNum(u32::MAX - 100);
 
 fn rcv(pool: &'static FramePool<'static>) -> Rcv<'static> {
-    let mut rcv = Rcv::new(pool);
+    let mut rcv = Rcv::new();
     rcv.nxt = START;
     rcv.adv = START;
     rcv.adv = START + rcv.window(budget(pool));
@@ -49,7 +49,8 @@ fn keep(rcv: &mut Rcv<'static>, gaps: &mut Gaps<'static>, offset: u32, len: u32)
 
 fn taken(rcv: &mut Rcv<'static>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(frame) = rcv.queue.pop_front() {
+    let pool = TEST_POOL.with(|pool| *pool);
+    while let Some(frame) = rcv.pop_unread(pool) {
         bytes.extend(frame.bytes());
     }
     bytes
@@ -94,7 +95,7 @@ fn small_segments_share_a_frame() {
     for offset in 0..1_000 {
         keep(&mut rcv, &mut gaps, offset, 1);
     }
-    assert_eq!(rcv.queue.frames(), 1);
+    assert_eq!(pool.parked_frames(rcv.unread), 1);
     assert_eq!(taken(&mut rcv), stream(0, 1_000));
 }
 
@@ -103,13 +104,15 @@ fn frames_are_joined_as_far_as_they_fit() {
     let pool = TEST_POOL.with(|pool| *pool);
     let (mut rcv, mut gaps) = (rcv(pool), gaps());
     keep(&mut rcv, &mut gaps, 0, 1_460);
-    assert!(!rcv.join_front());
+    assert!(!rcv.join_front(pool));
     keep(&mut rcv, &mut gaps, 1_460, 1_460);
-    assert!(rcv.join_front());
-    let (_, len) = rcv.queue.front().unwrap();
-    assert_eq!((len, rcv.queue.byte_len()), (2_048 - 54, 2_920));
-    assert!(rcv.join_front(), "there is room in front");
-    assert!(!rcv.join_front(), "the first frame is full");
+    assert!(rcv.join_front(pool));
+    let first = rcv.pop_unread(pool).unwrap();
+    assert_eq!(first.len(), 2_048 - 54);
+    rcv.put_back(first);
+    assert_eq!(rcv.unread_len(pool), 2_920);
+    assert!(rcv.join_front(pool), "there is room in front");
+    assert!(!rcv.join_front(pool), "the first frame is full");
     assert_eq!(taken(&mut rcv), stream(0, 2_920));
 }
 
@@ -121,18 +124,18 @@ fn what_is_left_at_the_end_of_a_full_frame_is_joined() {
     let len = 2_048 - 54;
     keep(&mut rcv, &mut gaps, 0, len);
     keep(&mut rcv, &mut gaps, len, 1_000);
-    let mut first = rcv.queue.pop_front().unwrap();
+    let mut first = rcv.pop_unread(pool).unwrap();
     assert_eq!(first.tailroom(), 0);
     first.pull(first.len() - 1);
-    rcv.queue.push_front(first, 0);
-    assert!(rcv.join_front());
+    rcv.put_back(first);
+    assert!(rcv.join_front(pool));
     assert_eq!(taken(&mut rcv), stream(len - 1, 1_001));
 }
 
 #[test]
 fn the_window_follows_the_frames_that_exist() {
     let small = pool(FRAMES_RESERVED as usize + 20);
-    let mut rcv = Rcv::new(small);
+    let mut rcv = Rcv::new();
     assert_eq!(rcv.window(budget(small)), 10_000);
     rcv.adv = rcv.nxt + rcv.window(budget(small));
     let held: Vec<_> = (0..19).map(|_| small.alloc(0).unwrap()).collect();

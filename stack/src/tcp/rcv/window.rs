@@ -15,7 +15,7 @@ use crate::tcp::budget::Budget;
 use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
 use crate::time::{Duration, Instant};
 
-impl Rcv<'_> {
+impl<'p> Rcv<'p> {
     /// RCV.WND: what the far side may send.
     #[inline]
     pub(crate) fn wnd(&self) -> u32 {
@@ -40,11 +40,11 @@ impl Rcv<'_> {
     /// The window that could be advertised now: no more than the frames that exist can hold, never
     /// less than was promised, and not by little more where little is open (RFC 9293 3.8.6.2.2).
     #[inline]
-    pub(crate) fn window(&self, budget: Budget<'_>) -> u32 {
+    pub(crate) fn window(&self, budget: Budget<'p>) -> u32 {
         let promised = self.wnd();
         let window = self
             .limit()
-            .saturating_sub(self.queued_len())
+            .saturating_sub(self.queued_len(budget))
             .min(budget.promise_len())
             .max(promised);
         let is_little = window.saturating_sub(promised) < budget.rmss.into();
@@ -58,14 +58,14 @@ impl Rcv<'_> {
     /// Whether a new window is worth a segment of its own (RFC 9293 3.8.6.2.2): it has moved by
     /// two segments or by half of what there can be.
     #[inline]
-    pub(crate) fn window_opened(&self, budget: Budget<'_>) -> bool {
+    pub(crate) fn window_opened(&self, budget: Budget<'p>) -> bool {
         let opened = self.window(budget).saturating_sub(self.wnd());
         opened >= (2 * u32::from(budget.rmss)).min(RCV_WND_MAX / 2)
     }
 
     /// The window for a header, from now on promised. That of a SYN is never scaled (RFC 7323 2.2).
     #[inline]
-    pub(crate) fn advertise(&mut self, budget: Budget<'_>, is_syn: bool) -> WireWnd {
+    pub(crate) fn advertise(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
         let scale = if is_syn { WndScale::ZERO } else { self.scale() };
         let (window, promised) = (self.window(budget), self.wnd());
         let mut wire = WndSize(window).to_wire(scale);
@@ -73,7 +73,7 @@ impl Rcv<'_> {
         // promises a little more. A far side that makes use of that with every segment gets no
         // further than this.
         let limit = self.limit();
-        let is_modest = self.queued_len().saturating_add(promised) <= limit + limit / 16;
+        let is_modest = self.queued_len(budget).saturating_add(promised) <= limit + limit / 16;
         if wire.scaled(scale).0 < promised && is_modest {
             wire = WireWnd(wire.0.saturating_add(1));
         }
@@ -90,14 +90,14 @@ impl Rcv<'_> {
         now: Instant,
         rtt: Duration,
         rto: Duration,
-        budget: Budget<'_>,
+        budget: Budget<'p>,
     ) -> bool {
         let now = now.as_micros() as u32;
         let elapsed = u64::from(now.wrapping_sub(self.turn_at));
         if elapsed < rtt.as_micros() {
             return false;
         }
-        let taken_to = self.nxt - self.queued_len();
+        let taken_to = self.nxt - self.queued_len(budget);
         let taken = u64::from(taken_to.bytes_since(self.turn_seq));
         self.turn_seq = taken_to;
         self.turn_at = now;
@@ -113,7 +113,7 @@ impl Rcv<'_> {
         false
     }
 
-    fn limit_max(&self, budget: Budget<'_>) -> u32 {
+    fn limit_max(&self, budget: Budget<'p>) -> u32 {
         match self.scale() {
             WndScale::ZERO => 0,
             scale => {
@@ -140,7 +140,8 @@ impl Rcv<'_> {
         }
     }
 
-    fn queued_len(&self) -> u32 {
-        u32::try_from(self.queue.byte_len()).unwrap_or(u32::MAX)
+    #[inline]
+    fn queued_len(&self, budget: Budget<'p>) -> u32 {
+        u32::try_from(self.unread_len(budget.pool)).unwrap_or(u32::MAX)
     }
 }
