@@ -91,6 +91,9 @@ drop_reasons! {
     TcpNoAck = "tcp_no_ack",
     /// An ACK of something never sent, or far in the past (RFC 5961 5).
     TcpBadAck = "tcp_bad_ack",
+    /// An acknowledgment of a cookie by a segment that has overtaken the first behind the SYN,
+    /// which alone can complete the handshake.
+    TcpAheadOfCookie = "tcp_ahead_of_cookie",
     /// The listener's queue of half-open connections is full.
     TcpSynQueueFull = "tcp_syn_queue_full",
     /// The listener's accept queue is full.

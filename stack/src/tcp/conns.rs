@@ -240,7 +240,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.invariants();
         self.flights.invariants(tcb.flight, &tcb.snd);
         match tcb.state() {
-            State::Closed => return self.end(cx, idx, Closed::Finished),
+            State::Closed => return self.closed_last(cx, idx),
             // The last acknowledgment must have gone out, and the last byte have been taken.
             State::TimeWait if sent == Sent::All && tcb.rcv.is_all_read() => {
                 return self.enter_time_wait(cx, idx);
@@ -316,6 +316,15 @@ impl<'p, A: App> Tcp<'p, A> {
             send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
         }
         self.end(cx, idx, Closed::Aborted);
+    }
+
+    /// Our FIN was the last, and is acknowledged.
+    fn closed_last<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        if self.may_be_replayed(idx, cx.now) {
+            self.enter_time_wait(cx, idx);
+        } else {
+            self.end(cx, idx, Closed::Finished);
+        }
     }
 
     fn enter_time_wait<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {

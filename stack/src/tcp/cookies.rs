@@ -2,9 +2,17 @@
 //! have kept, and the acknowledgment brings it back.
 //!
 //! ```text
-//!   ISS    │ 29 bits: keyed hash of four-tuple, IRS, time, MSS │ 3 bits: MSS, out of a table │
-//!   TSval  │ 26 bits: our clock                    │ 1: ECN │ 1: SACK │ 4: window scale      │
+//!   ISS    │ 5 bits: keyed hash of four-tuple, │ 24 bits: the same │ 3 bits: MSS, out of │
+//!          │         time, MSS                 │          with IRS │         a table     │
+//!   TSval  │ 26 bits: our clock          │ 1: ECN │ 1: SACK │ 4: window scale │
 //! ```
+//!
+//! A cookie comes back in the segment that follows the SYN, whose sequence number tells IRS. When
+//! later ones overtake it, only the first hash is right: such a segment says that we have sent the
+//! cookie, but not where the stream begins. It is dropped in silence, as if lost: an RST, the
+//! answer to any other stranger, would end a connection that the next segment may complete. One
+//! stranger in 16 is taken for that, and gets its RST when the hash changes; one early segment in
+//! 2^24 for the first, which is the more bits, and still better than the checksum.
 //!
 //! Where the peer offers no timestamps, the connection has neither SACK nor a scaled window. A
 //! cookie is good for one to two minutes, and only within that time of one having been sent: a
@@ -23,6 +31,17 @@ use crate::time::{Duration, Instant};
 pub(crate) struct Cookies {
     key: SipHasher24,
     last_at: Option<Instant>,
+}
+
+/// What an acknowledgment of what might be a cookie is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// A cookie of ours that is still good, and the MSS that it carries.
+    Good(u16),
+    /// A cookie of ours for the two endpoints, by a segment that does not follow the SYN.
+    Ahead,
+    /// None, or too old.
+    Bad,
 }
 
 /// The options that a timestamp carries.
@@ -55,22 +74,37 @@ impl Cookies {
         self.seal(tuple, irs, mss_idx, period(now))
     }
 
-    /// The MSS that the cookie in `iss` carries, if it is one of ours that is still good.
+    /// Whether any cookie could be good.
+    pub(crate) fn are_good(&self, now: Instant) -> bool {
+        self.last_at.is_some_and(|at| now.since(at) <= GOOD)
+    }
+
+    /// Whether `iss` is a cookie of ours that is still good, when `irs` comes before the segment
+    /// that brings it.
     pub(crate) fn check(
         &self,
         tuple: &FourTuple,
         irs: SeqNum,
         iss: SeqNum,
         now: Instant,
-    ) -> Option<u16> {
-        let is_recent = self.last_at.is_some_and(|at| now.since(at) <= GOOD);
+    ) -> Checked {
         let mss_idx = iss.0 & MSS_MASK;
+        let Some(mss) = MSS_TABLE.get(mss_idx as usize) else {
+            return Checked::Bad;
+        };
+        if !self.are_good(now) {
+            return Checked::Bad;
+        }
         let now = period(now);
-        let is_ours = is_recent
-            && [now, now.wrapping_sub(1)]
-                .iter()
-                .any(|period| self.seal(tuple, irs, mss_idx, *period) == iss);
-        MSS_TABLE.get(mss_idx as usize).copied().filter(|_| is_ours)
+        let differ_in = [now, now.wrapping_sub(1)]
+            .map(|period| self.seal(tuple, irs, mss_idx, period).0 ^ iss.0);
+        if differ_in.contains(&0) {
+            Checked::Good(*mss)
+        } else if differ_in.iter().any(|bits| bits & !IRS_MASK == 0) {
+            Checked::Ahead
+        } else {
+            Checked::Bad
+        }
     }
 
     fn seal(&self, tuple: &FourTuple, irs: SeqNum, mss_idx: u32, period: u64) -> SeqNum {
@@ -81,11 +115,13 @@ impl Cookies {
             hasher.write_u64(low);
             hasher.write_u16(end.port);
         }
-        hasher.write_u32(irs.0);
         hasher.write_u64(period);
         hasher.write_u32(mss_idx);
         // The low bits of a hash are as good as any.
-        SeqNum((hasher.finish() as u32) & !MSS_MASK | mss_idx)
+        let of_ends = hasher.finish() as u32;
+        hasher.write_u32(irs.0);
+        let with_irs = hasher.finish() as u32;
+        SeqNum(of_ends & ENDS_MASK | with_irs & IRS_MASK | mss_idx)
     }
 }
 
@@ -133,6 +169,8 @@ const MSS_TABLE: [u16; 8] = [
     8_960,
 ];
 const MSS_MASK: u32 = 7;
+const IRS_MASK: u32 = ((1 << 27) - 1) & !MSS_MASK;
+const ENDS_MASK: u32 = !(IRS_MASK | MSS_MASK);
 
 /// How often the hash changes: a cookie is good for one to two of these.
 const PERIOD: Duration = Duration::from_secs(64);
@@ -178,7 +216,8 @@ mod tests {
         ] {
             let mut cookies = cookies();
             let iss = cookies.iss(&tuple(1), IRS, offered, at(5));
-            assert_eq!(cookies.check(&tuple(1), IRS, iss, at(5)), Some(expected));
+            let checked = cookies.check(&tuple(1), IRS, iss, at(5));
+            assert_eq!(checked, Checked::Good(expected));
         }
     }
 
@@ -186,30 +225,42 @@ mod tests {
     fn a_cookie_is_good_for_its_connection_and_its_time_only() {
         let mut cookies = cookies();
         let iss = cookies.iss(&tuple(1), IRS, 1_460, at(63));
-        for (tuple, irs, iss, secs, is_good) in [
-            (tuple(1), IRS, iss, 63, true),
-            (tuple(1), IRS, iss, 127, true),
-            (tuple(1), IRS, iss, 128, false),
-            (tuple(2), IRS, iss, 63, false),
-            (tuple(1), IRS + 1, iss, 63, false),
-            (tuple(1), IRS, iss + 1, 63, false),
-            (tuple(1), IRS, iss + 8, 63, false),
+        let (good, ahead) = (Checked::Good(1_460), Checked::Ahead);
+        for (tuple, irs, iss, secs, expected) in [
+            (tuple(1), IRS, iss, 63, good),
+            (tuple(1), IRS, iss, 127, good),
+            (tuple(1), IRS, iss, 128, Checked::Bad),
+            (tuple(2), IRS, iss, 63, Checked::Bad),
+            (tuple(1), IRS + 1, iss, 63, ahead),
+            (tuple(1), IRS + 1_460, iss, 127, ahead),
+            (tuple(1), IRS + 1_460, iss, 128, Checked::Bad),
+            (tuple(2), IRS + 1_460, iss, 63, Checked::Bad),
+            (tuple(1), IRS, iss + 1, 63, Checked::Bad),
+            (tuple(1), IRS, iss + (1 << 27), 63, Checked::Bad),
         ] {
             let checked = cookies.check(&tuple, irs, iss, at(secs));
-            assert_eq!(
-                checked.is_some(),
-                is_good,
-                "{tuple:?} {irs:?} {iss:?} {secs}"
-            );
+            assert_eq!(checked, expected, "{tuple:?} {irs:?} {iss:?} {secs}");
         }
+    }
+
+    /// What is neither a cookie nor early is refused at once, but for one of sixteen.
+    #[test]
+    fn few_strangers_are_taken_for_early() {
+        let mut cookies = cookies();
+        cookies.iss(&tuple(1), IRS, 1_460, at(5));
+        let guess = |n: u32| SeqNum(n.wrapping_mul(0x9e37_79b9));
+        let checked = |n| cookies.check(&tuple(2), IRS, guess(n), at(5));
+        let early = (0..100_000).filter(|n| checked(*n) != Checked::Bad).count();
+        // Two periods, 5 bits.
+        assert!((5_800..6_700).contains(&early), "{early}");
     }
 
     #[test]
     fn no_guess_is_right_while_no_cookie_was_sent() {
         let mut used = cookies();
         let iss = used.iss(&tuple(1), IRS, 1_460, at(5));
-        assert_eq!(cookies().check(&tuple(1), IRS, iss, at(5)), None);
-        assert_eq!(used.check(&tuple(1), IRS, iss, at(5 + 129)), None);
+        assert_eq!(cookies().check(&tuple(1), IRS, iss, at(5)), Checked::Bad);
+        assert_eq!(used.check(&tuple(1), IRS, iss, at(5 + 129)), Checked::Bad);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use simoom_ring::TxRing;
 
 use super::app::App;
-use super::cookies::Carried;
+use super::cookies::{Carried, Checked};
 use super::demux::Found;
 use super::ecn::Ecn;
 use super::listen::SynEntry;
@@ -13,7 +13,18 @@ use super::ts::Ts;
 use super::{Cx, Tcp, smss_to};
 use crate::addr::FourTuple;
 use crate::counters::DropReason;
+use crate::time::Instant;
 use crate::wire::tcp::{Options, Segment};
+
+/// What a segment for a listener brings back.
+pub(super) enum Brought {
+    /// The entry that the SYN queue had no place for.
+    Entry(SynEntry),
+    /// A cookie, ahead of the segment that tells where the stream begins.
+    Ahead,
+    /// No cookie.
+    Nothing,
+}
 
 impl<'p, A: App> Tcp<'p, A> {
     /// Answers a SYN, and forgets it.
@@ -46,7 +57,7 @@ impl<'p, A: App> Tcp<'p, A> {
         send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
     }
 
-    /// The entry that the acknowledgment of a cookie brings back.
+    /// What the acknowledgment of a cookie brings back, if the segment is one.
     pub(super) fn entry_of_cookie<T>(
         &self,
         tuple: &FourTuple,
@@ -54,16 +65,23 @@ impl<'p, A: App> Tcp<'p, A> {
         options: &Options,
         listener: u8,
         cx: &Cx<'_, 'p, T, A>,
-    ) -> Option<SynEntry> {
-        let (irs, iss) = (seg.seq - 1, seg.ack? - 1);
-        let mss = self.cookies.check(tuple, irs, iss, cx.now)?;
+    ) -> Brought {
+        let Some(ack) = seg.ack else {
+            return Brought::Nothing;
+        };
+        let (irs, iss) = (seg.seq - 1, ack - 1);
+        let mss = match self.cookies.check(tuple, irs, iss, cx.now) {
+            Checked::Good(mss) => mss,
+            Checked::Ahead => return Brought::Ahead,
+            Checked::Bad => return Brought::Nothing,
+        };
         let timestamps = options.timestamps.filter(|_| self.settings.timestamps);
         let carried = timestamps.map(|theirs| Carried::from_ts(theirs.ecr));
         let ts = match timestamps {
             Some(theirs) => Ts::on(self.ts_offset(tuple), theirs.val, seg.seq, cx.now),
             None => Ts::OFF,
         };
-        Some(SynEntry {
+        Brought::Entry(SynEntry {
             tuple: *tuple,
             iss,
             irs,
@@ -78,6 +96,13 @@ impl<'p, A: App> Tcp<'p, A> {
             listener,
             ..SynEntry::default()
         })
+    }
+
+    /// Whether a late copy of the segment that a connection began with could begin it again: a
+    /// cookie is as good the second time. So while cookies are good, who closed last waits, too.
+    pub(super) fn may_be_replayed(&self, idx: u32, now: Instant) -> bool {
+        let port = self.conns.tuple(idx).map(|tuple| tuple.local.port);
+        self.cookies.are_good(now) && port.is_some_and(|port| self.listeners.find(port).is_some())
     }
 
     /// A connection for a cookie that came back. `None`, counted, when there is no place: the

@@ -8,6 +8,7 @@ use super::conns::send_reset;
 use super::demux::Found;
 use super::ecn::{self, Ecn, EcnUse};
 use super::flags::TcbFlags;
+use super::flood::Brought;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::output::send_bare;
@@ -56,11 +57,15 @@ impl<'p, A: App> Tcp<'p, A> {
                 }
                 return self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
             }
-            if let Some(entry) = self.entry_of_cookie(tuple, &seg, options, listener, cx) {
-                if let Some(conn) = self.redeem(cx, &entry, hash) {
-                    self.arrives(cx, conn, seg, options, pkt);
+            match self.entry_of_cookie(tuple, &seg, options, listener, cx) {
+                Brought::Entry(entry) => {
+                    if let Some(conn) = self.redeem(cx, &entry, hash) {
+                        self.arrives(cx, conn, seg, options, pkt);
+                    }
+                    return;
                 }
-                return;
+                Brought::Ahead => return cx.net.counters.drop(DropReason::TcpAheadOfCookie),
+                Brought::Nothing => {}
             }
             // Fourth: what is neither SYN nor ACK nor RST is not answered.
             if seg.ack.is_none() {
@@ -392,6 +397,11 @@ impl<'p, A: App> Tcp<'p, A> {
             self.time_waits.restart(idx, cx.now);
         }
         cx.net.counters.drop(DropReason::TcpOutOfWindow);
+        // An ACK of nothing is not answered by another: two sides that are both here, and differ
+        // about the numbers, would go on for as long as they wait.
+        if seg.is_empty() {
+            return;
+        }
         let timestamps = old.ts_recent.map(|ecr| Timestamps {
             val: ts::val(self.ts_offset(tuple), cx.now),
             ecr,

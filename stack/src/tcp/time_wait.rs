@@ -5,6 +5,10 @@
 //! the first to go: a list in order of time is all the timer there is. When the table is full, the
 //! oldest goes early, counted (RFC 1337's hazards need a segment of the old connection to arrive
 //! within that time, in window; refusing new connections would be worse).
+//!
+//! RFC 9293 has the side wait that closed first. While SYN cookies are out, those wait, too, that a
+//! client closed first: a late copy of its first segment would else bring the connection back, and
+//! the request in it.
 
 use managed::ManagedSlice;
 

@@ -63,9 +63,29 @@ fn info(name: &str, status: Option<&Status>) -> Result<i64, String> {
         "tcpi_snd_ssthresh" => i64::from(status.ssthresh / u32::from(status.smss).max(1)),
         "tcpi_snd_wnd" => status.snd_wnd.into(),
         "tcpi_rcv_wnd" => status.rcv_wnd.into(),
+        "tcpi_lost" => segments(status.lost_len),
+        "tcpi_sacked" => segments(status.sacked_len),
+        "tcpi_total_retrans" => status.retransmits_total.into(),
+        "tcpi_bytes_acked" => status.bytes_acked as i64,
+        "tcpi_bytes_received" => status.bytes_received as i64,
+        "tcpi_snd_wscale" => status.snd_wscale.into(),
+        "tcpi_rcv_wscale" => status.rcv_wscale.into(),
+        "tcpi_options" => options(status),
         "tcpi_notsent_bytes" => status.unacked_len as i64 - i64::from(status.flight_size),
         _ => return Err(format!("unknown name: {name}")),
     })
+}
+
+/// Linux's bits for what both sides have agreed on.
+fn options(status: &Status) -> i64 {
+    let bits = [
+        ("TCPI_OPT_TIMESTAMPS", status.has_timestamps),
+        ("TCPI_OPT_SACK", status.has_sack),
+        ("TCPI_OPT_WSCALE", status.snd_wscale + status.rcv_wscale > 0),
+        ("TCPI_OPT_ECN", status.has_ecn),
+    ];
+    let agreed = bits.iter().filter(|(_, is_on)| *is_on);
+    agreed.filter_map(|(name, _)| named(name)).sum()
 }
 
 /// Linux's number of a state.

@@ -179,6 +179,28 @@ fn a_reset_does_not_end_time_wait() {
     assert_eq!(peer.stack.levels().time_waits, 1);
 }
 
+/// Two sides in TIME-WAIT that differ about the numbers would answer each other for as long as they
+/// wait: an ACK of nothing is no reason for another.
+#[test]
+fn in_time_wait_an_empty_segment_is_not_answered() {
+    let mut peer = Peer::established(60_000);
+    peer.act(|conn| conn.close());
+    peer.arrive("F. 1:1(0) ack 2 win 60000");
+    peer.sent();
+    assert_eq!(peer.stack.levels().time_waits, 1);
+    for segment in [
+        ". 2:2(0) ack 2 win 0",
+        ". 1:1(0) ack 2 win 0",
+        ". 900:900(0) ack 7 win 0",
+    ] {
+        peer.arrive(segment);
+        peer.silent();
+    }
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 3);
+    peer.arrive(". 2:12(10) ack 2 win 0");
+    peer.expect(". 2:2(0) ack 2 win 0");
+}
+
 #[test]
 fn the_oldest_in_time_wait_goes_when_there_is_no_place() {
     let mut peer = Peer::new(Sizes::SMALL);

@@ -79,14 +79,62 @@ fn what_is_no_cookie_is_refused() {
     peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
     peer.arrive(". 1:1(0) ack 2 win 100");
     peer.expect("R 2:2(0) win 0");
-    peer.arrive(". 2:2(0) ack 1 win 100");
+    peer.port = 4;
+    peer.arrive(". 1:1(0) ack 1 win 100");
     peer.expect("R 1:1(0) win 0");
+    peer.port = 3;
     assert_eq!(peer.dropped(DropReason::TcpNoConnection), 2);
     peer.pass(129_000);
     peer.sent();
     peer.arrive(". 1:1(0) ack 1 win 100");
     peer.expect("R 1:1(0) win 0");
     peer.told(&[]);
+}
+
+/// The first two segments behind the SYN arrive swapped: the second is as good as lost, and the
+/// first completes the handshake.
+#[test]
+fn text_ahead_of_a_cookie_is_dropped_in_silence() {
+    let mut peer = flooded();
+    peer.arrive("S 0:0(0) win 65535 <mss 1000>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.arrive("P. 537:637(100) ack 1 win 1000");
+    peer.silent();
+    assert_eq!(peer.dropped(DropReason::TcpAheadOfCookie), 1);
+    assert_eq!(peer.stack.levels().conns, 0);
+    peer.arrive(". 1:537(536) ack 1 win 1000");
+    peer.told(&["accepted", "received 536 took 536"]);
+    peer.expect(". 1:1(0) ack 537 win 65535");
+    peer.arrive("P. 537:637(100) ack 1 win 1000");
+    peer.told(&["received 100 took 100"]);
+    assert_eq!(peer.counters().tcp_resets_out, 0);
+}
+
+/// A cookie is as good the second time: a late copy of the segment that brought it must not begin
+/// the connection, and what it asks for, again.
+#[test]
+fn a_late_copy_of_a_cookie_does_not_begin_again() {
+    let mut peer = flooded();
+    peer.app.closes = true;
+    peer.arrive("S 0:0(0) win 65535 <mss 1000>");
+    peer.take_iss();
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.arrive("P. 1:101(100) ack 1 win 1000");
+    peer.told(&["accepted", "received 100 took 100"]);
+    peer.arrive("F. 101:101(0) ack 1 win 1000");
+    peer.told(&["finished"]);
+    peer.expect(". 1:1(0) ack 101 win 65535");
+    peer.expect("F. 1:1(0) ack 102 win 65535");
+    peer.arrive(". 102:102(0) ack 2 win 1000");
+    peer.told(&["closed: finished"]);
+    peer.arrive("P. 1:101(100) ack 1 win 1000");
+    peer.told(&[]);
+    peer.expect(". 2:2(0) ack 102 win 0");
+    // The client may go on.
+    assert_eq!(peer.stack.levels().time_waits, 1);
+    peer.arrive("S 200:200(0) win 65535 <mss 1000>");
+    assert_eq!(peer.stack.levels().time_waits, 0);
 }
 
 /// No place for the connection: the client's data comes again, and nothing is refused.
