@@ -3,7 +3,6 @@
 use simoom_ring::{Fragment, TxRing};
 
 use crate::addr::{Endpoint, FourTuple};
-use crate::config::HEADS_RESERVED;
 use crate::icmp::Cause;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::budget::Budget;
@@ -196,9 +195,9 @@ impl<C: Congestion> Conn<'_, '_, C> {
         if !self.has_room() {
             return self.remember_refusal(Err(SendError::Full));
         }
-        // The last frames are for headers: without them nothing queued could go out.
-        let is_spare = self.budget.pool.free_cnt() > HEADS_RESERVED;
-        let Some(mut frame) = self.budget.pool.alloc(self.headroom).filter(|_| is_spare) else {
+        let may = self.bodies.may_generate(&self.tcb.snd.queue, self.budget);
+        let Some(mut frame) = self.budget.pool.alloc(self.headroom).filter(|_| may) else {
+            self.bodies.refuse();
             return self.remember_refusal(Err(SendError::NoFrame));
         };
         let room = frame

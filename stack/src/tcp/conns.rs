@@ -18,7 +18,7 @@ use super::time_wait::Old;
 use super::timers::timers;
 use super::{Cx, Tcp};
 use crate::addr::FourTuple;
-use crate::config::{FIN_WAIT_2_MAX, HEADS_RESERVED};
+use crate::config::FIN_WAIT_2_MAX;
 use crate::icmp::Cause;
 use crate::net::Net;
 use crate::time::Instant;
@@ -142,7 +142,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
         let may_tell = tcb.flags.has(TcbFlags::WANTS_TO_SEND)
             && has_room
-            && cx.net.pool.free_cnt() > HEADS_RESERVED
+            && self.bodies.may_generate(&tcb.snd.queue, cx.net.budget())
             && tcb.state().can_send();
         if may_tell {
             tcb.flags.clear(TcbFlags::WANTS_TO_SEND);
@@ -232,6 +232,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
+        cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
         tcb.set_rexmt(cx.now, false);
         tcb.set_retry(cx.now);
         tcb.end_flight(&mut self.flights);

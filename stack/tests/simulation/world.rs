@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use simoom::tcp::{App, Closed, Conn, ConnId, Settings, State};
+use simoom::tcp::{App, Closed, Conn, ConnId, Settings};
 use simoom::{Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, Rng, SimPort, SimQueue, Wire};
@@ -89,6 +89,8 @@ pub(crate) struct Side {
     active_at: Instant,
     /// It has closed and takes no bytes any more.
     has_left: bool,
+    /// All bytes have come and are taken.
+    has_finished: bool,
 }
 
 impl Side {
@@ -97,6 +99,7 @@ impl Side {
             role,
             active_at,
             has_left: false,
+            has_finished: false,
         }
     }
 }
@@ -252,6 +255,7 @@ impl App for Peer {
     }
 
     fn finished(&mut self, conn: &mut Conn<'_, '_, Cc>, side: &mut Side) {
+        side.has_finished = true;
         match &mut side.role {
             Role::Server(_, owed) => {
                 if Self::answer(conn, owed) {
@@ -276,9 +280,8 @@ impl App for Peer {
             Role::Client(_) if side.has_left => {}
             Role::Client(asking) => Self::ask(&self.habits, conn, asking),
             Role::Server(_, owed) => {
-                let was_owing = owed.is_some();
-                let has_ended = matches!(conn.state(), State::CloseWait);
-                if Self::answer(conn, owed) && was_owing && has_ended {
+                // What has come behind the request is offered next, and may ask for more.
+                if Self::answer(conn, owed) && side.has_finished {
                     conn.close();
                 }
             }

@@ -62,6 +62,29 @@ fn a_share_is_at_least_a_frame() {
 }
 
 #[test]
+fn three_quarters_are_for_generated_bytes_and_a_quarter_of_those_for_newcomers() {
+    for (free, generated, has_some, expected) in [
+        (800, 449, true, true),
+        (800, 450, true, false),
+        (800, 450, false, true),
+        (800, 599, false, true),
+        (800, 600, false, false),
+        (0, 0, true, true),
+    ] {
+        let may = with(free, 0, |budget| budget.may_generate(generated, has_some));
+        assert_eq!(may, expected, "{free} {generated} {has_some}");
+    }
+    // However small the pool, one piece may go.
+    with(0, 0, |budget| {
+        let few = Budget {
+            frames_max: 0,
+            ..budget
+        };
+        assert!(few.may_generate(0, true) && !few.may_generate(1, false));
+    });
+}
+
+#[test]
 fn the_scale_fits_the_widest_window() {
     with(800, 0, |budget| {
         assert_eq!(budget.window_max(), 400 * 1_460);
