@@ -118,8 +118,8 @@ impl<T: Transport> Control<T> {
             return Err(Error::BadFeatures { missing });
         }
         let wanted = Features::SUPPORTED.difference(self.disable) | required;
-        let mut features = offered.intersection(wanted);
-        if features.contains(Features::MTU) && self.config_mtu()? > self.mtu_max() {
+        let mut features = offered.intersection(wanted).consistent();
+        if features.contains(Features::MTU) && self.config_mtu()? > mtu_max(features) {
             // Agreeing would promise to receive packets larger than a frame (virtio 1.2 5.1.4.2).
             features = features.difference(Features::MTU);
         }
@@ -227,11 +227,6 @@ impl<T: Transport> Control<T> {
             .contains(DeviceStatus::DEVICE_NEEDS_RESET)
     }
 
-    /// Largest IP packet that fits in one frame, behind both headers.
-    fn mtu_max(&self) -> u16 {
-        (FRAME_SIZE - MODERN_LEN - ETHERNET_LEN) as u16
-    }
-
     fn config_mtu(&self) -> Result<u16, Error> {
         self.transport
             .read_config_space::<u16>(CONFIG_MTU)
@@ -246,6 +241,15 @@ impl<T: Transport> Control<T> {
         }
         self.transport.read_config_generation()
     }
+}
+
+/// Largest IP packet that can be received: what fits in one frame behind both headers, or in as
+/// many as it takes.
+fn mtu_max(features: Features) -> u16 {
+    if features.contains(Features::MRG_RXBUF) {
+        return u16::MAX;
+    }
+    (FRAME_SIZE - MODERN_LEN - ETHERNET_LEN) as u16
 }
 
 /// Bytes of an Ethernet header.

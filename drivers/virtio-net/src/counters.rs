@@ -5,8 +5,10 @@ use crate::Violation;
 /// The receive half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RxCounters {
-    /// Frames taken out of the ring and handed on.
+    /// Packets taken out of the ring and handed on.
     pub frames: u64,
+    /// Packets in more than one frame among those that came.
+    pub large: u64,
     /// Frames dropped for being shorter than their headers.
     pub dropped_short: u64,
     /// Frames dropped for a `virtio_net_hdr` that makes no sense.
@@ -24,6 +26,8 @@ pub struct RxCounters {
 pub struct TxCounters {
     /// Packets put on the ring.
     pub packets: u64,
+    /// Super-segments among them.
+    pub super_segments: u64,
     /// Packets that the device has finished with.
     pub finished: u64,
     /// Packets dropped for asking for an offload that [`Caps`](simoom_ring::Caps) does not have, or

@@ -45,10 +45,22 @@ impl Features {
         .union(Self::GUEST_CSUM)
         .union(Self::MTU)
         .union(Self::MAC)
+        .union(Self::GUEST_TSO4)
+        .union(Self::GUEST_TSO6)
+        .union(Self::HOST_TSO4)
+        .union(Self::HOST_TSO6)
+        .union(Self::HOST_USO)
+        .union(Self::MRG_RXBUF)
         .union(Self::STATUS)
         .union(Self::ANY_LAYOUT)
         .union(Self::EVENT_IDX)
         .union(Self::VERSION_1);
+
+    /// What the device cuts: it completes the checksums, too.
+    const HOST_CUTS: Self = Self::HOST_TSO4.union(Self::HOST_TSO6).union(Self::HOST_USO);
+
+    /// What may come in larger than the MTU.
+    pub(crate) const GUEST_TSO: Self = Self::GUEST_TSO4.union(Self::GUEST_TSO6);
 
     /// No feature.
     pub const NONE: Self = Self(0);
@@ -76,6 +88,20 @@ impl Features {
     /// What is in this one and not in the other.
     pub const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// What is left when all goes that lacks what it needs: segmentation and large receives the
+    /// checksum of their direction (virtio 1.2 5.1.3.1), large receives more than one of our
+    /// frames.
+    pub const fn consistent(self) -> Self {
+        let mut features = self;
+        if !features.contains(Self::CSUM) {
+            features = features.difference(Self::HOST_CUTS);
+        }
+        if !features.contains(Self::GUEST_CSUM.union(Self::MRG_RXBUF)) {
+            features = features.difference(Self::GUEST_TSO);
+        }
+        features
     }
 
     /// Whether all of `other` is in this.

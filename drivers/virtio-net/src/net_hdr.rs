@@ -8,6 +8,8 @@
 
 use simoom_ring::{GsoKind, RxChecksum, TxOffload};
 
+use crate::Features;
+
 /// Header bytes of a modern device.
 pub(crate) const MODERN_LEN: usize = 12;
 /// Header bytes of a legacy device without merged receive buffers.
@@ -22,6 +24,8 @@ pub(crate) struct NetHdr {
     pub(crate) gso_size: u16,
     pub(crate) csum_start: u16,
     pub(crate) csum_offset: u16,
+    /// Buffers that a received packet lies in; without meaning in a short header.
+    pub(crate) num_buffers: u16,
 }
 
 impl NetHdr {
@@ -80,7 +84,8 @@ impl NetHdr {
         let (hdr_len, rest) = rest.split_first_chunk()?;
         let (gso_size, rest) = rest.split_first_chunk()?;
         let (csum_start, rest) = rest.split_first_chunk()?;
-        let (csum_offset, _) = rest.split_first_chunk()?;
+        let (csum_offset, rest) = rest.split_first_chunk()?;
+        let num_buffers = rest.first_chunk().copied().unwrap_or_default();
         Some(Self {
             flags: *flags,
             gso_type: *gso_type,
@@ -88,32 +93,42 @@ impl NetHdr {
             gso_size: u16::from_le_bytes(*gso_size),
             csum_start: u16::from_le_bytes(*csum_start),
             csum_offset: u16::from_le_bytes(*csum_offset),
+            num_buffers: u16::from_le_bytes(num_buffers),
         })
     }
 
-    /// What a received header says of the checksum of a frame of `frame_len` bytes; `None` when it
-    /// points outside of the frame, or speaks of what was not negotiated (`has_csum` is
-    /// `GUEST_CSUM`; merged packets never are, yet).
+    /// What a received header says of a frame of `frame_len` bytes: what is known of its checksum,
+    /// and the payload of its segments if it is more than one, else 0. `None` when it points
+    /// outside of the frame, or speaks of what was not negotiated.
     #[inline]
-    pub(crate) fn rx_checksum(&self, frame_len: usize, has_csum: bool) -> Option<RxChecksum> {
-        if self.gso_type != Self::GSO_NONE {
-            return None;
-        }
-        if !has_csum {
+    pub(crate) fn for_rx(&self, frame_len: usize, features: Features) -> Option<(RxChecksum, u16)> {
+        let gso_size = match self.gso_type {
+            Self::GSO_NONE => 0,
+            Self::GSO_TCPV4 if features.contains(Features::GUEST_TSO4) => self.segment_len()?,
+            Self::GSO_TCPV6 if features.contains(Features::GUEST_TSO6) => self.segment_len()?,
+            _ => return None,
+        };
+        if !features.contains(Features::GUEST_CSUM) {
             // The flags mean nothing then (virtio 1.2 5.1.6.4.2), whatever is in them.
-            return Some(RxChecksum::Unknown);
+            return Some((RxChecksum::Unknown, gso_size));
         }
         if self.flags & Self::NEEDS_CSUM != 0 {
             let field_end = usize::from(self.csum_start) + usize::from(self.csum_offset) + 2;
-            return (field_end <= frame_len).then_some(RxChecksum::Partial {
+            let csum = RxChecksum::Partial {
                 csum_start: self.csum_start,
                 csum_offset: self.csum_offset,
-            });
+            };
+            return (field_end <= frame_len).then_some((csum, gso_size));
         }
         if self.flags & Self::DATA_VALID != 0 {
-            return Some(RxChecksum::Verified);
+            return Some((RxChecksum::Verified, gso_size));
         }
-        Some(RxChecksum::Unknown)
+        Some((RxChecksum::Unknown, gso_size))
+    }
+
+    /// Payload of one segment of many, which is not nothing.
+    fn segment_len(&self) -> Option<u16> {
+        (self.gso_size > 0).then_some(self.gso_size)
     }
 }
 

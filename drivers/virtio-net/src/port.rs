@@ -179,7 +179,12 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
         let mut control = self.shared.control.borrow_mut();
         let hdr_len = control.hdr_len();
         let frame_len = usize::from(self.caps.mtu) + ETHERNET_LEN;
-        let has_frames = pool.frame_size() >= hdr_len + frame_len && pool.free_cnt() > 0;
+        // Of a packet in several frames the first holds all headers.
+        let first_len = match self.features.contains(Features::MRG_RXBUF) {
+            true => frame_len.min(HEADERS_LEN_MAX),
+            false => frame_len,
+        };
+        let has_frames = pool.frame_size() >= hdr_len + first_len && pool.free_cnt() > 0;
         if idx != 0 || !has_frames {
             return None;
         }
@@ -193,7 +198,7 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
             line_ack: control.registers().line_ack(),
             pool,
             hdr_len,
-            has_csum: self.features.contains(Features::GUEST_CSUM),
+            features: self.features,
             is_armed: false,
             rekick: Rekick::default(),
             counters: RxCounters::default(),
@@ -384,7 +389,7 @@ fn caps(features: Features, mtu: u16, hdr_len: usize) -> Caps {
             len_max: if has_tso { IP_LEN_MAX } else { 0 },
             ..tso
         },
-        rx_large: features.contains(Features::MRG_RXBUF),
+        rx_large: features.intersection(Features::GUEST_TSO) != Features::NONE,
         body_memory: BodyMemory::Anywhere,
         queues: 1,
     }
@@ -392,6 +397,9 @@ fn caps(features: Features, mtu: u16, hdr_len: usize) -> Caps {
 
 /// Pieces of one packet: the head and its fragments, one descriptor each.
 pub(crate) const PIECES_MAX: usize = 1 + FRAGMENTS_MAX;
+
+/// Ethernet, IP and TCP headers at their longest, in bytes.
+const HEADERS_LEN_MAX: usize = ETHERNET_LEN + 60 + 60;
 
 /// The longest IP packet there is: what a total length field can say.
 const IP_LEN_MAX: u32 = 65_535;

@@ -7,17 +7,21 @@
 //!
 //! One frame is one chain of one descriptor. [`Rx::sync`] fills every free descriptor with a frame
 //! from the pool; an empty pool leaves the ring with fewer, until a later sync finds more.
+//!
+//! A packet that is larger than a frame lies in several (`MRG_RXBUF`, virtio 1.2 5.1.6.3.1), of
+//! which the first has the header: these become one [`RxPacket`], and nothing is copied.
 
-use simoom_ring::{FrameIdx, FramePool, FrameQueue, RxPacket, RxRing};
+use simoom_ring::{Frame, FramePool, FrameQueue, RxPacket, RxRing};
 use virtio_drivers::{BufferDirection, Hal};
 
+use crate::Features;
 use crate::control::{ETHERNET_LEN, RingAddrs};
 use crate::counters::RxCounters;
 use crate::dma::{DmaPages, device_addr};
 use crate::net_hdr::NetHdr;
 use crate::registers::{Doorbell, LineAck};
 use crate::rekick::Rekick;
-use crate::split::{Piece, SplitQueue};
+use crate::split::{Piece, SplitQueue, Violation};
 
 /// The receive half of a queue pair.
 pub struct Rx<'m, 'p, H: Hal> {
@@ -29,8 +33,7 @@ pub struct Rx<'m, 'p, H: Hal> {
     /// Frames in the ring at most.
     pub(crate) frames_max: u16,
     pub(crate) hdr_len: usize,
-    /// `GUEST_CSUM` was agreed on.
-    pub(crate) has_csum: bool,
+    pub(crate) features: Features,
     pub(crate) is_armed: bool,
     pub(crate) rekick: Rekick,
     pub(crate) counters: RxCounters,
@@ -65,9 +68,8 @@ impl<'p, H: Hal> RxRing<'p> for Rx<'_, 'p, H> {
     #[inline]
     fn recv(&mut self) -> Option<RxPacket<'p>> {
         for _ in 0..self.queue.ready_cnt() {
-            let mut frame_idx = None;
-            let written_len = self.queue.reap(|idx| frame_idx = Some(idx)).ok()??;
-            if let Some(packet) = self.accept(frame_idx?, written_len) {
+            let first = self.reap()?;
+            if let Some(packet) = self.accept(first) {
                 self.counters.frames += 1;
                 return Some(packet);
             }
@@ -82,31 +84,63 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
         ring_addrs(&self.queue, &self.pages)
     }
 
-    /// Makes a packet of a frame that the device has written `written_len` bytes to.
+    /// Takes the next frame that the device has written to, as long as it says.
     #[inline]
-    fn accept(&mut self, idx: FrameIdx, written_len: u32) -> Option<RxPacket<'p>> {
-        let written_len = written_len as usize;
+    fn reap(&mut self) -> Option<Frame<'p>> {
+        let mut frame_idx = None;
+        let written_len = self.queue.reap(|idx| frame_idx = Some(idx)).ok()??;
         // The queue has checked the length against what was offered, the whole frame, and the frame
         // is what `refill` lent: this fails for no device.
-        let mut frame = self.pool.take_back(idx, 0, written_len)?;
-        if written_len < self.hdr_len + ETHERNET_LEN {
+        self.pool.take_back(frame_idx?, 0, written_len as usize)
+    }
+
+    /// Makes a packet of a frame that the device has written to, and of those behind it that are
+    /// part of it.
+    #[inline]
+    fn accept(&mut self, mut frame: Frame<'p>) -> Option<RxPacket<'p>> {
+        let Some(header) = NetHdr::parse(frame.bytes()).filter(|_| frame.len() >= self.hdr_len)
+        else {
+            self.counters.dropped_short += 1;
+            return None;
+        };
+        let mut rest = FrameQueue::new(self.pool);
+        if header.num_buffers > 1 && self.features.contains(Features::MRG_RXBUF) {
+            self.reap_rest(header.num_buffers, &mut rest)?;
+        }
+        if frame.len() < self.hdr_len + ETHERNET_LEN {
             self.counters.dropped_short += 1;
             return None;
         }
-        let frame_len = written_len - self.hdr_len;
-        let csum = NetHdr::parse(frame.bytes())
-            .and_then(|header| header.rx_checksum(frame_len, self.has_csum));
-        let Some(csum) = csum else {
+        frame.pull(self.hdr_len);
+        let frame_len = frame.len() + rest.byte_len();
+        let Some((csum, gso_size)) = header.for_rx(frame_len, self.features) else {
             self.counters.dropped_header += 1;
             return None;
         };
-        frame.pull(self.hdr_len);
         Some(RxPacket {
             frame,
-            rest: FrameQueue::new(self.pool),
+            rest,
             csum,
-            gso_size: 0,
+            gso_size,
         })
+    }
+
+    /// Takes the frames of a large packet behind its first. They are there: the device shows all
+    /// of a packet at once (virtio 1.2 5.1.6.4). `None` when it does not, which breaks the queue.
+    fn reap_rest(&mut self, num_buffers: u16, rest: &mut FrameQueue<'p>) -> Option<()> {
+        let rest_cnt = num_buffers.saturating_sub(1);
+        if rest_cnt > self.queue.ready_cnt() && self.queue.learn().ok()? < rest_cnt {
+            self.queue.break_off(Violation::NumBuffers);
+            return None;
+        }
+        for _ in 0..rest_cnt {
+            let frame = self.reap()?;
+            if !frame.is_empty() {
+                rest.push_back(frame, 0);
+            }
+        }
+        self.counters.large += 1;
+        Some(())
     }
 
     /// Lends the device a frame for every free place, and kicks it if it wants to know.

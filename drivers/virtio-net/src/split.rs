@@ -88,6 +88,8 @@ pub enum Violation {
     IdNotHead,
     /// More bytes written than the chain has room for.
     LenOver,
+    /// A packet in more buffers than the device has returned.
+    NumBuffers,
 }
 
 impl core::fmt::Display for Violation {
@@ -97,6 +99,7 @@ impl core::fmt::Display for Violation {
             Self::IdRange => "used id out of range",
             Self::IdNotHead => "used id is not an outstanding head",
             Self::LenOver => "used length over what was offered",
+            Self::NumBuffers => "a packet in more buffers than there are",
         })
     }
 }
@@ -414,8 +417,9 @@ impl<'m> SplitQueue<'m> {
         self.free_cnt += chain_cnt;
     }
 
+    /// Stops the queue for good: the device has broken a rule.
     #[cold]
-    fn break_off(&mut self, violation: Violation) -> Violation {
+    pub(crate) fn break_off(&mut self, violation: Violation) -> Violation {
         self.violation = Some(violation);
         // Nothing that was learned of is to be believed.
         self.used_idx = self.last_used_idx;

@@ -4,6 +4,7 @@ pub(crate) mod fake_device;
 pub(crate) mod fake_ring;
 pub(crate) mod host;
 
+mod combinations;
 mod corpus;
 mod fuzzed;
 mod hostile;
@@ -54,9 +55,12 @@ struct Bench {
 
 impl Bench {
     fn new(device: FakeDevice, frames: usize) -> Self {
-        let (port, device) = port(device, Options::default());
+        Self::over(device, pool(frames), Options::default())
+    }
+
+    fn over(device: FakeDevice, pool: &'static FramePool<'static>, options: Options) -> Self {
+        let (port, device) = port(device, options);
         let mut port = port.expect("a device that is in order");
-        let pool = pool(frames);
         let queue = port.queue(0, pool).expect("the first time");
         Self {
             queue,

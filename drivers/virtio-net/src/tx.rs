@@ -136,6 +136,7 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
         let added = self.queue.add(&pieces[..pieces_cnt]);
         assert!(added.is_ok(), "send has seen that there is room");
         self.counters.packets += 1;
+        self.counters.super_segments += u64::from(offload.gso.is_some());
     }
 
     /// One fragment as a piece; `None` for an empty one, which devices take for an error.

@@ -103,7 +103,11 @@ impl<'p, A: App> Stack<'p, A> {
         let (rx, tx) = queue.rings();
         let mut left = rx.sync();
         for _ in 0..BURST_MAX {
-            let Some(pkt) = rx.recv() else { break };
+            let Some(pkt) = rx.recv() else {
+                // A large packet takes several places of the ring.
+                left = 0;
+                break;
+            };
             left = left.saturating_sub(1);
             self.input(now, pkt, tx, app);
         }

@@ -1,5 +1,3 @@
-use std::vec::Vec;
-
 use simoom_ring::{CsumOffload, GsoOffload};
 
 use super::*;
@@ -44,6 +42,7 @@ fn parse_reads_what_emit_writes_and_refuses_less() {
         gso_size: 0x0506,
         csum_start: 0x0708,
         csum_offset: 0x090a,
+        num_buffers: 0,
     };
     let mut bytes = [0; MODERN_LEN];
     header.emit(&mut bytes);
@@ -82,20 +81,45 @@ fn receive_flags_say_what_is_known_of_the_checksum() {
     ];
     for (header, expected) in rows {
         let expected_bare = Some(RxChecksum::Unknown);
-        assert_eq!(header.rx_checksum(101, true), expected, "{header:?}");
-        assert_eq!(header.rx_checksum(101, false), expected_bare, "{header:?}");
+        let expected = expected.map(|csum| (csum, 0));
+        let expected_bare = expected_bare.map(|csum| (csum, 0));
+        let found = header.for_rx(101, Features::GUEST_CSUM);
+        assert_eq!(found, expected, "{header:?}");
+        let found = header.for_rx(101, Features::NONE);
+        assert_eq!(found, expected_bare, "{header:?}");
     }
 }
 
 #[test]
-fn merged_packet_that_was_not_agreed_on_is_refused() {
-    let types: Vec<u8> = (1..=u8::MAX).collect();
-    for gso_type in types {
-        let header = NetHdr {
-            gso_type,
-            ..NetHdr::default()
-        };
-        assert_eq!(header.rx_checksum(1000, true), None);
-        assert_eq!(header.rx_checksum(1000, false), None);
+fn segments_that_came_as_one_are_taken_as_agreed_on() {
+    for gso_type in 1..=u8::MAX {
+        for (gso_size, features) in [
+            (1_000, Features::NONE),
+            (1_000, Features::GUEST_TSO4),
+            (1_000, Features::GUEST_TSO6),
+            (0, Features::GUEST_TSO),
+        ] {
+            let header = NetHdr {
+                gso_type,
+                gso_size,
+                ..NetHdr::default()
+            };
+            let is_agreed = match gso_type {
+                1 => features == Features::GUEST_TSO4,
+                4 => features == Features::GUEST_TSO6,
+                _ => false,
+            };
+            let expected = is_agreed.then_some((RxChecksum::Unknown, gso_size));
+            assert_eq!(header.for_rx(9_000, features), expected);
+        }
     }
+}
+
+#[test]
+fn buffers_are_counted_in_a_long_header_alone() {
+    let mut bytes = [0; MODERN_LEN];
+    bytes[10..].copy_from_slice(&[0x21, 0x43]);
+    let buffers = |bytes: &[u8]| NetHdr::parse(bytes).map(|header| header.num_buffers);
+    assert_eq!(buffers(&bytes), Some(0x4321));
+    assert_eq!(buffers(&bytes[..LEGACY_LEN]), Some(0));
 }

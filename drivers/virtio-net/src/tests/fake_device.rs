@@ -79,7 +79,8 @@ impl FakeDevice {
     }
 
     pub(crate) fn hdr_len(&self) -> usize {
-        if self.is_legacy { 10 } else { 12 }
+        let has_num_buffers = !self.is_legacy || self.accepted.contains(Features::MRG_RXBUF);
+        if has_num_buffers { 12 } else { 10 }
     }
 
     pub(crate) fn rx(&mut self) -> &mut FakeRing {
@@ -92,12 +93,44 @@ impl FakeDevice {
 
     /// Delivers a frame behind a header; false when the driver has left it no buffer.
     pub(crate) fn deliver(&mut self, flags: u8, csum: (u16, u16), frame: &[u8]) -> bool {
+        let mut bytes = self.header(flags, csum);
+        bytes.extend(frame);
+        self.deliver_bytes(&bytes)
+    }
+
+    /// The header of a packet in one buffer.
+    pub(crate) fn header(&self, flags: u8, csum: (u16, u16)) -> Vec<u8> {
         let mut bytes = vec![0; self.hdr_len()];
         bytes[0] = flags;
         bytes[6..8].copy_from_slice(&csum.0.to_le_bytes());
         bytes[8..10].copy_from_slice(&csum.1.to_le_bytes());
-        bytes.extend(frame);
-        self.deliver_bytes(&bytes)
+        if let Some(num_buffers) = bytes.get_mut(10) {
+            *num_buffers = 1;
+        }
+        bytes
+    }
+
+    /// Delivers a packet, header first, in as many buffers as it takes with at most `piece_len`
+    /// bytes in each; false, and nothing delivered, when there are too few.
+    pub(crate) fn deliver_merged(&mut self, mut bytes: Vec<u8>, piece_len: usize) -> bool {
+        assert!(self.accepted.contains(Features::MRG_RXBUF));
+        let num_buffers = bytes.len().div_ceil(piece_len) as u16;
+        bytes[10..12].copy_from_slice(&num_buffers.to_le_bytes());
+        let ring = self.rx();
+        let avail = ring.avail_idx().wrapping_sub(ring.last_avail_idx);
+        if avail < num_buffers {
+            return false;
+        }
+        let mut used_idx = ring.used_idx;
+        for piece in bytes.chunks(piece_len) {
+            let chain = ring.pop().expect("it was counted");
+            chain.write(piece);
+            ring.write_used(used_idx, chain.head.into(), piece.len() as u32);
+            used_idx = used_idx.wrapping_add(1);
+        }
+        // All at once (virtio 1.2 5.1.6.4).
+        ring.store_used_idx(used_idx);
+        true
     }
 
     pub(crate) fn deliver_bytes(&mut self, bytes: &[u8]) -> bool {

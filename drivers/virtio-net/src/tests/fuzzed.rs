@@ -192,12 +192,14 @@ impl World {
             };
             let frame = packet.frame.bytes();
             assert!(frame.len() >= 14 && frame.len() <= FRAME_SIZE);
+            assert!(packet.rest.frames() < 32);
             if let RxChecksum::Partial {
                 csum_start,
                 csum_offset,
             } = packet.csum
             {
-                assert!(usize::from(csum_start) + usize::from(csum_offset) + 2 <= frame.len());
+                let field_end = usize::from(csum_start) + usize::from(csum_offset) + 2;
+                assert!(field_end <= packet.frame_len());
             }
             // Every byte can be read.
             let _sum = frame.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
@@ -265,7 +267,7 @@ impl World {
         };
         self.check_chain(&chain, true);
         let hdr_len = self.device().hdr_len();
-        let mut written = vec![0; hdr_len];
+        let mut written = self.device().header(0, (0, 0));
         if kind & 1 != 0 {
             // A header that makes sense or none.
             written.iter_mut().for_each(|byte| *byte = bytes.u8());
@@ -326,7 +328,9 @@ impl World {
             0
         };
         if n == 0 {
-            chain.write(&vec![0; len]);
+            let mut written = self.device().header(0, (0, 0));
+            written.resize(len, 0);
+            chain.write(&written);
             self.delivered.push_back(vec![0; 60]);
         }
         if let Some(mut ring) = self.ring(n) {

@@ -85,6 +85,35 @@ fn used_idx_ahead_of_its_entries_gives_no_frame_twice() {
 }
 
 #[test]
+fn packet_in_more_buffers_than_are_returned_resets_the_device() {
+    for num_buffers in [2u16, 3, 17, u16::MAX] {
+        recovers(Violation::NumBuffers, |device| {
+            let mut bytes = device.header(0, (0, 0));
+            bytes[10..].copy_from_slice(&num_buffers.to_le_bytes());
+            bytes.extend([6; 100]);
+            device.deliver_bytes(&bytes);
+        });
+    }
+}
+
+/// Returned in two steps, but all there by the time that we look for the rest.
+#[test]
+fn packet_whose_rest_comes_a_moment_later_is_taken() {
+    let mut bench = Bench::new(FakeDevice::modern(), 64);
+    let mut bytes = bench.device().header(0, (0, 0));
+    bytes[10] = 2;
+    bytes.extend([6; 100]);
+    bench.device().deliver_bytes(&bytes);
+    let (rx, _) = bench.queue.rings();
+    assert_eq!(rx.sync(), 1);
+    bench.device().deliver_bytes(&[7; 30]);
+    let packet = bench.queue.rings().0.recv().unwrap();
+    assert_eq!((packet.frame.len(), packet.rest.byte_len()), (100, 30));
+    drop(packet);
+    bench.end();
+}
+
+#[test]
 fn device_that_asks_for_a_reset_gets_one() {
     let mut bench = Bench::new(FakeDevice::modern(), 64);
     bench.device().status |= DeviceStatus::DEVICE_NEEDS_RESET;

@@ -100,16 +100,18 @@ fn short_and_senseless_frames_are_dropped_and_counted() {
     for len in [0, 1, 9, 10, 12, 25] {
         assert!(bench.device().deliver_bytes(&frame_of(0, len)));
     }
-    // A partial checksum beyond the frame's end; a merged packet.
+    // A partial checksum beyond the frame's end; segments of another protocol, or of nothing.
     bench.device().deliver(1, (59, 0), &frame_of(2, 60));
-    let mut merged = frame_of(0, 72);
-    merged[1] = 1;
-    bench.device().deliver_bytes(&merged);
+    for gso_type in [1, 3] {
+        let mut many = frame_of(0, 72);
+        (many[1], many[4]) = (gso_type, gso_type / 2);
+        bench.device().deliver_bytes(&many);
+    }
     bench.device().deliver(0, (0, 0), &frame_of(3, 14));
     assert_eq!(bench.recv().unwrap().frame.bytes(), frame_of(3, 14));
     let counters = bench.queue.counters();
     assert_eq!(counters.rx.dropped_short, 6);
-    assert_eq!(counters.rx.dropped_header, 2);
+    assert_eq!(counters.rx.dropped_header, 3);
     assert_eq!(counters.rx.frames, 1);
     assert_eq!(counters.resets, 0);
     bench.end();
@@ -262,7 +264,8 @@ fn offload_request_is_in_the_header_and_refused_without_the_feature() {
         gso_size: 1460,
         hdr_len: 54,
     });
-    let mut bench = Bench::new(FakeDevice::modern(), 64);
+    let device = FakeDevice::modern().without(Features::HOST_TSO4);
+    let mut bench = Bench::new(device, 64);
     let packet = TxPacket::new(bench.head(&[1; 60]), TxOffload { csum, gso: None });
     bench.send(packet).unwrap();
     bench.sync_tx();

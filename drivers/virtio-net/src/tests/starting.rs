@@ -40,8 +40,8 @@ fn modern_device_gets_what_is_supported_and_nothing_else() {
     assert_eq!(caps.mtu, 1400);
     assert_eq!(caps.fragments_max, 4);
     assert!(caps.checksums.tx && caps.checksums.rx);
-    assert!(!caps.tso.tcp_v4 && !caps.tso.tcp_v6 && !caps.tso.udp && !caps.rx_large);
-    assert_eq!(caps.tso.len_max, 0);
+    assert!(caps.tso.tcp_v4 && caps.tso.tcp_v6 && caps.tso.udp && caps.rx_large);
+    assert_eq!(caps.tso.len_max, 65_535);
     assert_eq!(caps.body_memory, BodyMemory::Anywhere);
     assert_eq!(bench.port.mac(), MacAddr([2, 0, 0, 0, 0, 9]));
     assert_eq!(bench.port.features(), expected);
@@ -51,33 +51,13 @@ fn modern_device_gets_what_is_supported_and_nothing_else() {
 
 #[test]
 fn legacy_device_gets_the_short_header() {
-    let bench = Bench::new(FakeDevice::legacy(), 64);
-    assert_eq!(bench.port.caps().headroom, 10);
-    assert_eq!(
-        bench.port.features(),
-        Features::SUPPORTED.difference(Features::VERSION_1)
-    );
-    bench.end();
-}
-
-#[test]
-fn each_feature_can_be_switched_off() {
-    let optional = [
-        Features::CSUM,
-        Features::GUEST_CSUM,
-        Features::MTU,
-        Features::STATUS,
-        Features::EVENT_IDX,
-    ];
-    for disable in optional {
-        let options = Options { disable, ..DEFAULT };
-        let (port, _) = port(FakeDevice::modern(), options);
-        let port = port.unwrap();
-        assert_eq!(port.features(), Features::SUPPORTED.difference(disable));
-        let caps = port.caps();
-        assert_eq!(caps.checksums.tx, disable != Features::CSUM);
-        assert_eq!(caps.checksums.rx, disable != Features::GUEST_CSUM);
-        assert_eq!(caps.mtu == 1500, disable == Features::MTU);
+    for (mergeable, headroom) in [(Features::NONE, 12), (Features::MRG_RXBUF, 10)] {
+        let bench = Bench::new(FakeDevice::legacy().without(mergeable), 64);
+        assert_eq!(bench.port.caps().headroom, headroom);
+        let modern = Features::VERSION_1.union(Features::HOST_USO);
+        let expected = Features::SUPPORTED.difference(modern.union(mergeable));
+        assert_eq!(bench.port.features(), expected.consistent());
+        bench.end();
     }
 }
 
@@ -183,15 +163,18 @@ fn station_address_comes_from_the_device_or_the_embedder_or_not_at_all() {
 }
 
 #[test]
-fn mtu_larger_than_a_frame_is_not_agreed_to() {
+fn mtu_larger_than_a_frame_is_agreed_to_if_a_packet_may_lie_in_several() {
+    let (whole, merged) = (Features::MRG_RXBUF, Features::NONE);
     let rows = [
-        (68u16, Some(68)),
-        (2022, Some(2022)),
-        (2023, None),
-        (65_535, None),
+        (68u16, whole, Some(68)),
+        (2022, whole, Some(2022)),
+        (2023, whole, None),
+        (65_535, whole, None),
+        (9000, merged, Some(9000)),
+        (65_535, merged, Some(65_535)),
     ];
-    for (mtu, agreed) in rows {
-        let mut device = FakeDevice::modern();
+    for (mtu, without, agreed) in rows {
+        let mut device = FakeDevice::modern().without(without);
         device.config[10..].copy_from_slice(&mtu.to_le_bytes());
         let (port, device) = port(device, DEFAULT);
         assert_eq!(port.unwrap().caps().mtu, agreed.unwrap_or(1500));
