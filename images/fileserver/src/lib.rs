@@ -13,6 +13,7 @@
 //!   gives, and a body that is a slice of the site. Memory a connection: an [`http::Exchange`].
 //!
 //! [`app::FileServer`] connects them to the stack: it is the stack's application, on any machine.
+//! [`options`] is what a command line may say to it.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,4 +23,5 @@ extern crate std;
 
 pub mod app;
 pub mod http;
+pub mod options;
 pub mod site;

@@ -1,10 +1,6 @@
 //! The bootable image: the site is the initrd, an ordinary tar; the rest is on the command line.
 //!
-//! | key | value | default |
-//! |---|---|---|
-//! | `port` | the TCP port to listen on | 80 |
-//!
-//! and the platform's keys (`ip=`, `console=`, ...).
+//! [`simoom_fileserver::options`] has the keys, and the platform its own (`ip=`, `console=`, ...).
 
 #![no_std]
 #![no_main]
@@ -13,18 +9,19 @@
 use core::fmt;
 
 use simoom::tcp::ListenError;
-use simoom::{Addr, Endpoint};
+use simoom::{Addr, Endpoint, Instant};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::options::{self, BadOption, Options, Time};
 use simoom_fileserver::site::{self, Site, SiteError};
 use simoom_platform::memory::{Memory, OutOfMemory};
 use simoom_platform::x86_64::net::{Net, NetError};
-use simoom_platform::x86_64::{ExitCode, Machine, console, run};
+use simoom_platform::x86_64::{ExitCode, Machine, console, rtc, run};
 
 simoom_platform::image!(main);
 
 fn main(mut machine: Machine) -> ExitCode {
-    for argument in machine.command_line.unknown(&["port"]) {
+    for argument in machine.command_line.unknown(options::KEYS) {
         console!("simoom: warning: unknown argument: {argument}");
     }
     match start(&mut machine) {
@@ -44,13 +41,20 @@ struct Started {
 }
 
 fn start(machine: &mut Machine) -> Result<Started, BootError> {
-    let port = port(machine)?;
-    let site = site(machine)?;
+    let command_line = machine.command_line;
+    let options = Options::read(|key| command_line.get(key)).map_err(BootError::Option)?;
+    let port = options.port;
+    let site = site(machine, options.site)?;
     let scratch = machine
         .memory
         .take_bytes(SCRATCHES * SCRATCH_LEN, align_of::<u64>())
         .map_err(BootError::Memory)?;
-    let app = FileServer::new(Server::new(site, Limits::DEFAULT), Scratches::new(scratch));
+    let mut app = FileServer::new(Server::new(site, Limits::DEFAULT), Scratches::new(scratch));
+    app.set_clock(match options.time {
+        Time::Machine => rtc::read_unix().map(|unix| (unix, now(machine))),
+        Time::Told(unix) => Some((unix, Instant::ZERO)),
+        Time::None => None,
+    });
     let mut net = Net::start(machine).map_err(BootError::Net)?;
     net.stack.listen(port, BACKLOG).map_err(BootError::Listen)?;
     Ok(Started { net, app, port })
@@ -63,10 +67,7 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
     console!("simoom: {net}");
     console!("simoom: ready {ready} ms after entry");
     let file_cnt = app.server().site().file_cnt();
-    let skipped_cnt = app.server().site().skipped_cnt();
-    if skipped_cnt > 0 {
-        console!("simoom: warning: {skipped_cnt} entries of the site are no files: left out");
-    }
+    warn(app.server().site());
     let told = |addr: Addr| {
         let url = Url(Endpoint::new(addr, port));
         console!("simoom: listening on {url} ({file_cnt} files, {ready} ms after entry)");
@@ -74,20 +75,43 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
     run::run(machine, net, &mut app, told)
 }
 
-fn port(machine: &Machine) -> Result<u16, BootError> {
-    match machine.command_line.get("port") {
-        None => Ok(80),
-        Some(text) => text.parse().map_err(|_| BootError::BadPort(text)),
+fn now(machine: &Machine) -> Instant {
+    Instant::from_micros(machine.clock.now_us())
+}
+
+/// Tells what the site says that is not done.
+fn warn(site: &Site) {
+    let skipped_cnt = site.skipped_cnt();
+    if skipped_cnt > 0 {
+        console!("simoom: warning: {skipped_cnt} entries of the site are no files: left out");
+    }
+    let crowded_cnt = site.crowded_cnt();
+    if crowded_cnt > 0 {
+        console!(
+            "simoom: warning: _headers has more fields than fit into an answer for {crowded_cnt} \
+             files: left out"
+        );
+    }
+    let mut fault_cnt = 0;
+    site.rule_faults(|fault| {
+        fault_cnt += 1;
+        if fault_cnt <= FAULTS_SHOWN {
+            console!("simoom: warning: {fault}");
+        }
+    });
+    if fault_cnt > FAULTS_SHOWN {
+        let more_cnt = fault_cnt - FAULTS_SHOWN;
+        console!("simoom: warning: and {more_cnt} lines more of _redirects and _headers");
     }
 }
 
 /// Indexes the initrd.
-fn site(machine: &mut Machine) -> Result<Site, BootError> {
+fn site(machine: &mut Machine, options: site::Options) -> Result<Site, BootError> {
     let archive = machine.initrd.ok_or(BootError::NoSite)?;
     let mut seed = [0; 8];
     machine.entropy.fill(&mut seed);
     let mut memory = Tables(&mut machine.memory);
-    Site::open(archive, u64::from_le_bytes(seed), &mut memory).map_err(BootError::Site)
+    Site::open(archive, options, u64::from_le_bytes(seed), &mut memory).map_err(BootError::Site)
 }
 
 /// The machine's memory, for the site's tables.
@@ -106,7 +130,7 @@ enum BootError {
     Memory(OutOfMemory),
     Net(NetError),
     Listen(ListenError),
-    BadPort(&'static str),
+    Option(BadOption<'static>),
 }
 
 impl fmt::Display for BootError {
@@ -117,7 +141,7 @@ impl fmt::Display for BootError {
             Self::Memory(error) => error.fmt(f),
             Self::Net(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
-            Self::BadPort(text) => write!(f, "port={text}: expected 1 to 65535"),
+            Self::Option(error) => error.fmt(f),
         }
     }
 }
@@ -146,6 +170,9 @@ impl fmt::Display for Url {
 
 /// Heads of requests that straddle frames at once.
 const SCRATCHES: usize = 32;
+
+/// Lines of a site's rules that are told of at most, each on a line of the console.
+const FAULTS_SHOWN: usize = 20;
 
 /// Half-open connections at most.
 const BACKLOG: u16 = 1024;

@@ -3,7 +3,7 @@
 use simoom_fileserver::http::{
     Answer, Exchange, Gather, HEAD_LEN_MIN, Limits, Server, Status, Step,
 };
-use simoom_fileserver::site::{Memory, Site};
+use simoom_fileserver::site::{Memory, Options, Site};
 
 /// Memory of the site's tables.
 struct Leak;
@@ -32,7 +32,10 @@ fn server(limits: Limits) -> Server {
             .unwrap();
     }
     let archive = builder.into_inner().unwrap().leak();
-    Server::new(Site::open(archive, 1, &mut Leak).unwrap(), limits)
+    Server::new(
+        Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
+        limits,
+    )
 }
 
 fn ask(server: &Server, exchange: &mut Exchange, request: &[u8]) -> (Answer, String) {

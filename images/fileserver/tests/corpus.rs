@@ -4,7 +4,7 @@
 use simoom_fileserver::http::{
     Answer, Exchange, Gather, HEAD_LEN_MIN, Limits, Parts, Server, Step,
 };
-use simoom_fileserver::site::{Memory, Site};
+use simoom_fileserver::site::{Memory, Options, Site};
 
 /// Memory of the site's tables.
 struct Leak;
@@ -34,7 +34,10 @@ fn server() -> Server {
         builder.append_data(&mut header, name, body).unwrap();
     }
     let archive = builder.into_inner().unwrap().leak();
-    Server::new(Site::open(archive, 1, &mut Leak).unwrap(), Limits::DEFAULT)
+    Server::new(
+        Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
+        Limits::DEFAULT,
+    )
 }
 
 /// The escapes of the file.

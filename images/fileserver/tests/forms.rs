@@ -3,7 +3,7 @@
 use simoom_fileserver::http::{
     Answer, Exchange, HEAD_LEN_MIN, Limits, PIECE_LEN_MAX, Parts, RANGES_MAX, Server, Step,
 };
-use simoom_fileserver::site::{Memory, Site};
+use simoom_fileserver::site::{Memory, Options, Site};
 
 /// Memory of the site's tables.
 struct Leak;
@@ -35,7 +35,10 @@ fn server() -> Server {
             .unwrap();
     }
     let archive = builder.into_inner().unwrap().leak();
-    Server::new(Site::open(archive, 1, &mut Leak).unwrap(), Limits::DEFAULT)
+    Server::new(
+        Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
+        Limits::DEFAULT,
+    )
 }
 
 fn big() -> Vec<u8> {

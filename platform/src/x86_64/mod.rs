@@ -9,6 +9,7 @@
 //!   acpi          interrupt controllers, PCI's memory-mapped configuration space
 //!   irq           local APIC, I/O APIC, vectors
 //!   clock         the TSC, calibrated; sleeping until a time or an interrupt
+//!   rtc           the date
 //!   entropy       RDRAND, or a virtio entropy device
 //!   pci, mmio     where devices are; hal: memory for them
 //!   net, run      the network device, a stack over it, and the loop that drives it
@@ -41,6 +42,7 @@ pub mod net;
 mod paging;
 pub mod pci;
 mod port;
+pub mod rtc;
 pub mod run;
 pub mod selftest;
 pub mod uart;

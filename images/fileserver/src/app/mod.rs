@@ -18,9 +18,9 @@
 mod parts;
 mod scratch;
 
-use simoom::Duration;
 use simoom::tcp::cc::Cubic;
 use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
+use simoom::{Duration, Instant};
 
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
 pub use parts::PARTS_CNT;
@@ -49,6 +49,10 @@ pub struct FileServer {
     server: Server,
     scratches: Scratches,
     parts: PartsTable,
+    /// Seconds since 1970 at a time of the stack.
+    clock: Option<(i64, Instant)>,
+    /// When the Date that is sent is to be another one.
+    date_until: Instant,
     answered_cnt: u64,
 }
 
@@ -113,7 +117,29 @@ impl FileServer {
             server,
             scratches,
             parts: PartsTable::new(),
+            clock: None,
+            date_until: Instant::NEVER,
             answered_cnt: 0,
+        }
+    }
+
+    /// Says what time it is: seconds since 1970, at a time of the stack. Without it answers have no
+    /// Date (RFC 9110 6.6.1).
+    pub fn set_clock(&mut self, clock: Option<(i64, Instant)>) {
+        self.clock = clock;
+        self.server.set_time(None);
+        self.date_until = clock.map_or(Instant::NEVER, |_| Instant::ZERO);
+    }
+
+    /// Another second has begun.
+    #[cold]
+    fn tick(&mut self, now: Instant) {
+        if let Some((unix, at)) = self.clock {
+            // Times before the clock was told are that time.
+            let seconds = now.since(at).as_secs();
+            let unix = unix.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+            self.server.set_time(Some(unix));
+            self.date_until = at + Duration::from_secs(seconds.saturating_add(1));
         }
     }
 
@@ -150,6 +176,9 @@ impl FileServer {
         bytes: &[u8],
         is_first: bool,
     ) -> Next {
+        if conn.now() >= self.date_until {
+            self.tick(conn.now());
+        }
         if client.parts.is_some() || !conn.has_room_for(ANSWER_PIECES) {
             conn.want_writable();
             return Next::Wait;

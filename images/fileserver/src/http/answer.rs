@@ -6,9 +6,9 @@ use super::range::{self, Parts, Wanted};
 use super::reply::Reply;
 use super::request::{Body, Method, Request};
 use super::status::Status;
-use super::target::{RawTarget, Room, Target};
+use super::target::{RawTarget, Room};
 use super::{Answer, Exchange, Server, State, accept};
-use crate::site::{File, Found};
+use crate::site::File;
 
 /// Where an answer is written: its head, and its parts when it has several.
 pub(super) struct Out<'o> {
@@ -111,30 +111,8 @@ impl Server {
         }
     }
 
-    fn answer_path(
-        &self,
-        request: &Request<'_, '_>,
-        target: &Target<'_>,
-        reply: &Reply,
-        out: Out<'_>,
-    ) -> Answer {
-        match self.site.find(target.path) {
-            Some(Found::File(file)) if !target.has_slash => {
-                self.answer_file(request, file, reply, out)
-            }
-            Some(Found::Folder(Some(index))) if target.has_slash => {
-                self.answer_file(request, index, reply, out)
-            }
-            Some(Found::Folder(None)) if target.has_slash => {
-                self.page(reply, Status::Forbidden, out.head)
-            }
-            Some(Found::Folder(_)) => self.redirect(reply, target, out.head),
-            Some(Found::File(_)) | None => self.page(reply, Status::NotFound, out.head),
-        }
-    }
-
     /// A file: RFC 9110 13.2.1, the conditions count for what would be 200.
-    fn answer_file(
+    pub(super) fn answer_file(
         &self,
         request: &Request<'_, '_>,
         file: &File,

@@ -22,6 +22,7 @@ mod head;
 mod range;
 mod reply;
 mod request;
+mod route;
 mod status;
 mod target;
 
@@ -29,6 +30,7 @@ pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
 pub(crate) use head::HeadWriter;
 pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
+pub(crate) use reply::put_escaped;
 pub use status::Status;
 
 use core::mem::MaybeUninit;

@@ -7,7 +7,7 @@ use super::range::{Parts, Range};
 use super::status::Status;
 use super::target::Target;
 use super::{Answer, Server};
-use crate::site::Representation;
+use crate::site::{Captures, Redirect, Representation, ToPiece};
 
 /// What the request says about the form of its answer.
 pub(super) struct Reply {
@@ -144,6 +144,58 @@ impl Server {
         answer
     }
 
+    /// A redirect that the site asks for. What placeholders stand for is written as what stands in
+    /// a path, so that it cannot lead to another host than the rule.
+    pub(super) fn redirect_by(
+        &self,
+        reply: &Reply,
+        rule: &Redirect,
+        captures: &Captures<'_>,
+        query: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Answer {
+        let mut head = begin(reply, out);
+        head.put(rule.status.line());
+        head.put(b"Location: ");
+        rule.expand(captures, |piece| match piece {
+            ToPiece::Written(text) => put_ascii(&mut head, text),
+            ToPiece::Captured(text) => put_escaped(&mut head, text),
+        });
+        let takes_query = !rule.has_query() && !rule.has_fragment();
+        let query = query.filter(|query| {
+            takes_query && !query.is_empty() && query.len() + TAIL_LEN <= head.room_len()
+        });
+        if let Some(query) = query {
+            head.put(b"?");
+            head.put(query);
+        }
+        head.put(b"\r\n");
+        put_page_fields(&mut head, rule.status);
+        let answer = self.end(head, reply, rule.status, rule.status.page());
+        if answer.head_len == 0 {
+            return self.page(reply, Status::UriTooLong, out);
+        }
+        answer
+    }
+
+    /// 404 and a page of the site.
+    pub(super) fn missing(
+        &self,
+        reply: &Reply,
+        page: &Representation,
+        has_variants: bool,
+        out: &mut [u8],
+    ) -> Answer {
+        let mut head = begin(reply, out);
+        head.put(Status::NotFound.line());
+        head.put(page.head.before_validators());
+        if has_variants {
+            head.put(b"Vary: Accept-Encoding\r\n");
+        }
+        head.put(page.head.own());
+        self.end(head, reply, Status::NotFound, page.body)
+    }
+
     /// A status and its page.
     pub(super) fn page(&self, reply: &Reply, status: Status, out: &mut [u8]) -> Answer {
         let mut head = begin(reply, out);
@@ -232,8 +284,21 @@ fn put_page_fields(head: &mut HeadWriter<'_>, status: Status) {
     head.put(b"\r\n");
 }
 
+/// Percent-encodes what is not ASCII.
+fn put_ascii(head: &mut HeadWriter<'_>, text: &[u8]) {
+    for piece in text.split_inclusive(|byte| !byte.is_ascii()) {
+        match piece.split_last() {
+            Some((last, front)) if !last.is_ascii() => {
+                head.put(front);
+                put_escaped(head, &[*last]);
+            }
+            _ => head.put(piece),
+        }
+    }
+}
+
 /// Percent-encodes all but what RFC 3986 allows in a path.
-fn put_escaped(head: &mut HeadWriter<'_>, path: &[u8]) {
+pub(crate) fn put_escaped(head: &mut HeadWriter<'_>, path: &[u8]) {
     for &byte in path {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
             head.put(&[byte]);

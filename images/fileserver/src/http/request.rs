@@ -175,6 +175,8 @@ pub(super) struct Fields<'b> {
     has_keep_alive: bool,
     is_chunked: bool,
     content_length: Option<u64>,
+    /// Only the first: a second one is refused.
+    pub(super) host: Option<&'b [u8]>,
     /// The body may or may not come: RFC 9110 10.1.1.
     pub(super) expects_continue: bool,
     pub(super) has_accept_encoding: bool,
@@ -191,17 +193,16 @@ pub(super) struct Fields<'b> {
 impl<'b> Fields<'b> {
     fn read(headers: &[Header<'b>], is_http10: bool) -> Result<Self, Status> {
         let mut fields = Self::default();
-        let mut host_cnt = 0;
         let mut transfer_coding = None;
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             // Most fields are told apart by length alone.
             match header.name.len() {
                 4 if is("host") => {
-                    host_cnt += 1;
-                    if host_cnt > 1 || !is_host(header.value) {
+                    if fields.host.is_some() || !is_host(header.value) {
                         return Err(Status::BadRequest);
                     }
+                    fields.host = Some(header.value);
                 }
                 // RFC 9110 10.1.1: not from a client of version 1.0.
                 6 if !is_http10 && is("expect") => {
@@ -229,7 +230,7 @@ impl<'b> Fields<'b> {
                 _ => {}
             }
         }
-        if host_cnt == 0 && !is_http10 {
+        if fields.host.is_none() && !is_http10 {
             return Err(Status::BadRequest);
         }
         match transfer_coding {

@@ -48,8 +48,12 @@ statuses! {
     200 Ok "OK" "";
     204 NoContent "No Content" "";
     206 PartialContent "Partial Content" "";
-    301 MovedPermanently "Moved Permanently" "The page has a slash at its end.";
+    301 MovedPermanently "Moved Permanently" "The page is elsewhere.";
+    302 Found "Found" "The page is elsewhere for now.";
+    303 SeeOther "See Other" "The answer is elsewhere.";
     304 NotModified "Not Modified" "";
+    307 TemporaryRedirect "Temporary Redirect" "The page is elsewhere for now.";
+    308 PermanentRedirect "Permanent Redirect" "The page is elsewhere.";
     400 BadRequest "Bad Request" "The request is not valid HTTP.";
     403 Forbidden "Forbidden" "This folder has no page of its own.";
     404 NotFound "Not Found" "There is no such page on this site.";
@@ -61,6 +65,7 @@ statuses! {
     414 UriTooLong "URI Too Long" "The address is too long.";
     416 RangeNotSatisfiable "Range Not Satisfiable" "The page has no such part.";
     417 ExpectationFailed "Expectation Failed" "The request expects too much.";
+    421 MisdirectedRequest "Misdirected Request" "There is no site of this name here.";
     431 HeaderFieldsTooLarge "Request Header Fields Too Large" "The header is too large.";
     500 InternalServerError "Internal Server Error" "The answer could not be written.";
     501 NotImplemented "Not Implemented" "The request uses a coding unknown here.";

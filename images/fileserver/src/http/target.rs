@@ -17,6 +17,8 @@ pub(super) struct Target<'t> {
     pub(super) has_slash: bool,
     /// What followed `?`, as it stood.
     pub(super) query: Option<&'t [u8]>,
+    /// The host of an absolute form, which overrules the Host field (RFC 9112 3.2.2).
+    pub(super) authority: Option<&'t [u8]>,
 }
 
 /// Memory for a path that is not normal as it stands.
@@ -40,6 +42,7 @@ pub(super) struct RawTarget<'t> {
     /// Starts with a slash.
     path: &'t [u8],
     query: Option<&'t [u8]>,
+    authority: Option<&'t [u8]>,
     /// No escape, no empty component, none that starts with a dot.
     is_normal: bool,
 }
@@ -47,10 +50,11 @@ pub(super) struct RawTarget<'t> {
 impl<'t> RawTarget<'t> {
     /// Origin form or absolute form; the other two are for CONNECT and OPTIONS.
     pub(super) fn parse(target: &'t [u8]) -> Result<Self, Status> {
-        let path = if target.starts_with(b"/") {
-            target
+        let (authority, path) = if target.starts_with(b"/") {
+            (None, target)
         } else {
-            after_authority(target)?
+            let (authority, path) = split_authority(target)?;
+            (Some(authority), path)
         };
         // One pass for all that is looked for; letters and more are above all of it.
         let (mut last, mut path_len, mut is_normal) = (0, path.len(), true);
@@ -79,6 +83,7 @@ impl<'t> RawTarget<'t> {
         Ok(Self {
             path,
             query,
+            authority,
             is_normal,
         })
     }
@@ -97,6 +102,7 @@ impl<'t> RawTarget<'t> {
             path,
             has_slash,
             query: self.query,
+            authority: self.authority,
         })
     }
 
@@ -121,12 +127,13 @@ impl<'t> RawTarget<'t> {
             path: room.normal.as_bytes(),
             has_slash,
             query: self.query,
+            authority: self.authority,
         })
     }
 }
 
-/// The rest of an absolute form after scheme and authority.
-fn after_authority(target: &[u8]) -> Result<&[u8], Status> {
+/// The authority of an absolute form, and what follows it.
+fn split_authority(target: &[u8]) -> Result<(&[u8], &[u8]), Status> {
     let scheme_len = [&b"http://"[..], b"https://"]
         .into_iter()
         .find_map(|scheme| {
@@ -142,7 +149,7 @@ fn after_authority(target: &[u8]) -> Result<&[u8], Status> {
     if authority.is_empty() || !is_host(authority) {
         return Err(Status::BadRequest);
     }
-    Ok(path)
+    Ok((authority, path))
 }
 
 /// Whether all bytes may stand in a Host field: RFC 3986 3.2.2 with a port, no user.

@@ -32,6 +32,7 @@ pub(crate) struct Head {
 }
 
 /// What a head is written from.
+#[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) body_len: usize,
     pub(super) mtime: i64,
@@ -115,6 +116,12 @@ impl Head {
     #[inline]
     pub(crate) fn whole(&self) -> &'static [u8] {
         self.text
+    }
+
+    /// Length, type and coding: what the page of an error has as well.
+    pub(crate) fn before_validators(&self) -> &'static [u8] {
+        let fields = OK_LINE.len()..usize::from(self.validators_at);
+        self.text.get(fields).unwrap_or(&[])
     }
 
     /// All fields but the length.

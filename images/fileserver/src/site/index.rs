@@ -1,14 +1,14 @@
 //! From an archive to a site: counted in one pass, filled in a second.
 
-use super::coding::{self, Coding};
+use super::coding;
+use super::draft::Draft;
 use super::error::{Fault, SiteError};
-use super::head::{CONTENT_TYPE_LEN_MAX, HEAD_LEN_MAX, Head, Source};
 use super::links;
 use super::media::MediaType;
 use super::members::{Kind, Member, Members};
 use super::path::{PathBuf, check};
 use super::table::{Content, Node, Place, Table};
-use super::{Entry, File, Site};
+use super::{Entry, File};
 
 /// A tar in memory. Zeros may follow it, as an initrd is padded.
 #[derive(Clone, Copy)]
@@ -131,116 +131,11 @@ impl Archive {
             file_cnt,
             skipped_cnt,
             has_alias,
+            has_hosts: false,
+            order: &[],
+            redirects: &[],
         })
     }
-}
-
-/// A site whose heads are not written yet.
-pub struct Draft {
-    archive: &'static [u8],
-    table: Table<&'static mut [Entry]>,
-    seed: u64,
-    file_cnt: usize,
-    skipped_cnt: usize,
-    has_alias: bool,
-}
-
-impl Draft {
-    /// Bytes of memory that [`finish`](Self::finish) wants.
-    #[must_use]
-    pub fn text_len(&self) -> usize {
-        let mut room = [0; HEAD_LEN_MAX];
-        let mut len = 0usize;
-        for node in self.table.nodes() {
-            let Content::File(file) = &node.content else {
-                continue;
-            };
-            for source in self.sources(node, file).into_iter().flatten() {
-                let head_len = Head::write(&source, |_| {}, &mut room).map_or(0, |(_, len)| len);
-                len = len.saturating_add(head_len);
-            }
-        }
-        len
-    }
-
-    /// Writes the heads of all answers to `text`.
-    ///
-    /// # Errors
-    /// `NoSpace` when `text` is shorter than [`text_len`](Self::text_len).
-    pub fn finish(mut self, text: &'static mut [u8]) -> Result<Site, SiteError> {
-        let mut text = text;
-        for slot_idx in 0..self.table.slot_cnt() {
-            let Some(&node) = self.table.node(slot_idx) else {
-                continue;
-            };
-            let Content::File(mut file) = node.content else {
-                continue;
-            };
-            let [source, coded] = self.sources(&node, &file);
-            file.head = write_head(source.as_ref(), &mut text)?;
-            file.coded_head = write_head(coded.as_ref(), &mut text)?;
-            let content = Content::File(file);
-            self.table.put(slot_idx, Node { content, ..node });
-        }
-        let memory: &'static [Entry] = self.table.into_memory();
-        let table = Table::new(memory, self.seed);
-        let is_folder = |node: &&Node| matches!(node.content, Content::Folder(_));
-        let folder_cnt = table.nodes().filter(is_folder).count();
-        Ok(Site {
-            archive: self.archive,
-            table,
-            file_cnt: self.file_cnt,
-            folder_cnt,
-            skipped_cnt: self.skipped_cnt,
-            has_alias: self.has_alias,
-        })
-    }
-
-    /// What a file's head is written from, and the head under which it stands for another file.
-    fn sources<'a>(&'a self, node: &Node, file: &File) -> [Option<Source<'a>>; 2] {
-        let source = Source {
-            body_len: file.body.len(),
-            mtime: file.mtime,
-            content_type: file.media.as_bytes(),
-            coding: None,
-            has_variants: file.has_variants(),
-        };
-        let mut path = PathBuf::new();
-        let joined = node.path.join(&mut path).unwrap_or(&[]);
-        let coded = Coding::of_path(joined).and_then(|(coding, base)| {
-            match &self.table.find(base)?.content {
-                Content::File(base) if base.has_variants() => Some(Source {
-                    coding: Some(coding),
-                    has_variants: true,
-                    content_type: base.media.as_bytes(),
-                    ..source
-                }),
-                _ => None,
-            }
-        });
-        [Some(source), coded]
-    }
-}
-
-/// Writes a head to the front of `text`, which is then the rest.
-fn write_head(
-    source: Option<&Source<'_>>,
-    text: &mut &'static mut [u8],
-) -> Result<Head, SiteError> {
-    let Some(source) = source else {
-        return Ok(Head::NONE);
-    };
-    debug_assert!(source.content_type.len() <= CONTENT_TYPE_LEN_MAX);
-    let no_space = SiteError {
-        fault: Fault::NoSpace,
-        offset: 0,
-        name: &[],
-    };
-    let all = core::mem::take(text);
-    let (head, len) = Head::write(source, |_| {}, all).ok_or(no_space)?;
-    let (written, rest) = all.split_at_mut_checked(len).ok_or(no_space)?;
-    *text = rest;
-    Ok(head.with_text(written))
 }
 
 struct Builder {

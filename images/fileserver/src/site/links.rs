@@ -113,10 +113,10 @@ fn step<M: Borrow<[Entry]>>(table: &Table<M>, path: &[u8]) -> Result<Step, Fault
                     content,
                 });
             }
-            Content::File(_) | Content::Folder(_) if end == path.len() => {
+            Content::File(_) | Content::Folder(_) | Content::Listed(_) if end == path.len() => {
                 return Ok(Step::There(slot_idx));
             }
-            Content::Folder(_) => {}
+            Content::Folder(_) | Content::Listed(_) => {}
             Content::File(_) | Content::Vacant => return Err(Fault::LinkDangling),
         }
     }

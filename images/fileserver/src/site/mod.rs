@@ -23,15 +23,18 @@
 
 mod block;
 mod coding;
+mod draft;
 mod error;
 mod head;
 mod index;
 mod links;
+mod listing;
 mod media;
 mod members;
 mod open;
 pub(crate) mod path;
 mod pax;
+mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,11 +43,13 @@ pub use coding::Coding;
 pub use error::{Fault, SiteError};
 pub use index::{Archive, Census};
 pub use media::MediaType;
-pub use open::Memory;
+pub use open::{Memory, Options};
 pub use path::PATH_MAX;
+pub use rules::{HEADERS_LEN_MAX, REDIRECTS_MAX, RuleFault};
 
 use coding::Variants;
 pub(crate) use head::Head;
+pub(crate) use rules::{Captures, Redirect, ToPiece};
 use table::{Content, Node, Table};
 
 /// Memory for one place of the table: 128 bytes, what a lookup reads first in the front half.
@@ -83,6 +88,15 @@ pub struct Representation {
 }
 
 impl File {
+    const NONE: Self = Self {
+        body: &[],
+        mtime: 0,
+        media: MediaType::Unknown,
+        variants: Variants::NONE,
+        head: Head::NONE,
+        coded_head: Head::NONE,
+    };
+
     fn new(body: &'static [u8], mtime: i64, path: &[u8]) -> Result<Self, Fault> {
         // The tag and the length of a body have room for 64 bits.
         u64::try_from(body.len()).map_err(|_| Fault::Size)?;
@@ -90,9 +104,7 @@ impl File {
             body,
             mtime,
             media: MediaType::of_path(path),
-            variants: Variants::NONE,
-            head: Head::NONE,
-            coded_head: Head::NONE,
+            ..Self::NONE
         })
     }
 
@@ -128,7 +140,7 @@ impl Representation {
 pub enum Found<'s> {
     /// A file.
     File(&'s File),
-    /// A folder, with its `index.html` when it has one.
+    /// A folder, with its `index.html`, or the page that lists it, when it has one.
     Folder(Option<&'s File>),
 }
 
@@ -141,6 +153,10 @@ pub struct Site {
     folder_cnt: usize,
     skipped_cnt: usize,
     has_alias: bool,
+    has_hosts: bool,
+    redirects: &'static [Redirect],
+    has_forced_redirects: bool,
+    crowded_cnt: usize,
 }
 
 impl Site {
@@ -169,6 +185,7 @@ impl Site {
                     },
                 )))
             }
+            Content::Listed(listing) => Some(Found::Folder(Some(listing))),
             Content::Vacant | Content::Link(_) | Content::Alias(_) => None,
         }
     }
@@ -195,6 +212,61 @@ impl Site {
                 _ => None,
             },
         )
+    }
+
+    /// The rules of the site in the folder `root`: all of them, or those that come before files.
+    #[inline]
+    pub(crate) fn redirects(&self, is_before_files: bool) -> &'static [Redirect] {
+        if is_before_files && !self.has_forced_redirects {
+            return &[];
+        }
+        self.redirects
+    }
+
+    /// Whether each top-level folder is the site of the host of that name.
+    #[inline]
+    #[must_use]
+    pub fn has_hosts(&self) -> bool {
+        self.has_hosts
+    }
+
+    /// The folder of the site of a host: that of its name, to which links may lead, or `default`.
+    pub(crate) fn root_of_host(&self, host: &[u8]) -> Option<&'static [u8]> {
+        let folder = |name: &[u8]| {
+            let node = self.table.find(name)?;
+            let node = match node.content {
+                Content::Alias(slot_idx) => self.table.node(slot_idx)?,
+                _ => node,
+            };
+            let name = node.path.single()?;
+            (node.is_folder() && !name.is_empty()).then_some(name)
+        };
+        folder(host).or_else(|| folder(b"default"))
+    }
+
+    /// Rules for redirects, of all `_redirects`.
+    #[must_use]
+    pub fn redirect_cnt(&self) -> usize {
+        self.redirects.len()
+    }
+
+    /// Files whose fields of `_headers` are more than fit into an answer, and are left out.
+    #[must_use]
+    pub fn crowded_cnt(&self) -> usize {
+        self.crowded_cnt
+    }
+
+    /// Tells of every line of `_redirects` and `_headers` that is left out.
+    pub fn rule_faults(&self, mut tell: impl FnMut(RuleFault)) {
+        draft::for_each_root(&self.table, self.has_hosts, |root| {
+            let text = |name| draft::file_of(&self.table, root, name).unwrap_or(&[]);
+            rules::faults(
+                root,
+                text(rules::REDIRECTS_NAME),
+                text(rules::HEADERS_NAME),
+                &mut tell,
+            );
+        });
     }
 
     /// A number that depends on `tag`, and that the writer of the archive cannot know.

@@ -74,6 +74,12 @@ impl Path {
         self.name
     }
 
+    /// The path, when it has one component at most.
+    pub(super) fn single(&self) -> Option<&'static [u8]> {
+        let is_single = self.prefix.is_empty() && !self.name.contains(&b'/');
+        is_single.then_some(self.name)
+    }
+
     /// Bytes of the joined path.
     pub(super) fn len(&self) -> usize {
         match self.prefix.len() {

@@ -13,6 +13,8 @@ pub(super) enum Content {
     File(File),
     /// A folder, and the place of its `index.html`.
     Folder(Option<usize>),
+    /// A folder without one, and the page that lists it.
+    Listed(File),
     /// A symbolic link that is not followed yet; the target as the archive has it.
     Link(&'static [u8]),
     /// A link that leads to the folder in that place.
@@ -33,7 +35,7 @@ impl Node {
     };
 
     pub(super) fn is_folder(&self) -> bool {
-        matches!(self.content, Content::Folder(_))
+        matches!(self.content, Content::Folder(_) | Content::Listed(_))
     }
 }
 

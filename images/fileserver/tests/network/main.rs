@@ -376,6 +376,28 @@ fn too_many_answers_in_parts_at_once() {
     world.assert_home(SCRATCHES);
 }
 
+/// Date is there when the time is known, and is another one every second.
+#[test]
+fn the_date_goes_on() {
+    let mut world = world(gathering);
+    let heard = |world: &mut World| {
+        let talk = world.open(get(""), early());
+        world.run(MINUTE, |world| world.talk(talk).ended.is_some());
+        answers(world.heard(talk), |_| false).remove(0)
+    };
+    assert!(!heard(&mut world).head.contains("Date: "));
+    world.pass(Duration::from_secs(7));
+    let at = world.now();
+    world.server.app.set_clock(Some((784_111_770, at)));
+    assert!(heard(&mut world).has("Date: Sun, 06 Nov 1994 08:49:30 GMT"));
+    world.pass(Duration::from_secs(9));
+    let date = heard(&mut world);
+    let is_right = |seconds| date.has(&format!("Date: Sun, 06 Nov 1994 08:49:{seconds} GMT"));
+    assert!((39..43).any(is_right), "{}", date.head);
+    world.server.app.set_clock(None);
+    assert!(!heard(&mut world).head.contains("Date: "));
+}
+
 /// A request body that is malformed ends the connection, and hides no request.
 #[test]
 fn a_malformed_body_is_the_end() {

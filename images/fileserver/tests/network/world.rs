@@ -10,7 +10,7 @@ use simoom::tcp::{
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_fileserver::app::{FileServer, PARTS_CNT, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
-use simoom_fileserver::site::{Memory, Site};
+use simoom_fileserver::site::{Memory, Options, Site};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, SimPort, SimQueue, Wire};
 
@@ -365,7 +365,10 @@ fn server(files: &[(String, Vec<u8>)]) -> Server {
             .unwrap();
     }
     let archive = builder.into_inner().unwrap().leak();
-    Server::new(Site::open(archive, 1, &mut Leak).unwrap(), Limits::DEFAULT)
+    Server::new(
+        Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
+        Limits::DEFAULT,
+    )
 }
 
 fn pool(frames: usize) -> &'static FramePool<'static> {
