@@ -35,6 +35,7 @@ mod spec;
 mod start;
 pub mod undo;
 mod wake;
+pub mod xdp;
 
 use std::net::Ipv4Addr;
 use std::string::String;

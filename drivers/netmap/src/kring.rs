@@ -183,6 +183,13 @@ impl<'m> Kring<'m> {
         wrapped(first + n, self.num_slots()) as usize
     }
 
+    /// Which of these slots the one at `position` would be.
+    #[inline]
+    pub fn ready_idx(&self, position: u32) -> u32 {
+        let first = if self.is_tx { self.hwcur } else { self.hwtail };
+        self.distance(first, position)
+    }
+
     /// A slot as it reads now, which may be something else than what was checked.
     #[inline]
     pub fn slot(&self, position: usize) -> NetmapSlot {

@@ -47,6 +47,13 @@ pub enum OpenError {
         /// Who, as far as that is known.
         by: Option<u32>,
     },
+    /// Something else uses it that is no process.
+    InUseBy {
+        /// The interface, or a queue of it.
+        name: String,
+        /// What, as the kernel calls it.
+        by: String,
+    },
     /// A frame of the interface's MTU does not fit into a buffer.
     Mtu {
         /// The interface.
@@ -103,6 +110,7 @@ impl core::fmt::Display for OpenError {
                 name,
                 by: Some(pid),
             } => write!(f, "{name}: it is in use by process {pid}"),
+            Self::InUseBy { name, by } => write!(f, "{name}: it is in use by {by}"),
             Self::Mtu { name, mtu, most } => write!(
                 f,
                 "{name}: its MTU of {mtu} bytes is too large: {most} at most; \
