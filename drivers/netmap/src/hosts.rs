@@ -30,6 +30,7 @@
 
 mod error;
 pub mod memory;
+pub mod netmap;
 pub mod record;
 mod spec;
 mod start;

@@ -86,6 +86,11 @@ impl<'m, H: Host> NetmapPort<'m, H> {
         })
     }
 
+    /// Where its rings and buffers are.
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
     /// The host.
     pub fn host(&mut self) -> &mut H {
         &mut self.host

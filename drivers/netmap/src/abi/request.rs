@@ -119,6 +119,10 @@ pub struct RegisterFlags(pub u64);
 impl RegisterFlags {
     /// Refuse when someone else has the port.
     pub const EXCLUSIVE: Self = Self(0x800);
+    /// Receive rings alone.
+    pub const RX_RINGS_ONLY: Self = Self(0x2000);
+    /// Transmit rings alone.
+    pub const TX_RINGS_ONLY: Self = Self(0x4000);
     /// The program writes and reads virtio-net headers.
     pub const ACCEPT_VNET_HDR: Self = Self(0x8000);
     /// `poll` for input alone does not send.

@@ -1,0 +1,312 @@
+//! Binds a port: the requests, their options, what they mean.
+
+use std::format;
+use std::os::fd::OwnedFd;
+use std::string::{String, ToString};
+
+use rustix::event::epoll;
+use rustix::io::Errno;
+use simoom_ring::{Checksums, Segmentation};
+
+use super::far::Waiting;
+use super::{Adapter, Descriptor, Device};
+use crate::abi::{
+    OPT_OFFSETS, OptOffsets, PortHdr, REG_ALL_NIC, REG_NIC_SW, REG_SW, REQ_PORT_HDR_GET,
+    REQ_REGISTER, Register, RegisterFlags, ReqHeader, ReqOption,
+};
+use crate::hosts::{NetmapRings, OpenError, Wake, Wanted};
+use crate::rx::ETHERNET_LEN;
+use crate::{Interface, LayoutError, Region, RingKind};
+
+/// A port that is bound and mapped.
+pub(super) struct Bound<F> {
+    pub(super) fd: F,
+    /// The binding of the transmit rings, where it is one of its own.
+    pub(super) tx_fd: Option<F>,
+    pub(super) interface: Interface,
+    pub(super) register: Register,
+    pub(super) hdr_len: u16,
+    pub(super) mtu: u16,
+    /// Packets may consist of pieces anywhere in the region.
+    pub(super) is_gathering: bool,
+}
+
+/// Binds the port that the kernel knows by `name`.
+pub(super) fn bind<D: Device>(
+    device: &D,
+    name: &str,
+    rings: NetmapRings,
+    adapter: Adapter,
+    wanted: &Wanted,
+) -> Result<Bound<D::Fd>, OpenError> {
+    let fd = open(device)?;
+    let is_gathering = adapter.can_gather() && rings == NetmapRings::Nic;
+    if is_gathering && let Some(bound) = bind_apart(device, name, wanted)? {
+        return checked(device, name, adapter, bound);
+    }
+    let mut register = Register {
+        mode: match rings {
+            NetmapRings::Nic => REG_ALL_NIC,
+            NetmapRings::Host => REG_SW,
+            NetmapRings::Both => REG_NIC_SW,
+        },
+        extra_bufs: wanted.frames,
+        flags: RegisterFlags::ACCEPT_VNET_HDR,
+        ..Register::default()
+    };
+    registered(&fd, name, &mut register, None).map_err(|error| refused(name, error))?;
+    let region = mapped(&fd, &register)?;
+    let interface = interface(region, &register)?;
+    let bound = Bound {
+        hdr_len: hdr_len(&fd, name),
+        fd,
+        tx_fd: None,
+        interface,
+        register,
+        mtu: ETHERNET_MTU,
+        is_gathering: false,
+    };
+    checked(device, name, adapter, bound)
+}
+
+/// Binds receive and transmit rings by a descriptor each: offsets anywhere in a buffer leave no
+/// room for what is received in one. `None` when the adapter will not have that.
+fn bind_apart<D: Device>(
+    device: &D,
+    name: &str,
+    wanted: &Wanted,
+) -> Result<Option<Bound<D::Fd>>, OpenError> {
+    let flags = RegisterFlags::ACCEPT_VNET_HDR;
+    let content_bufs = wanted.content_len.div_ceil(BUF_SIZE_USUAL);
+    let content_bufs = u32::try_from(content_bufs).unwrap_or(u32::MAX);
+    let mut rx_register = Register {
+        mode: REG_ALL_NIC,
+        extra_bufs: wanted.frames.saturating_add(content_bufs),
+        flags: flags.union(RegisterFlags::RX_RINGS_ONLY),
+        ..Register::default()
+    };
+    let fd = open(device)?;
+    match registered(&fd, name, &mut rx_register, None) {
+        Ok(()) => {}
+        Err(Errno::INVAL) => return Ok(None),
+        Err(error) => return Err(refused(name, error)),
+    }
+    let region = mapped(&fd, &rx_register)?;
+    let rx_interface = interface(region, &rx_register)?;
+    let mut tx_register = Register {
+        mode: REG_ALL_NIC,
+        flags: flags.union(RegisterFlags::TX_RINGS_ONLY),
+        ..Register::default()
+    };
+    let buf_size = u64::from(rx_interface.buf_size());
+    let mut offsets = OptOffsets {
+        option: ReqOption {
+            reqtype: OPT_OFFSETS,
+            ..ReqOption::default()
+        },
+        max_offset: buf_size - 1,
+        offset_bits: 16,
+        ..OptOffsets::default()
+    };
+    let tx_fd = open(device)?;
+    if registered(&tx_fd, name, &mut tx_register, Some(&mut offsets)).is_err() {
+        // The kernel sees no change in what was bound: it goes with its descriptor.
+        return Ok(None);
+    }
+    if tx_register.mem_id != rx_register.mem_id {
+        return Ok(None);
+    }
+    let tx_interface = interface(region, &tx_register)?;
+    Ok(Some(Bound {
+        hdr_len: hdr_len(&fd, name),
+        fd,
+        tx_fd: Some(tx_fd),
+        interface: rx_interface.with_tx_of(tx_interface)?,
+        register: rx_register,
+        mtu: ETHERNET_MTU,
+        is_gathering: true,
+    }))
+}
+
+/// What remains to be looked at, whichever way the port was bound.
+fn checked<D: Device>(
+    device: &D,
+    name: &str,
+    adapter: Adapter,
+    mut bound: Bound<D::Fd>,
+) -> Result<Bound<D::Fd>, OpenError> {
+    if adapter.has_interface() {
+        let mtu = device.mtu(name).unwrap_or(ETHERNET_MTU.into());
+        let room = usize::from(bound.interface.buf_size()).checked_sub(ETHERNET_LEN);
+        let most = room.and_then(|room| u32::try_from(room).ok()).unwrap_or(0);
+        bound.mtu = u16::try_from(mtu)
+            .ok()
+            .filter(|_| mtu <= most)
+            .ok_or_else(|| OpenError::Mtu {
+                name: name.to_string(),
+                mtu,
+                most,
+            })?;
+    }
+    let pairs = bound
+        .interface
+        .rings(RingKind::Tx)
+        .max(bound.interface.rings(RingKind::Rx));
+    if pairs > 1 {
+        // Packets in a ring that nobody serves would be lost.
+        return Err(OpenError::OtherKind {
+            name: name.to_string(),
+            needed: "a port of one ring pair; set it with: ethtool -L IFNAME combined 1",
+        });
+    }
+    Ok(bound)
+}
+
+impl<F: Descriptor> Bound<F> {
+    /// Whoever takes headers completes and verifies checksums, or passes them on as they are.
+    pub(super) fn checksums(&self) -> Checksums {
+        let has_hdr = self.hdr_len > 0;
+        Checksums {
+            tx: has_hdr,
+            rx: has_hdr,
+        }
+    }
+
+    /// A switch cuts for ports that take no headers.
+    pub(super) fn tso(&self) -> Segmentation {
+        match self.hdr_len > 0 && self.is_gathering {
+            true => Segmentation {
+                tcp_v4: true,
+                tcp_v6: true,
+                udp: false,
+                len_max: 65_535,
+            },
+            false => Segmentation::default(),
+        }
+    }
+
+    /// What a loop polls, and how the end of sending is waited for.
+    pub(super) fn wake(&self) -> Result<(Wake, Waiting), OpenError> {
+        let failed = |error: Errno| OpenError::of("to poll /dev/netmap", "", error);
+        let fd = self.fd.for_poll().map_err(failed)?;
+        let Some(tx_fd) = &self.tx_fd else {
+            return Ok((Wake::new(fd), Waiting::Poll));
+        };
+        let tx_fd = tx_fd.for_poll().map_err(failed)?;
+        let both = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed)?;
+        let add = |fd: &OwnedFd, events| {
+            let added = epoll::add(&both, fd, epoll::EventData::new_u64(0), events);
+            added.map_err(failed)
+        };
+        add(&fd, epoll::EventFlags::IN)?;
+        add(&tx_fd, epoll::EventFlags::ONESHOT)?;
+        let polled = rustix::io::fcntl_dupfd_cloexec(&both, 0).map_err(failed)?;
+        Ok((Wake::new(polled), Waiting::Epoll { both, fd, tx_fd }))
+    }
+
+    /// What was bound, for a person.
+    pub(super) fn said(&self, adapter: Adapter, rings: NetmapRings) -> String {
+        let Register {
+            tx_slots,
+            rx_slots,
+            extra_bufs,
+            ..
+        } = self.register;
+        let which = match rings {
+            NetmapRings::Nic => "",
+            NetmapRings::Host => ", rings of the host's stack",
+            NetmapRings::Both => ", rings of the NIC and of the host's stack",
+        };
+        let rung = match self.is_gathering {
+            true => "content goes by reference",
+            false if adapter.buffers(rings) == crate::Buffers::Move => {
+                "content is copied into frames: buffers go to the receiver"
+            }
+            false => "content is copied into frames: the adapter has no gather",
+        };
+        format!(
+            "{adapter}{which}, {tx_slots} and {rx_slots} slots of {} bytes, {extra_bufs} extra \
+             buffers; {rung}",
+            self.interface.buf_size()
+        )
+    }
+}
+
+fn open<D: Device>(device: &D) -> Result<D::Fd, OpenError> {
+    device.open().map_err(|error| match error {
+        Errno::NOENT | Errno::NXIO | Errno::NODEV => OpenError::Missing {
+            what: "/dev/netmap: its module is not loaded",
+            instead: "xdp:IFNAME or tap:IFNAME",
+        },
+        error => OpenError::of("/dev/netmap", "root, or the right to open it", error),
+    })
+}
+
+/// Why a port was refused.
+fn refused(name: &str, error: Errno) -> OpenError {
+    let name = name.to_string();
+    match error {
+        Errno::NXIO | Errno::NODEV => OpenError::NoInterface { name },
+        Errno::BUSY => OpenError::InUse { name, by: None },
+        error => OpenError::of(
+            format!("{name}: to bind it to netmap"),
+            "CAP_NET_ADMIN, or root",
+            error,
+        ),
+    }
+}
+
+/// `REGISTER`; the kernel writes to `register` what it has given.
+fn registered<F: Descriptor>(
+    fd: &F,
+    name: &str,
+    register: &mut Register,
+    offsets: Option<&mut OptOffsets>,
+) -> Result<(), Errno> {
+    let mut header = ReqHeader::new(REQ_REGISTER, name).ok_or(Errno::NAMETOOLONG)?;
+    header.body = address(register);
+    header.options = offsets.map_or(0, address);
+    // SAFETY: a register request with its body, and with an option that is what its number says.
+    // Both are borrowed exclusively until after the call.
+    unsafe { fd.ctrl(&mut header) }
+}
+
+/// Bytes of virtio-net header in front of each frame of a port.
+fn hdr_len<F: Descriptor>(fd: &F, name: &str) -> u16 {
+    let mut body = PortHdr::default();
+    let Some(mut header) = ReqHeader::new(REQ_PORT_HDR_GET, name) else {
+        return 0;
+    };
+    header.body = address(&mut body);
+    // SAFETY: a request for the header's length with its body.
+    let asked = unsafe { fd.ctrl(&mut header) };
+    match (asked, body.hdr_len) {
+        (Ok(()), 10) => 10,
+        (Ok(()), 12) => 12,
+        // A kernel without that request, or a port without a header.
+        _ => 0,
+    }
+}
+
+/// The region, as long as REGISTER says: other requests say otherwise.
+fn mapped<F: Descriptor>(fd: &F, register: &Register) -> Result<Region, OpenError> {
+    let len = usize::try_from(register.memsize).map_err(|_| LayoutError::OutOfRegion)?;
+    Ok(fd.map(len)?.into_region())
+}
+
+/// Never at the region's start because it was there before: each binding has its own.
+fn interface(region: Region, register: &Register) -> Result<Interface, OpenError> {
+    let at = usize::try_from(register.offset).map_err(|_| LayoutError::OutOfRegion)?;
+    Ok(Interface::new(region, at)?)
+}
+
+/// An address for the kernel, which reads and writes there.
+fn address<T>(value: &mut T) -> u64 {
+    (&raw mut *value).expose_provenance() as u64
+}
+
+/// What ports that are no interfaces carry.
+const ETHERNET_MTU: u16 = 1_500;
+/// Bytes of a buffer unless an administrator says otherwise: what is asked for by this number may
+/// turn out to be less or more.
+const BUF_SIZE_USUAL: usize = 2_048;
