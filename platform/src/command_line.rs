@@ -3,6 +3,7 @@
 //! | key | value | default |
 //! |---|---|---|
 //! | `ip` | as Linux's `nfsroot.rst` has it, see [`Ip`] | `dhcp` |
+//! | `offload` | what the network card does for us, see [`Offloads`] | everything |
 //! | `console` | `ttyS0`, `ttyS1` with `,BAUD`, or `none` | `ttyS0,115200` |
 //! | `log` | `off error warn info debug trace` | `info` |
 //! | `panic` | `exit`, `reboot`, `halt`; seconds to a reboot, 0 halts, negative at once | `exit` |
@@ -14,12 +15,14 @@
 //! nobody claims. When a key is given twice, the last one counts.
 
 mod ip;
+mod offload;
 #[cfg(test)]
 mod tests;
 
 use crate::log::LogLevel;
 use core::fmt;
 pub use ip::{Ip, StaticIp};
+pub use offload::Offloads;
 
 /// Where the console is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub struct CommandLine<'a> {
     pub text: &'a str,
     /// Addresses.
     pub ip: Ip<'a>,
+    /// What the network card may do for us.
+    pub offloads: Offloads,
     /// Where the console is.
     pub console: ConsoleAt,
     /// How much is logged.
@@ -101,8 +106,9 @@ pub struct CommandLine<'a> {
 }
 
 /// The keys that the platform knows.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "ip",
+    "offload",
     "console",
     "log",
     "panic",
@@ -116,6 +122,7 @@ impl Default for CommandLine<'_> {
         Self {
             text: "",
             ip: Ip::Dhcp { hostname: None },
+            offloads: Offloads::ALL,
             console: ConsoleAt::Serial {
                 port_idx: 0,
                 baud: BAUD_DEFAULT,
@@ -157,6 +164,7 @@ impl<'a> CommandLine<'a> {
         let value = argument.value.unwrap_or_default();
         match argument.key {
             "ip" => self.ip = Ip::parse(value)?,
+            "offload" => self.offloads = Offloads::parse(value)?,
             "console" => self.console = console(value).ok_or("ttyS0, ttyS1 (,BAUD) or none")?,
             "log" => {
                 self.log =

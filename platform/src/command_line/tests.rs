@@ -46,6 +46,28 @@ fn ip_words() {
 }
 
 #[test]
+fn offload_words() {
+    let offloads = |value: &str| parse(&std::format!("offload={value}")).offloads;
+    assert_eq!(parse("").offloads, Offloads::ALL);
+    for (value, left) in [
+        ("", "tx,rx,tso,lro,sg,event,mrg"),
+        ("all", "tx,rx,tso,lro,sg,event,mrg"),
+        ("none", "none"),
+        ("-all", "none"),
+        ("-tso", "tx,rx,lro,sg,event,mrg"),
+        ("-tso,-tx,-event", "rx,lro,sg,mrg"),
+        ("none,tx,sg", "tx,sg"),
+        ("-rx,rx", "tx,rx,tso,lro,sg,event,mrg"),
+    ] {
+        assert_eq!(std::format!("{}", offloads(value)), left, "{value}");
+    }
+    for wrong in ["tos", "-", "TX", "-tx;-rx", "off"] {
+        let said = expected(&std::format!("offload={wrong}"));
+        assert_eq!(said, "none, or some of -tx,-rx,-tso,-lro,-sg,-event,-mrg");
+    }
+}
+
+#[test]
 fn ip_fields() {
     let full =
         "ip=10.0.2.15:10.0.2.9:10.0.2.2:255.255.255.0:web:eth0:off:10.0.2.3:1.1.1.1:10.0.2.4";

@@ -17,7 +17,7 @@ use simoom::tcp::{
     SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Addr, Cidr, Instant};
-use simoom_ring::{FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
+use simoom_ring::{Caps, FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
 use simoom_virtio_net::{
     Error as DeviceError, Features, Interrupt, Memory as DeviceMemory, Options, VirtioNet,
     VirtioQueue, mmio as virtio_mmio, pci as virtio_pci,
@@ -26,7 +26,7 @@ use virtio_drivers::transport::SomeTransport;
 
 use super::hal::MachineHal;
 use super::{Machine, console, irq};
-use crate::command_line::{Ip, StaticIp};
+use crate::command_line::{Ip, Offloads, StaticIp};
 use crate::memory::{Memory, OutOfMemory};
 
 /// The machine's network device.
@@ -168,6 +168,7 @@ pub struct Net<A: App + 'static> {
     pub(super) port: NetPort,
     pub(super) pool: &'static FramePool<'static>,
     pub(super) has_interrupt: bool,
+    caps: Caps,
     sizes: Sizes,
 }
 
@@ -180,18 +181,27 @@ impl<A: App + 'static> Net<A> {
         let found = find_port(machine)?;
         let has_interrupt = connect(found.interrupt());
         let device_memory = &mut machine.memory.take_slice(1, |_| DeviceMemory::new())?[0];
-        let mut port = NetPort::new(found, device_memory, Options::default())?;
+        let offloads = machine.command_line.offloads;
+        let options = Options {
+            disable: disabled(offloads),
+            ..Options::default()
+        };
+        let mut port = NetPort::new(found, device_memory, options)?;
 
         let sizes = Sizes::of(machine.memory.largest_bytes(), Sizes::conn_len::<A>())?;
         let pool = take_pool(&mut machine.memory, sizes.frames)?;
         let queue = port.queue(0, pool).ok_or(NetError::NoQueue)?;
         let storage = take_storage(&mut machine.memory, sizes)?;
         let now = Instant::from_micros(machine.clock.now_us());
+        let mut caps = port.caps();
+        if !offloads.has(Offloads::SG) {
+            caps.fragments_max = 1;
+        }
         let mut seed = [0; 8];
         machine.entropy.fill(&mut seed);
         let mut stack = Stack::new(Setup {
             pool,
-            caps: port.caps(),
+            caps,
             mac: port.mac(),
             storage,
             tcp: Settings::default(),
@@ -218,6 +228,7 @@ impl<A: App + 'static> Net<A> {
             port,
             pool,
             has_interrupt,
+            caps,
             sizes,
         })
     }
@@ -246,23 +257,65 @@ impl<A: App + 'static> Net<A> {
 impl<A: App> fmt::Display for Net<A> {
     /// The device, the rung of the zero-copy ladder, and how the memory was divided.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let caps = self.port.caps();
-        let body = match caps.fragments_max {
-            1 => "copied",
-            _ => "by reference",
-        };
-        let checksum = match caps.checksums.tx {
-            true => "by the device",
-            false => "by us",
-        };
         write!(
             f,
-            "network card {}: bodies {body}, checksums {checksum}; {} frames, {} connections",
+            "network card {}: {}; {} frames, {} connections",
             self.port.mac(),
+            Ladder(&self.caps),
             self.sizes.frames,
             self.sizes.conns
         )
     }
+}
+
+/// The rung of the zero-copy ladder that a port allows.
+struct Ladder<'a>(&'a Caps);
+
+impl fmt::Display for Ladder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Caps {
+            fragments_max,
+            checksums,
+            tso,
+            rx_large,
+            ..
+        } = *self.0;
+        let bodies = match fragments_max {
+            1 => "copied",
+            _ => "by reference",
+        };
+        let by = |is_device| if is_device { "the card" } else { "us" };
+        let cut_by = by(tso.tcp_v4 && checksums.tx && fragments_max > 1);
+        let received = if rx_large {
+            "up to 64 KiB"
+        } else {
+            "one by one"
+        };
+        write!(
+            f,
+            "bodies {bodies}, checksums by {}, segments cut by {cut_by}; \
+             received {received}, checked by {}",
+            by(checksums.tx),
+            by(checksums.rx)
+        )
+    }
+}
+
+/// The features that are not to be used.
+fn disabled(offloads: Offloads) -> Features {
+    let features = [
+        (Offloads::TX, Features::CSUM),
+        (Offloads::RX, Features::GUEST_CSUM),
+        (
+            Offloads::TSO,
+            Features::HOST_TSO4 | Features::HOST_TSO6 | Features::HOST_USO,
+        ),
+        (Offloads::LRO, Features::GUEST_TSO4 | Features::GUEST_TSO6),
+        (Offloads::MRG, Features::MRG_RXBUF),
+        (Offloads::EVENT, Features::EVENT_IDX),
+    ];
+    let off = features.iter().filter(|(one, _)| !offloads.has(*one));
+    off.fold(Features::NONE, |set, (_, features)| set | *features)
 }
 
 /// The machine's first network device.
