@@ -13,11 +13,16 @@
 //! where no sender's own kernel sees them. The relay has no names or addresses on the machine: its
 //! namespaces end with it.
 //!
+//! [`fast_open`] and [`flood`] are about beginnings: the client's request in its SYN, and a third
+//! host that makes SYNs as fast as it can.
+//!
 //! In the order of use: [`netns`], [`tap`], [`sockets`] for Linux; [`ours`], [`peer`] for us;
 //! [`wires`], [`exchange`], [`relay`], [`transfer`], [`check`] for both.
 
 pub(crate) mod check;
 pub(crate) mod exchange;
+mod fast_open;
+mod flood;
 mod netns;
 mod ours;
 mod peer;

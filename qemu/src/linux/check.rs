@@ -3,6 +3,7 @@
 use super::exchange::{Op, Work};
 use super::transfer::{Captures, Roles, Transfer};
 use super::wires::{WIRES, WireKind};
+use super::{fast_open, flood};
 use crate::text;
 use anyhow::{Context, Result};
 use std::sync::Mutex;
@@ -30,6 +31,19 @@ pub(crate) fn run() -> Result<()> {
             text::span(begun.elapsed())
         );
     }
+    let kinds = WIRES.iter().filter(|kind| FAST_ON.contains(&kind.tag));
+    for kind in kinds {
+        let begun = Instant::now();
+        let fast = fast_open::run(kind, FAST_OPENS);
+        let fast = fast.with_context(|| format!("{}, opened fast", kind.name))?;
+        println!(
+            "  {:<20} {fast} of {FAST_OPENS} connections opened fast ({})",
+            kind.name,
+            text::span(begun.elapsed())
+        );
+    }
+    let flooded = flood::run(FLOOD).context("a flood of SYNs")?;
+    println!("  {:<20} {flooded}", "flood of SYNs");
     Ok(())
 }
 
@@ -103,6 +117,12 @@ pub(crate) fn at_once<I: Sync, T: Send>(
 const LANES: usize = 7;
 const LARGE: u32 = 1 << 20;
 const SMALL: u32 = 64 << 10;
+/// Connections one after the other, of which the first asks for a cookie.
+const FAST_OPENS: u32 = 20;
+/// The wires that they are opened on.
+const FAST_ON: [&str; 3] = ["clean", "loss5", "mixed"];
+/// How long SYNs come, beside the time to fill the queue.
+const FLOOD: Duration = Duration::from_secs(3);
 /// Longest time for one of them: then it is stuck, or a machine is.
 const LIMIT: Duration = Duration::from_secs(120);
 

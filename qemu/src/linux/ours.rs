@@ -6,7 +6,7 @@ use super::{ADDR_BITS, PORT, addr, mac};
 use anyhow::{Context, Result, bail};
 use simoom::iface::Setup;
 use simoom::tcp::{
-    ConnSlot, DemuxEntry, FlightEntry, GapEntry, SentNode, Settings, Storage, SynEntry,
+    ConnSlot, DemuxEntry, FlightEntry, GapEntry, ListenerId, SentNode, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Endpoint, Instant, Polled, Stack};
@@ -37,6 +37,7 @@ pub(crate) struct OurHost<'p> {
     pub(crate) end: End,
     pub(crate) stack: Stack<'p, Peer>,
     pub(crate) peer: Peer,
+    pub(crate) listener: ListenerId,
     queue: SimQueue<'p>,
     // The device goes with its port.
     _port: SimPort,
@@ -68,13 +69,15 @@ impl<'p> OurHost<'p> {
         });
         let cidr = Cidr::new(addr(n), ADDR_BITS).context("a network")?;
         stack.configure(cidr, None);
-        if let Err(error) = stack.listen(PORT, CONNS as u16) {
-            bail!("listening: {error}");
-        }
+        let listener = match stack.listen(PORT, CONNS as u16) {
+            Ok(listener) => listener,
+            Err(error) => bail!("listening: {error}"),
+        };
         Ok(Self {
             end: port.end(),
             stack,
             peer: Peer::default(),
+            listener,
             queue,
             _port: port,
         })

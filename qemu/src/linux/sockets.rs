@@ -102,20 +102,38 @@ pub(crate) fn ask(remote: SocketAddr, work: Work) -> Result<Duration> {
     Ok(started.elapsed())
 }
 
+/// Connects; and how long that took.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn connect_timed(remote: SocketAddr) -> Result<(TcpStream, Duration)> {
+    let started = Instant::now();
+    let stream = connect(remote)?;
+    Ok((stream, started.elapsed()))
+}
+
 fn connect(remote: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&remote, STALL_MAX)?;
     prepare(&stream)?;
     Ok(stream)
 }
 
-fn prepare(stream: &TcpStream) -> Result<()> {
+/// Sends at once, and does not wait for ever.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn prepare(stream: &TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(STALL_MAX))?;
     stream.set_write_timeout(Some(STALL_MAX))?;
     Ok(())
 }
 
-fn exchange(stream: &mut TcpStream, request: Request) -> Result<()> {
+/// Asks for one exchange, and compares.
+///
+/// # Errors
+/// A wrong or missing byte.
+pub(super) fn exchange(stream: &mut TcpStream, request: Request) -> Result<()> {
     stream.write_all(&request.to_bytes())?;
     match request.op {
         Op::Get => {

@@ -113,7 +113,10 @@ impl LinuxHost {
 }
 
 /// Sets one of the namespace's settings, and looks whether it holds.
-fn set(name: &str, value: &str) -> Result<()> {
+///
+/// # Errors
+/// It does not.
+pub(super) fn set(name: &str, value: &str) -> Result<()> {
     let file = format!("/proc/sys/net/{name}");
     fs::write(&file, value).with_context(|| format!("setting {file} to {value}"))?;
     let now = fs::read_to_string(&file)?;

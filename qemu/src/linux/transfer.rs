@@ -240,7 +240,7 @@ impl Transfer {
 
 /// Has the hosts learn each other's station address while nothing goes wrong: a lost ARP frame
 /// costs a second, and says nothing about TCP.
-fn introduce(relay: &mut Relay<'_>, [server, client]: [End; 2]) -> Result<()> {
+pub(super) fn introduce(relay: &mut Relay<'_>, [server, client]: [End; 2]) -> Result<()> {
     relay.wire.inject(client, &arp_request(CLIENT, SERVER));
     relay.wire.inject(server, &arp_request(SERVER, CLIENT));
     let until_us = relay.now_us() + INTRODUCTION.as_micros() as u64;
@@ -277,8 +277,8 @@ impl Transfer {
 }
 
 /// Hosts of the network.
-const SERVER: u8 = 1;
-const CLIENT: u8 = 2;
+pub(super) const SERVER: u8 = 1;
+pub(super) const CLIENT: u8 = 2;
 /// How long frames of the introduction may take; they take microseconds.
 const INTRODUCTION: Duration = Duration::from_millis(30);
 /// How long connections may take to end on a wire without faults: a backed-off timer.
