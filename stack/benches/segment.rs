@@ -7,6 +7,9 @@
 //!
 //! A segment here is one of two: a request to a random connection, with its answer going out, and
 //! the acknowledgment of that.
+//!
+//! Before that come the key paths ([`paths`]), each of which must cost what was recorded for it or
+//! less; `-- --record` records what they cost now.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -20,6 +23,7 @@ mod crowd;
 #[allow(dead_code)]
 #[path = "../tests/simulation/memory.rs"]
 mod memory;
+mod paths;
 #[allow(dead_code)]
 #[path = "../tests/simulation/served.rs"]
 mod served;
@@ -39,18 +43,28 @@ const SEGMENTS: usize = 2 * BURSTS * BURST;
 const RATIO_MAX: f64 = 2.0;
 
 fn main() -> ExitCode {
-    // The child under callgrind gets its number of connections.
-    let conns = std::env::args().nth(1).and_then(|text| text.parse().ok());
-    if let Some(conns) = conns {
+    // The child under callgrind gets the name of a path, or its number of connections.
+    let arg = std::env::args().nth(1).unwrap_or_default();
+    if paths::go(&arg) {
+        return ExitCode::SUCCESS;
+    }
+    if let Ok(conns) = arg.parse() {
         run(conns);
         return ExitCode::SUCCESS;
+    }
+    let do_record = arg == "--record";
+    match paths::check(do_record) {
+        Some(false) => return ExitCode::FAILURE,
+        Some(true) if do_record => return ExitCode::SUCCESS,
+        _ => {}
     }
     for conns in [FEW, MANY] {
         let ns = run(conns);
         println!("{conns:>9} connections: {ns:.0} ns a segment");
     }
     let [few, many] = [FEW, MANY].map(|conns| {
-        let instructions = count(conns)? / SEGMENTS as f64;
+        let count = callgrind(&["--toggle-collect=*exchanges*"], &conns.to_string())?;
+        let instructions = count / SEGMENTS as f64;
         println!("{conns:>9} connections: {instructions:.0} instructions a segment");
         Some(instructions)
     });
@@ -117,14 +131,16 @@ fn exchanges(served: &mut Served) -> u128 {
 
 const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: simoom\r\n\r\n";
 
-/// Instructions in `exchanges`, by callgrind; `None` without it.
-fn count(conns: usize) -> Option<f64> {
+/// Instructions that this program with `arg` takes where `toggles` say, by callgrind; `None`
+/// without it.
+fn callgrind(toggles: &[&str], arg: &str) -> Option<f64> {
     let program = std::env::current_exe().expect("this very program");
     let output = Command::new("valgrind")
+        .env("GLIBC_TUNABLES", NO_REP_MOVSB)
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg("--toggle-collect=*exchanges*")
+        .args(toggles)
         .arg(program)
-        .arg(conns.to_string())
+        .arg(arg)
         .output()
         .ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -133,3 +149,6 @@ fn count(conns: usize) -> Option<f64> {
     let number = collected.split_whitespace().next().expect("a number");
     Some(number.parse().expect("a number"))
 }
+
+/// Callgrind counts `rep movsb` once a byte, which no processor does.
+const NO_REP_MOVSB: &str = "glibc.cpu.x86_rep_movsb_threshold=0x7fffffffffffffff";

@@ -1,0 +1,378 @@
+//! One client by script, and the stack that it talks to.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+
+use simoom::eth::EtherType;
+use simoom::tcp::cc::Cubic;
+use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use simoom::tcp::{App, Conn, Settings};
+use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use simoom::wire::{arp, ethernet, ipv4};
+use simoom::{Duration, Instant, Polled, Stack};
+use simoom_ring::{
+    Armed, Caps, Checksums, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, TxPacket,
+    TxRing,
+};
+
+use crate::memory::{Sizes, pool, stack, storage};
+
+/// What the client wants of the server.
+#[derive(Clone, Copy)]
+pub(super) enum Wish {
+    /// Its bytes taken, and no answer.
+    Nothing,
+    /// So many bytes for each request.
+    Answer(usize),
+    /// Bytes without end, from the first request on.
+    Bulk,
+}
+
+/// Rings in memory. A frame that was sent goes home when the client has read its headers.
+struct Rings {
+    rx: Rx,
+    tx: Tx,
+}
+
+struct Rx(VecDeque<RxPacket<'static>>);
+
+struct Tx(Vec<TxPacket<'static>>);
+
+impl Queue<'static> for Rings {
+    type Rx = Rx;
+    type Tx = Tx;
+
+    fn rings(&mut self) -> (&mut Rx, &mut Tx) {
+        (&mut self.rx, &mut self.tx)
+    }
+
+    fn arm(&mut self) -> Armed {
+        Armed::Ready
+    }
+}
+
+impl RxRing<'static> for Rx {
+    fn sync(&mut self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn recv(&mut self) -> Option<RxPacket<'static>> {
+        self.0.pop_front()
+    }
+}
+
+impl TxRing<'static> for Tx {
+    #[inline]
+    fn space(&self) -> usize {
+        TX_SLOTS - self.0.len()
+    }
+
+    #[inline]
+    fn send(&mut self, packet: TxPacket<'static>) -> Result<(), TxPacket<'static>> {
+        if self.0.len() == TX_SLOTS {
+            return Err(packet);
+        }
+        self.0.push(packet);
+        Ok(())
+    }
+
+    fn sync(&mut self) {}
+}
+
+const TX_SLOTS: usize = 1_024;
+
+/// Grants the wish.
+struct Server(Wish);
+
+impl App for Server {
+    type Conn = ();
+    type Congestion = Cubic;
+
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
+        conn.set_nodelay(true);
+    }
+
+    fn received(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
+        match self.0 {
+            Wish::Nothing => {}
+            Wish::Answer(len) => {
+                let head = |room: &mut [u8]| {
+                    room.get_mut(..HEAD.len())?.copy_from_slice(HEAD);
+                    Some(HEAD.len())
+                };
+                conn.send_with(head).expect("there is room");
+                conn.send_body(&CONTENT[..len]).expect("there is room");
+            }
+            Wish::Bulk => self.writable(conn, &mut ()),
+        }
+        bytes.len()
+    }
+
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
+        while conn.has_room() && conn.send_body(CONTENT).is_ok() {}
+        conn.want_writable();
+    }
+}
+
+static CONTENT: &[u8] = &[b'.'; 1 << 20];
+
+/// What an answer begins with: as long as a usual one.
+const HEAD: &[u8] = &[b'h'; 180];
+
+/// The client, its server and what lies between them.
+pub(super) struct Client {
+    stack: Stack<'static, Server>,
+    server: Server,
+    rings: Rings,
+    pool: &'static FramePool<'static>,
+    now: Instant,
+    snd_nxt: u32,
+    /// All before this has come.
+    rcv_nxt: u32,
+    /// Ends of segments that are not acknowledged yet.
+    unacked: VecDeque<u32>,
+    ts_recent: u32,
+    answered: u64,
+    /// From here on callgrind counts.
+    pub(super) is_counted: bool,
+}
+
+impl Client {
+    /// A connection that is established.
+    pub(super) fn new(wish: Wish, has_csum: bool) -> Self {
+        let pool = pool(7, 4_096);
+        let caps = Caps {
+            fragments_max: 4,
+            checksums: Checksums {
+                tx: has_csum,
+                rx: true,
+            },
+            ..Caps::PLAIN
+        };
+        let sizes = Sizes {
+            sent: 4_096,
+            ..Sizes::SMALL
+        };
+        let now = Instant::from_micros(1_000_000);
+        let mut stack = stack(
+            pool,
+            (caps, SERVER_MAC),
+            storage(sizes),
+            Settings::default(),
+            (1, now),
+            (SERVER, None),
+        );
+        stack.listen(80, 16).expect("a listener");
+        let mut client = Self {
+            stack,
+            server: Server(wish),
+            rings: Rings {
+                rx: Rx(VecDeque::with_capacity(64)),
+                tx: Tx(Vec::with_capacity(TX_SLOTS)),
+            },
+            pool,
+            now,
+            snd_nxt: 0,
+            rcv_nxt: 0,
+            unacked: VecDeque::with_capacity(4_096),
+            ts_recent: 0,
+            answered: 0,
+            is_counted: false,
+        };
+        client.meet();
+        client.arrive_segment(Ctl::SYN, None, &[]);
+        client.turn();
+        client.arrive_segment(Ctl::default(), Some(client.rcv_nxt), &[]);
+        client.turn();
+        client.warm_up(wish);
+        client
+    }
+
+    /// Until the congestion window holds all that is wanted.
+    fn warm_up(&mut self, wish: Wish) {
+        match wish {
+            Wish::Nothing => {}
+            Wish::Answer(_) => (0..20).for_each(|_| self.ask()),
+            Wish::Bulk => {
+                self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+                self.turn();
+                while self.unacked.len() < 64 {
+                    self.acknowledge(2);
+                }
+            }
+        }
+    }
+
+    /// The client's station address becomes known.
+    fn meet(&mut self) {
+        let request = arp::Repr {
+            op: arp::Op::Request,
+            sha: CLIENT_MAC,
+            spa: CLIENT,
+            tha: MacAddr([0; 6]),
+            tpa: SERVER,
+        };
+        self.arrive(EtherType::Arp, &request.emit());
+        self.turn();
+    }
+
+    /// A request, all of its answer, and an acknowledgment for every second segment.
+    pub(super) fn ask(&mut self) {
+        self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+        self.turn();
+        while !self.unacked.is_empty() {
+            self.acknowledge(2);
+        }
+    }
+
+    /// The oldest segment in flight is acknowledged.
+    pub(super) fn acknowledge_one(&mut self) {
+        self.acknowledge(1);
+    }
+
+    /// Two full segments.
+    pub(super) fn send_two(&mut self) {
+        for _ in 0..2 {
+            self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &CONTENT[..1_448]);
+            self.turn();
+        }
+        self.unacked.clear();
+    }
+
+    fn acknowledge(&mut self, segments: usize) {
+        let last = segments.min(self.unacked.len());
+        let ack = self.unacked.drain(..last).next_back().expect("a segment");
+        self.arrive_segment(Ctl::default(), Some(ack), &[]);
+        self.turn();
+    }
+
+    /// A little later: the stack works, and what it has sent is read.
+    fn turn(&mut self) {
+        self.now = self.now + Duration::from_micros(10);
+        if self.is_counted {
+            counted(self);
+        } else {
+            warming_up(self);
+        }
+        let mut sent = std::mem::take(&mut self.rings.tx.0);
+        for packet in sent.drain(..) {
+            self.read(&packet);
+        }
+        self.rings.tx.0 = sent;
+    }
+
+    fn read(&mut self, packet: &TxPacket<'static>) {
+        let bytes = packet.head().bytes();
+        if bytes[12..14] == [0x08, 0x06] {
+            return;
+        }
+        let segment = Segment::parse(&bytes[34..], packet.frame_len() - 34).expect("a segment");
+        let options = Options::parse(&bytes[54..34 + segment.header_len]);
+        if segment.ctl.has(Ctl::SYN) {
+            self.rcv_nxt = segment.seq.0;
+        }
+        assert_eq!(segment.seq.0, self.rcv_nxt, "what comes next");
+        self.rcv_nxt = self.rcv_nxt.wrapping_add(segment.len());
+        self.ts_recent = options.timestamps.expect("they were agreed on").val;
+        self.answered += u64::from(segment.payload_len);
+        if segment.payload_len > 0 {
+            self.unacked.push_back(self.rcv_nxt);
+        }
+    }
+
+    fn arrive_segment(&mut self, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
+        let mut options = Options {
+            timestamps: Some(Timestamps {
+                val: (self.now.as_micros() / 1_000) as u32,
+                ecr: self.ts_recent,
+            }),
+            ..Options::default()
+        };
+        if ctl.has(Ctl::SYN) {
+            options.mss = Some(1_460);
+            options.wscale = Some(WndScale::from_wire(7));
+            options.sack_permitted = true;
+        }
+        let repr = Repr {
+            src_port: 40_000,
+            dst_port: 80,
+            seq: SeqNum(self.snd_nxt),
+            ack: ack.map(SeqNum),
+            ctl,
+            wnd: WireWnd(u16::MAX),
+            options,
+        };
+        let header_len = ipv4::HEADER_LEN + repr.header_len();
+        let datagram = ipv4::Repr {
+            tos: 0,
+            total_len: (header_len + payload.len()) as u16,
+            ident: 1,
+            ttl: 64,
+            proto: simoom::ip::proto::TCP,
+            src: CLIENT,
+            dst: SERVER,
+        };
+        let mut bytes = vec![0; header_len + payload.len()];
+        bytes[..ipv4::HEADER_LEN].copy_from_slice(&datagram.emit());
+        repr.emit(&mut bytes[ipv4::HEADER_LEN..]);
+        bytes[header_len..].copy_from_slice(payload);
+        self.arrive(EtherType::Ipv4, &bytes);
+        let syn = u32::from(ctl.has(Ctl::SYN));
+        self.snd_nxt = self.snd_nxt.wrapping_add(payload.len() as u32 + syn);
+    }
+
+    fn arrive(&mut self, ethertype: EtherType, bytes: &[u8]) {
+        let header = ethernet::Repr {
+            dst: SERVER_MAC,
+            src: CLIENT_MAC,
+            ethertype,
+        };
+        let mut frame = self.pool.alloc(64).expect("a frame for the script");
+        frame.append(bytes).expect("it fits");
+        frame.prepend(&header.emit()).expect("there is headroom");
+        let mut packet = RxPacket::plain(frame);
+        packet.csum = RxChecksum::Verified;
+        self.rings.rx.0.push_back(packet);
+    }
+
+    /// What was gone was the path that was meant.
+    pub(super) fn check(&self) {
+        let counters = self.stack.counters();
+        assert_eq!((counters.tcp_retransmits, counters.dropped_total()), (0, 0));
+        assert_eq!(counters.payload_bytes_copied, 0);
+        if !matches!(self.server.0, Wish::Nothing) {
+            assert!(self.answered > 0);
+        }
+    }
+}
+
+fn poll(client: &mut Client) {
+    let Client {
+        stack,
+        server,
+        rings,
+        now,
+        ..
+    } = client;
+    while stack.poll(*now, rings, server) == Polled::Busy {}
+}
+
+/// Callgrind counts here.
+#[inline(never)]
+fn counted(client: &mut Client) {
+    poll(black_box(client));
+}
+
+#[inline(never)]
+fn warming_up(client: &mut Client) {
+    poll(client);
+}
+
+const REQUEST: &[u8] = &[b'r'; 100];
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+const CLIENT_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);

@@ -1,0 +1,148 @@
+//! What the key paths through the stack cost in instructions, as callgrind counts them, and a check
+//! against what was recorded.
+//!
+//! Each path is one connection and its client by script. Counted is `Stack::poll` alone, of which
+//! `Tcp::input` down to `ip::output` is told apart: what TCP makes of a segment until the answer's
+//! headers and references are together. The network card sums, except where a name says otherwise.
+//!
+//! ```text
+//!   this program ── valgrind, toggling in `counted` ──► this program again, with a path's name
+//! ```
+
+mod client;
+
+use std::path::Path as File;
+
+use client::{Client, Wish};
+
+/// A path and how it is gone.
+struct Path {
+    name: &'static str,
+    /// What one of it is.
+    what: &'static str,
+    client: fn() -> Client,
+    /// Goes the path once; callgrind counts in `counted` alone.
+    step: fn(&mut Client),
+    /// How often it is gone, after as many times uncounted.
+    times: u32,
+}
+
+const PATHS: [Path; 6] = [
+    Path {
+        name: "ack-segment",
+        what: "an acknowledgment in, the next segment out",
+        client: || Client::new(Wish::Bulk, true),
+        step: Client::acknowledge_one,
+        times: 2_000,
+    },
+    Path {
+        name: "data-in",
+        what: "data in order in, taken by the application",
+        client: || Client::new(Wish::Nothing, true),
+        step: Client::send_two,
+        times: 1_000,
+    },
+    Path {
+        name: "answer-1k",
+        what: "a request in, 1 KB out, its acknowledgment in",
+        client: || Client::new(Wish::Answer(1_024), true),
+        step: Client::ask,
+        times: 1_000,
+    },
+    Path {
+        name: "answer-1k-summed",
+        what: "the same, summed by us",
+        client: || Client::new(Wish::Answer(1_024), false),
+        step: Client::ask,
+        times: 1_000,
+    },
+    Path {
+        name: "answer-64k",
+        what: "a request in, 64 KB out, an acknowledgment in for every second segment",
+        client: || Client::new(Wish::Answer(65_536), true),
+        step: Client::ask,
+        times: 200,
+    },
+    Path {
+        name: "answer-1m",
+        what: "the same with 1 MB",
+        client: || Client::new(Wish::Answer(1 << 20), true),
+        step: Client::ask,
+        times: 20,
+    },
+];
+
+/// The part of `Stack::poll` that is TCP's.
+const IN_TCP: [&str; 2] = ["*Tcp*p*A*::input*", "*ip*output_hinted*"];
+
+/// Goes a path, as the child under callgrind; false if there is none of that name.
+pub(crate) fn go(name: &str) -> bool {
+    let Some(path) = PATHS.iter().find(|path| path.name == name) else {
+        return false;
+    };
+    let mut client = (path.client)();
+    for _ in 0..path.times {
+        (path.step)(&mut client);
+    }
+    client.is_counted = true;
+    for _ in 0..path.times {
+        (path.step)(&mut client);
+    }
+    client.check();
+    true
+}
+
+/// Counts each path, prints it, and compares it with what was recorded; `None` without valgrind.
+pub(crate) fn check(do_record: bool) -> Option<bool> {
+    let file = File::new(env!("CARGO_MANIFEST_DIR")).join("benches/paths/recorded.txt");
+    let recorded = std::fs::read_to_string(&file).unwrap_or_default();
+    let recorded = |name: &str| {
+        let mut lines = recorded.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.trim().parse::<f64>().ok()
+    };
+    let (mut text, mut is_good) = (String::from(HEAD), true);
+    for path in &PATHS {
+        let all = count(path, &["*counted*"])?;
+        let in_tcp = count(path, &IN_TCP)?;
+        let known = recorded(path.name);
+        let verdict = match known {
+            _ if do_record => "recorded",
+            None => "not recorded",
+            Some(known) if all > known * (1.0 + TOLERANCE) => "TOO MUCH",
+            Some(known) if all < known * (1.0 - TOLERANCE) => "less: record it",
+            Some(_) => "as recorded",
+        };
+        is_good &= do_record || !matches!(verdict, "TOO MUCH" | "not recorded");
+        println!(
+            "{:<17} {all:>9.0} instructions, {in_tcp:>8.0} in TCP; {verdict} ({})  {}",
+            path.name,
+            known.map_or(String::from("-"), |known| format!("{known:.0}")),
+            path.what
+        );
+        text += &format!("{} {all:.1}\n", path.name);
+    }
+    if do_record {
+        std::fs::write(&file, text).expect("the record can be written");
+    }
+    Some(is_good)
+}
+
+/// Instructions of a path, once, while execution is in a function that one of `toggles` names and
+/// in none that it calls of the others.
+fn count(path: &Path, toggles: &[&str]) -> Option<f64> {
+    let toggles: Vec<String> = toggles
+        .iter()
+        .map(|name| format!("--toggle-collect={name}"))
+        .collect();
+    let toggles: Vec<&str> = toggles.iter().map(String::as_str).collect();
+    let once = super::callgrind(&toggles, path.name)?;
+    Some(once / f64::from(path.times))
+}
+
+/// How much more than recorded is a regression.
+const TOLERANCE: f64 = 0.03;
+
+const HEAD: &str = "\
+# Instructions of the key paths: `cargo bench -p simoom --bench segment -- --record` writes this.
+";
