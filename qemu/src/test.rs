@@ -83,7 +83,7 @@ const CARGO_STEPS: [Step; 6] = [
     },
     Step {
         name: "segment-cost",
-        what: "a segment costs at most twice as much at a million connections as at a hundred",
+        what: "key paths cost what is recorded, a segment at a million connections twice at most",
         run: |_| cargo(&["bench", "--package", "simoom", "--bench", "segment"]),
     },
 ];

@@ -1,9 +1,8 @@
 //! What the key paths through the stack cost in instructions, as callgrind counts them, and a check
 //! against what was recorded.
 //!
-//! Each path is one connection and its client by script. Counted is `Stack::poll` alone, of which
-//! `Tcp::input` down to `ip::output` is told apart: what TCP makes of a segment until the answer's
-//! headers and references are together. The network card sums, except where a name says otherwise.
+//! Each path is one connection and its client by script. Counted is `Stack::poll` alone. The
+//! network card sums, except where a name says otherwise.
 //!
 //! ```text
 //!   this program ── valgrind, toggling in `counted` ──► this program again, with a path's name
@@ -72,9 +71,6 @@ const PATHS: [Path; 6] = [
     },
 ];
 
-/// The part of `Stack::poll` that is TCP's.
-const IN_TCP: [&str; 2] = ["*Tcp*p*A*::input*", "*ip*output_hinted*"];
-
 /// Goes a path, as the child under callgrind; false if there is none of that name.
 pub(crate) fn go(name: &str) -> bool {
     let Some(path) = PATHS.iter().find(|path| path.name == name) else {
@@ -103,8 +99,7 @@ pub(crate) fn check(do_record: bool) -> Option<bool> {
     };
     let (mut text, mut is_good) = (String::from(HEAD), true);
     for path in &PATHS {
-        let all = count(path, &["*counted*"])?;
-        let in_tcp = count(path, &IN_TCP)?;
+        let all = count(path)?;
         let known = recorded(path.name);
         let verdict = match known {
             _ if do_record => "recorded",
@@ -115,7 +110,7 @@ pub(crate) fn check(do_record: bool) -> Option<bool> {
         };
         is_good &= do_record || !matches!(verdict, "TOO MUCH" | "not recorded");
         println!(
-            "{:<17} {all:>9.0} instructions, {in_tcp:>8.0} in TCP; {verdict} ({})  {}",
+            "{:<17} {all:>9.0} instructions; {verdict} ({})  {}",
             path.name,
             known.map_or(String::from("-"), |known| format!("{known:.0}")),
             path.what
@@ -128,16 +123,10 @@ pub(crate) fn check(do_record: bool) -> Option<bool> {
     Some(is_good)
 }
 
-/// Instructions of a path, once, while execution is in a function that one of `toggles` names and
-/// in none that it calls of the others.
-fn count(path: &Path, toggles: &[&str]) -> Option<f64> {
-    let toggles: Vec<String> = toggles
-        .iter()
-        .map(|name| format!("--toggle-collect={name}"))
-        .collect();
-    let toggles: Vec<&str> = toggles.iter().map(String::as_str).collect();
-    let once = super::callgrind(&toggles, path.name)?;
-    Some(once / f64::from(path.times))
+/// Instructions of a path, once.
+fn count(path: &Path) -> Option<f64> {
+    let all = super::callgrind(&["--toggle-collect=*counted*"], path.name)?;
+    Some(all / f64::from(path.times))
 }
 
 /// How much more than recorded is a regression.

@@ -273,34 +273,80 @@ impl<'p> Bodies<'p> {
         &self,
         queue: &SendQueue,
         slice: Slice,
-        mut head: Frame<'p>,
+        head: Frame<'p>,
         fragments_max: usize,
         counters: &mut Counters,
     ) -> (TxPacket<'p>, usize) {
-        let mut pieces = self.slices(queue, slice);
-        let mut next = pieces.next();
-        let mut taken = 0;
-        while let Some(piece) = &next {
-            let bytes = piece.bytes();
-            if fragments_max > 1 && !is_small_and_generated(piece) {
-                break;
-            }
-            // Generated headers are few bytes: cheaper to copy than a fragment of their own. A
-            // port that does not gather leaves no other way: the ladder's last rung.
-            let fitting = &bytes[..bytes.len().min(head.tailroom())];
-            let _fits = head.append(fitting);
-            if matches!(piece, Fragment::Content(_)) {
-                counters.payload_bytes_copied += fitting.len() as u64;
-            }
-            taken += fitting.len();
-            if fitting.len() < bytes.len() {
-                return (TxPacket::new(head, Default::default()), taken);
-            }
-            next = pieces.next();
-        }
         let mut packet = TxPacket::new(head, Default::default());
-        while let Some(piece) = next {
-            let (len, is_content) = (piece.bytes().len(), matches!(piece, Fragment::Content(_)));
+        let mut place = self.place(queue, slice.offset);
+        let taken = self.attach_at(&mut place, slice.len, &mut packet, fragments_max, counters);
+        (packet, taken)
+    }
+
+    /// The place of the byte at `offset`.
+    #[inline]
+    pub(crate) fn place(&self, queue: &SendQueue, offset: usize) -> Place {
+        let first = Place {
+            node: queue.first,
+            skip: 0,
+        };
+        self.behind(first, offset)
+    }
+
+    /// As [`attach`](Self::attach), for what lies at `place`, which moves behind it.
+    #[inline]
+    pub(crate) fn attach_at(
+        &self,
+        place: &mut Place,
+        len: usize,
+        packet: &mut TxPacket<'p>,
+        fragments_max: usize,
+        counters: &mut Counters,
+    ) -> usize {
+        // Nearly always: all of a segment lies in one piece of content.
+        if let Some(BodyNode {
+            piece: Some(Fragment::Content(bytes)),
+            ..
+        }) = self.nodes.get(place.node as usize)
+            && let Some(rest) = bytes.get(place.skip..)
+            && let (Some(body), true) = (rest.get(..len), fragments_max > 1)
+            && packet.append(Fragment::Content(body)).is_ok()
+        {
+            counters.payload_bytes_referenced += len as u64;
+            place.skip += len;
+            return len;
+        }
+        self.attach_pieces(place, len, packet, fragments_max, counters)
+    }
+
+    fn attach_pieces(
+        &self,
+        place: &mut Place,
+        len: usize,
+        packet: &mut TxPacket<'p>,
+        fragments_max: usize,
+        counters: &mut Counters,
+    ) -> usize {
+        let (mut taken, mut is_copying) = (0, true);
+        for piece in self.slices(*place, len) {
+            let bytes = piece.bytes();
+            let (len, is_content) = (bytes.len(), matches!(piece, Fragment::Content(_)));
+            is_copying &= fragments_max <= 1 || is_small_and_generated(&piece);
+            if is_copying {
+                // Generated headers are few bytes: cheaper to copy than a fragment of their own. A
+                // port that does not gather leaves no other way: the ladder's last rung.
+                let head = packet.head_mut();
+                let fitting = &bytes[..len.min(head.tailroom())];
+                let _fits = head.append(fitting);
+                if is_content {
+                    counters.payload_bytes_copied += fitting.len() as u64;
+                }
+                taken += fitting.len();
+                if fitting.len() < len {
+                    break;
+                }
+                continue;
+            }
             if packet.pieces() >= fragments_max || packet.append(piece).is_err() {
                 break;
             }
@@ -308,18 +354,34 @@ impl<'p> Bodies<'p> {
                 counters.payload_bytes_referenced += len as u64;
             }
             taken += len;
-            next = pieces.next();
         }
-        (packet, taken)
+        *place = self.behind(*place, taken);
+        taken
     }
 
-    /// The pieces that `slice` consists of.
-    fn slices<'a>(
-        &'a self,
-        queue: &SendQueue,
-        slice: Slice,
-    ) -> impl Iterator<Item = Fragment<'p>> + 'a {
-        let (mut at, mut skip, mut left) = (queue.first, slice.offset, slice.len);
+    /// The place `len` bytes further on.
+    #[inline]
+    fn behind(&self, place: Place, len: usize) -> Place {
+        let (mut node, mut skip) = (place.node, place.skip + len);
+        while let Some(BodyNode {
+            piece: Some(piece),
+            next,
+            ..
+        }) = self.nodes.get(node as usize)
+        {
+            let len = piece.bytes().len();
+            if skip < len {
+                break;
+            }
+            skip -= len;
+            node = *next;
+        }
+        Place { node, skip }
+    }
+
+    /// The pieces of the `len` bytes at `place`.
+    fn slices<'a>(&'a self, place: Place, len: usize) -> impl Iterator<Item = Fragment<'p>> + 'a {
+        let (mut at, mut skip, mut left) = (place.node, place.skip, len);
         core::iter::from_fn(move || {
             while left > 0 {
                 let node = self.nodes.get(at as usize)?;
@@ -338,6 +400,13 @@ impl<'p> Bodies<'p> {
             None
         })
     }
+}
+
+/// A byte of a send queue: a node, and what lies before the byte in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    node: u32,
+    skip: usize,
 }
 
 /// Bytes of a send queue, counted from SND.UNA.

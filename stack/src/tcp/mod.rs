@@ -11,6 +11,7 @@
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states; `flags.rs`,
 //!   `deadline.rs`, `tuple.rs`: what keeps it small
 //! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
+//! - `run.rs`: the short cut for many segments in a row
 //! - `super_segment.rs`: packets of many segments, for a device that cuts them
 //! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
@@ -46,6 +47,7 @@ mod path;
 mod rcv;
 mod recovery;
 mod rtt;
+mod run;
 pub mod seqnum;
 mod settings;
 mod slots;

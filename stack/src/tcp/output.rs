@@ -12,6 +12,7 @@ use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::{Flight, Flights, Frto, Nodes};
 use crate::tcp::gaps::Gaps;
+use crate::tcp::run;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::state::State;
@@ -49,6 +50,9 @@ pub(crate) fn output<'p, C: Congestion>(
     now: Instant,
 ) -> Sent {
     tcb.restart_after_idle(now);
+    if let Some(sent) = run::send(tcb, tables, net, tx, now) {
+        return sent;
+    }
     // Each round sends a segment, and the ring is finite.
     while let Some(next) = next_segment(tcb, tables.flights) {
         if tx.space() == 0 {
@@ -189,7 +193,7 @@ fn send_segment<'p, C: Congestion>(
     let codepoint = tcb.mark(&mut repr, taken > 0);
     repr.emit(packet.head_mut().bytes_mut());
     if taken > room {
-        super_segment::request(&mut packet, tcb.snd.smss, repr.header_len(), net);
+        super_segment::request(&mut packet, taken, (tcb.snd.smss, repr.header_len()), net);
     }
     // A segment is shorter than 64 KiB.
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
@@ -283,7 +287,8 @@ pub(super) fn options<C: Congestion>(
 }
 
 /// A frame for headers, counted when there is none.
-fn alloc_head<'p>(net: &mut Net<'p>) -> Option<Frame<'p>> {
+#[inline]
+pub(super) fn alloc_head<'p>(net: &mut Net<'p>) -> Option<Frame<'p>> {
     let head = net.pool.alloc(net.headroom());
     if head.is_none() {
         net.counters.drop(DropReason::TxNoFrame);
@@ -344,11 +349,7 @@ fn transmit<'p>(
         sum.folded()
     } else {
         sum.add(packet.head().bytes());
-        for fragment in packet.fragments() {
-            let bytes = fragment.bytes();
-            net.counters.payload_bytes_summed += bytes.len() as u64;
-            sum.add(bytes);
-        }
+        sum_fragments(net, &packet, &mut sum);
         sum.finish()
     };
     let field = usize::from(CSUM_OFFSET)..usize::from(CSUM_OFFSET) + 2;
@@ -359,6 +360,16 @@ fn transmit<'p>(
     // What cannot be sent now is as good as lost on the way: the timers send it again.
     if let Err(unsent) = ip::output_hinted(net, tx, now, packet, &header, hint) {
         unsent.forget(net);
+    }
+}
+
+/// Adds what lies behind the head of a packet.
+#[inline]
+pub(super) fn sum_fragments(net: &mut Net<'_>, packet: &TxPacket<'_>, sum: &mut Sum) {
+    for fragment in packet.fragments() {
+        let bytes = fragment.bytes();
+        net.counters.payload_bytes_summed += bytes.len() as u64;
+        sum.add(bytes);
     }
 }
 

@@ -179,7 +179,7 @@ impl Snd {
 
     /// What has not been sent yet.
     #[inline]
-    fn next_new(&self, quota: u32) -> Option<NextData> {
+    pub(crate) fn next_new(&self, quota: u32) -> Option<NextData> {
         let sent = self.nxt.bytes_since(self.una);
         // Past the FIN there is nothing.
         let unsent = self.queue.len().checked_sub(sent.into())?;

@@ -94,10 +94,14 @@ pub(crate) fn payload_max(caps: &Caps) -> u32 {
     if can { payload_len } else { 0 }
 }
 
-/// Has the device cut `packet`, whose TCP header of `header_len` bytes comes first, into segments
-/// of `smss` bytes.
-pub(crate) fn request(packet: &mut TxPacket<'_>, smss: u16, header_len: usize, net: &mut Net<'_>) {
-    let payload_len = packet.frame_len().saturating_sub(header_len);
+/// Has the device cut `packet`, of `payload_len` bytes behind a TCP header of `header_len`, into
+/// segments of `smss` bytes.
+pub(crate) fn request(
+    packet: &mut TxPacket<'_>,
+    payload_len: usize,
+    (smss, header_len): (u16, usize),
+    net: &mut Net<'_>,
+) {
     let TxOffload { csum, .. } = packet.offload();
     packet.set_offload(TxOffload {
         csum,

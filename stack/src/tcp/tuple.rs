@@ -54,6 +54,12 @@ impl Tuple {
         self.remote_port
     }
 
+    /// Ours and theirs.
+    #[inline]
+    pub(crate) fn addrs(self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.local, self.remote)
+    }
+
     /// Their address.
     #[inline]
     pub(crate) fn remote_addr(self) -> Addr {

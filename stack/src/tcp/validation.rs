@@ -28,14 +28,19 @@ impl<C: Congestion> Tcb<'_, C> {
     /// and not the far side's, or the end of what there is.
     #[inline]
     pub(crate) fn note_cwnd_limit(&mut self, flights: &Flights<'_>) {
-        let sent = self.snd.nxt.bytes_since(self.snd.una);
         let lost = flights
             .get(self.flight)
             .map_or(0, |(flight, _)| flight.ranges.lost_len());
+        self.note_limit(self.usable_cwnd(), self.quota(flights), lost);
+    }
+
+    /// The same, of a connection of which is known how much may be in flight (`cwnd`), how much
+    /// more may go out (`room`), and how much has to be sent again (`lost`).
+    #[inline]
+    pub(crate) fn note_limit(&mut self, cwnd: u32, room: u32, lost: u32) {
+        let sent = self.snd.nxt.bytes_since(self.snd.una);
         let unsent = self.snd.queue.len().saturating_sub(sent.into()) + u64::from(lost);
-        let cwnd = self.usable_cwnd();
-        let room = u64::from(self.quota(flights));
-        if cwnd < self.snd.wnd.0 && room < unsent.min(self.snd.smss.into()) {
+        if cwnd < self.snd.wnd.0 && u64::from(room) < unsent.min(self.snd.smss.into()) {
             self.snd.limited = self.snd.nxt;
         }
     }

@@ -142,7 +142,7 @@ pub fn update(csum: u16, old: u16, new: u16) -> u16 {
 /// Adds the carries of a sum of 16-bit words to it. The carry of that addition comes in again, too,
 /// after which there is none: the sum before it was at most fffe.
 #[inline]
-fn fold(sum: u32) -> u16 {
+pub(crate) fn fold(sum: u32) -> u16 {
     let [a, b, c, d] = sum.to_be_bytes();
     let (sum, carry) = u16::from_be_bytes([a, b]).overflowing_add(u16::from_be_bytes([c, d]));
     sum.wrapping_add(u16::from(carry))

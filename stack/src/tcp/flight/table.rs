@@ -92,6 +92,12 @@ impl<'p> Flights<'p> {
         }
     }
 
+    /// Whether there is an entry for a connection more, and a node for what it sends.
+    #[inline]
+    pub(crate) fn has_free(&self) -> bool {
+        self.free_first != NONE && self.nodes.has_free()
+    }
+
     /// Whether there is a node for a range more.
     #[inline]
     pub(crate) fn has_node(&self) -> bool {
