@@ -10,8 +10,8 @@ use core::fmt;
 
 use simoom::tcp::ListenError;
 use simoom::{Addr, Endpoint, Instant};
-use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
-use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::http::Server;
 use simoom_fileserver::options::{self, BadOption, Options, Time};
 use simoom_fileserver::site::{self, Site, SiteError};
 use simoom_platform::memory::{Memory, OutOfMemory};
@@ -49,13 +49,16 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
         .memory
         .take_bytes(SCRATCHES * SCRATCH_LEN, align_of::<u64>())
         .map_err(BootError::Memory)?;
-    let mut app = FileServer::new(Server::new(site, Limits::DEFAULT), Scratches::new(scratch));
+    let counters = machine.memory.take_slice(ADDRESS_COUNTERS, |_| 0);
+    let addresses = Addresses::new(counters.map_err(BootError::Memory)?, seed(machine));
+    let mut app = FileServer::new(Server::new(site, options.limits), Scratches::new(scratch));
     app.set_clock(match options.time {
         Time::Machine => rtc::read_unix().map(|unix| (unix, now(machine))),
         Time::Told(unix) => Some((unix, Instant::ZERO)),
         Time::None => None,
     });
     let mut net = Net::start(machine).map_err(BootError::Net)?;
+    app.set_bounds(options.bounds_for(net.sizes().conns), addresses);
     net.stack.listen(port, BACKLOG).map_err(BootError::Listen)?;
     Ok(Started { net, app, port })
 }
@@ -108,10 +111,15 @@ fn warn(site: &Site) {
 /// Indexes the initrd.
 fn site(machine: &mut Machine, options: site::Options) -> Result<Site, BootError> {
     let archive = machine.initrd.ok_or(BootError::NoSite)?;
+    let seed = seed(machine);
+    let mut memory = Tables(&mut machine.memory);
+    Site::open(archive, options, seed, &mut memory).map_err(BootError::Site)
+}
+
+fn seed(machine: &mut Machine) -> u64 {
     let mut seed = [0; 8];
     machine.entropy.fill(&mut seed);
-    let mut memory = Tables(&mut machine.memory);
-    Site::open(archive, options, u64::from_le_bytes(seed), &mut memory).map_err(BootError::Site)
+    u64::from_le_bytes(seed)
 }
 
 /// The machine's memory, for the site's tables.
@@ -170,6 +178,9 @@ impl fmt::Display for Url {
 
 /// Heads of requests that straddle frames at once.
 const SCRATCHES: usize = 32;
+
+/// Counters of connections by address: 64 KiB.
+const ADDRESS_COUNTERS: usize = 32_768;
 
 /// Lines of a site's rules that are told of at most, each on a line of the console.
 const FAULTS_SHOWN: usize = 20;

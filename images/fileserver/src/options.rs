@@ -7,15 +7,54 @@
 //! | `hosts` | `on`: each top-level folder is the site of the host of that name | `off` |
 //! | `time` | seconds since 1970 at the start, or `none` | the machine's clock |
 //!
+//! and the limits. Times are in seconds; what happens beyond a limit is counted
+//! ([`Counters`](crate::app::Counters)).
+//!
+//! | key | what | default | beyond it |
+//! |---|---|---|---|
+//! | `line` | bytes of the request line | 4096 | 414, close |
+//! | `head` | bytes of request line and fields | 8192 | 431, close |
+//! | `headers` | header fields, 64 at most | 64 | 431, close |
+//! | `body` | bytes of a request body, thrown away | 65536 | 413, close |
+//! | `requests` | requests on a connection | 10000 | `Connection: close` |
+//! | `conns` | connections in all | as many as fit | reset |
+//! | `conns-per-address` | connections from one address | 3/4 of all | reset |
+//! | `first-byte` | time to the first byte of the first request | 60 | close |
+//! | `head-time` | time for the head of a request | 10 | 408, close |
+//! | `idle` | time between an answer and the next request | 60 | close |
+//! | `send-rate` | bytes a second that a client takes, over `idle` | 100 | reset |
+//!
+//! When seven of eight connections are in use, those without a request are reset.
+//!
 //! With `hosts=on` the folder `default` is the site of all hosts that have none of their own; a
 //! link from one name to another serves both. Without a time answers have no Date.
 
 use core::fmt;
 
+use simoom::Duration;
+
+use crate::app::Bounds;
+use crate::http::Limits;
 use crate::site;
 
 /// The keys of the table above.
-pub const KEYS: &[&str] = &["port", "listing", "hosts", "time"];
+pub const KEYS: &[&str] = &[
+    "port",
+    "listing",
+    "hosts",
+    "time",
+    "line",
+    "head",
+    "headers",
+    "body",
+    "requests",
+    "conns",
+    "conns-per-address",
+    "first-byte",
+    "head-time",
+    "idle",
+    "send-rate",
+];
 
 /// What they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +65,10 @@ pub struct Options {
     pub site: site::Options,
     /// Where the time comes from.
     pub time: Time,
+    /// Limits of a request.
+    pub limits: Limits,
+    /// Bounds of a connection.
+    pub bounds: Bounds,
 }
 
 /// Where the time comes from.
@@ -72,6 +115,8 @@ impl Options {
             hosts: false,
         },
         time: Time::Machine,
+        limits: Limits::DEFAULT,
+        bounds: Bounds::DEFAULT,
     };
 
     /// Reads all keys; `get` knows the value of each that is there.
@@ -80,9 +125,7 @@ impl Options {
     /// The first value that cannot be.
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, BadOption<'a>> {
         let mut options = Self::DEFAULT;
-        if let Some(port) = number(&get, "port", 1, "1 to 65535")? {
-            options.port = port;
-        }
+        set(&get, "port", 1..=u16::MAX, "1 to 65535", &mut options.port)?;
         options.site.listing = switch(&get, "listing")?;
         options.site.hosts = switch(&get, "hosts")?;
         options.time = match get("time") {
@@ -94,26 +137,81 @@ impl Options {
                 expected: "seconds since 1970, or none",
             })?),
         };
+        options.limits.read(&get)?;
+        options.bounds.read(&get)?;
         Ok(options)
+    }
+
+    /// The bounds for a machine that has memory for `conns_max` connections.
+    #[must_use]
+    pub fn bounds_for(&self, conns_max: usize) -> Bounds {
+        let conns_max = u32::try_from(conns_max).unwrap_or(u32::MAX);
+        let conns_max = self.bounds.conns_max.min(conns_max);
+        let share = conns_max - conns_max / 4;
+        let conns_per_addr_max = match self.bounds.conns_per_addr_max {
+            u32::MAX => share.max(1),
+            told => told,
+        };
+        Bounds {
+            conns_max,
+            conns_per_addr_max,
+            ..self.bounds
+        }
     }
 }
 
-fn number<'a, T: core::str::FromStr + PartialOrd>(
+impl Limits {
+    fn read<'a>(&mut self, get: &impl Fn(&str) -> Option<&'a str>) -> Result<(), BadOption<'a>> {
+        let lens = "a number of bytes, 64 to 8192";
+        set(get, "line", 64..=8192, lens, &mut self.line_len_max)?;
+        set(get, "head", 64..=8192, lens, &mut self.head_len_max)?;
+        let cnts = "a number of fields, 1 to 64";
+        set(get, "headers", 1..=64, cnts, &mut self.header_cnt_max)?;
+        let bytes = "a number of bytes";
+        set(get, "body", 0..=u32::MAX, bytes, &mut self.body_len_max)?;
+        let cnt = "a number from 1 on";
+        set(get, "requests", 1..=u32::MAX, cnt, &mut self.requests_max)
+    }
+}
+
+impl Bounds {
+    fn read<'a>(&mut self, get: &impl Fn(&str) -> Option<&'a str>) -> Result<(), BadOption<'a>> {
+        let cnt = "a number from 1 on";
+        set(get, "conns", 1..=u32::MAX, cnt, &mut self.conns_max)?;
+        let per_addr = &mut self.conns_per_addr_max;
+        set(get, "conns-per-address", 1..=u32::MAX, cnt, per_addr)?;
+        for (key, time) in [
+            ("first-byte", &mut self.first_byte),
+            ("head-time", &mut self.head),
+            ("idle", &mut self.idle),
+        ] {
+            let mut seconds = time.as_secs();
+            set(get, key, 1..=86_400, "seconds, 1 to 86400", &mut seconds)?;
+            *time = Duration::from_secs(seconds);
+        }
+        let rate = "bytes a second";
+        set(get, "send-rate", 0..=u32::MAX, rate, &mut self.rate_min)
+    }
+}
+
+/// Sets `place` to the value of `key`, when it is there.
+fn set<'a, T: core::str::FromStr + PartialOrd>(
     get: &impl Fn(&str) -> Option<&'a str>,
     key: &'static str,
-    least: T,
+    range: core::ops::RangeInclusive<T>,
     expected: &'static str,
-) -> Result<Option<T>, BadOption<'a>> {
+    place: &mut T,
+) -> Result<(), BadOption<'a>> {
     let Some(value) = get(key) else {
-        return Ok(None);
+        return Ok(());
     };
-    let parsed = value.parse().ok().filter(|number| *number >= least);
-    let bad = BadOption {
+    let parsed = value.parse().ok().filter(|number| range.contains(number));
+    *place = parsed.ok_or(BadOption {
         key,
         value,
         expected,
-    };
-    parsed.map(Some).ok_or(bad)
+    })?;
+    Ok(())
 }
 
 fn switch<'a>(
@@ -151,6 +249,31 @@ mod tests {
         assert!(options.site.listing && options.site.hosts);
         assert_eq!(read("time=none").unwrap().time, Time::None);
         assert!(!read("listing=off").unwrap().site.listing);
+        let options = read(
+            "line=100 head=200 headers=3 body=4 requests=5 conns=80 conns-per-address=7 \
+             first-byte=8 head-time=9 idle=10 send-rate=0",
+        )
+        .unwrap();
+        let limits = Limits {
+            line_len_max: 100,
+            head_len_max: 200,
+            header_cnt_max: 3,
+            body_len_max: 4,
+            requests_max: 5,
+        };
+        let bounds = Bounds {
+            conns_max: 80,
+            conns_per_addr_max: 7,
+            first_byte: Duration::from_secs(8),
+            head: Duration::from_secs(9),
+            idle: Duration::from_secs(10),
+            rate_min: 0,
+        };
+        assert_eq!((options.limits, options.bounds), (limits, bounds));
+        assert_eq!(options.bounds_for(60).conns_max, 60);
+        assert_eq!(options.bounds_for(60).conns_per_addr_max, 7);
+        let bounds = Options::DEFAULT.bounds_for(1_000);
+        assert_eq!((bounds.conns_max, bounds.conns_per_addr_max), (1_000, 750));
     }
 
     #[test]

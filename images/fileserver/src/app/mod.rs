@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing is taken that cannot be answered: when the send queue is full the bytes stay where they
-//! are, and the far side's window shrinks. A connection keeps a [`Client`], 32 bytes.
+//! are, and the far side's window shrinks. A connection keeps a [`Client`], 40 bytes; what it may
+//! cost is in [`Bounds`].
 //!
 //! # The end of a connection
 //!
@@ -15,7 +16,10 @@
 //! so that the answer is not destroyed by the RST that unread bytes would cause (RFC 9112 9.6).
 //! That goes on for [`LINGER`] and [`LINGER_LEN_MAX`] at most.
 
+mod addresses;
+mod bounds;
 mod parts;
+mod patience;
 mod scratch;
 
 use simoom::tcp::cc::Cubic;
@@ -23,23 +27,23 @@ use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
 use simoom::{Duration, Instant};
 
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
+use addresses::AddressIdx;
+pub use addresses::Addresses;
+pub use bounds::{Bounds, Counters};
 pub use parts::PARTS_CNT;
 use parts::{PartsIdx, PartsTable};
 use scratch::ScratchIdx;
 pub use scratch::{SCRATCH_LEN, Scratches};
-
-/// How long a connection may be without a request, or an answer without an acknowledgment. It is
-/// looked at when that time has passed, so it may be twice as long.
-pub const IDLE: Duration = Duration::from_secs(60);
-
-/// How long the head of a request may take to arrive.
-pub const HEAD: Duration = Duration::from_secs(10);
 
 /// How long a connection may last after its last answer has arrived.
 pub const LINGER: Duration = Duration::from_secs(10);
 
 /// Bytes that are taken after the last answer.
 pub const LINGER_LEN_MAX: u32 = 1 << 20;
+
+/// What is thrown away counts in such units, the last of a segment as a whole one.
+const LINGER_UNIT: usize = 64;
+const LINGER_MAX: u16 = (LINGER_LEN_MAX as usize / LINGER_UNIT) as u16;
 
 /// Pieces of a send queue that an answer takes: head and body.
 const ANSWER_PIECES: u16 = 2;
@@ -53,7 +57,10 @@ pub struct FileServer {
     clock: Option<(i64, Instant)>,
     /// When the Date that is sent is to be another one.
     date_until: Instant,
-    answered_cnt: u64,
+    bounds: Bounds,
+    addresses: Addresses,
+    conn_cnt: u32,
+    counters: Counters,
 }
 
 /// What a connection keeps.
@@ -70,16 +77,21 @@ pub struct Client {
     /// Length of a part of a head when it was last offered: if it has not grown, no more of it
     /// fits into its frame.
     offered_len: u16,
-    /// Bytes that may still come after the last answer.
-    linger_len: u32,
-    /// Bytes that were not acknowledged when the clock was last looked at, modulo 2^32.
-    unacked_len: u32,
+    /// What is queued has been looked at: see [`patience`].
+    is_sending: bool,
+    /// Units of [`LINGER_UNIT`] bytes that may still come after the last answer.
+    linger: u16,
+    address: AddressIdx,
+    /// When what the connection does began, in milliseconds.
+    since_ms: u32,
+    /// Bytes that were acknowledged then, modulo 2^32.
+    mark: u32,
 }
 
 const _: () = assert!(size_of::<Client>() <= 40);
 
 impl Client {
-    fn new() -> Self {
+    fn new(address: AddressIdx) -> Self {
         Self {
             exchange: Exchange::NEW,
             gather: Gather::default(),
@@ -87,9 +99,12 @@ impl Client {
             parts: None,
             ends_with_parts: false,
             is_closing: false,
+            is_sending: false,
             offered_len: 0,
-            linger_len: LINGER_LEN_MAX,
-            unacked_len: 0,
+            linger: LINGER_MAX,
+            address,
+            since_ms: 0,
+            mark: 0,
         }
     }
 
@@ -119,8 +134,29 @@ impl FileServer {
             parts: PartsTable::new(),
             clock: None,
             date_until: Instant::NEVER,
-            answered_cnt: 0,
+            bounds: Bounds::DEFAULT,
+            addresses: Addresses::new(&mut [], 0),
+            conn_cnt: 0,
+            counters: Counters::default(),
         }
+    }
+
+    /// Bounds connections, with memory to count them by address.
+    pub fn set_bounds(&mut self, bounds: Bounds, addresses: Addresses) {
+        self.bounds = bounds;
+        self.addresses = addresses;
+    }
+
+    /// What has happened.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Connections that are open, and those that are counted by address.
+    #[must_use]
+    pub fn conn_cnts(&self) -> (u32, u64) {
+        (self.conn_cnt, self.addresses.total())
     }
 
     /// Says what time it is: seconds since 1970, at a time of the stack. Without it answers have no
@@ -147,12 +183,6 @@ impl FileServer {
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
-    }
-
-    /// Answers given on all connections.
-    #[must_use]
-    pub fn answered_cnt(&self) -> u64 {
-        self.answered_cnt
     }
 
     /// Pieces of scratch memory that are not in use.
@@ -202,6 +232,7 @@ impl FileServer {
             }
             Some(Step::Taken { consumed }) if client.exchange.is_closed() => {
                 // A body that is none: where the next request begins nobody knows.
+                self.counters.bodies_malformed += 1;
                 self.close(conn, client);
                 Next::Took(consumed.min(bytes.len()))
             }
@@ -209,7 +240,8 @@ impl FileServer {
             Some(Step::Taken { consumed }) => Next::Took(consumed.min(bytes.len())),
             Some(Step::NeedMore) => {
                 if !was_within_head {
-                    conn.wake_at(conn.now() + HEAD);
+                    self.begin(conn, client);
+                    conn.wake_at(conn.now() + self.bounds.head.min(self.bounds.look()));
                 }
                 self.need_more(conn, client, bytes, is_first)
             }
@@ -252,6 +284,7 @@ impl FileServer {
                     self.exchange(conn, client, bytes, true)
                 }
                 None => {
+                    self.counters.scratches_short += 1;
                     self.refuse(conn, client, Status::ServiceUnavailable);
                     Next::Took(bytes.len())
                 }
@@ -272,10 +305,16 @@ impl FileServer {
         answer: &Answer,
         has_head: bool,
     ) {
-        self.answered_cnt += 1;
+        self.counters.answered += 1;
+        if answer.status.code() >= 400 {
+            self.count_error(answer.status);
+        }
+        self.counters.parts_short += u64::from(answer.lacks_parts);
+        if answer.close && self.server.is_used_up(&client.exchange) {
+            self.counters.requests_used_up += 1;
+        }
         client.offered_len = 0;
-        client.unacked_len = u32::MAX;
-        conn.wake_at(conn.now() + IDLE);
+        self.begin_sending(conn, client);
         if answer.has_parts && has_head {
             client.parts = self.parts.take_vacant();
             client.ends_with_parts = answer.close;
@@ -284,6 +323,24 @@ impl FileServer {
         let has_body = has_head && conn.send_body(answer.body).is_ok();
         if answer.close || !has_body {
             self.close(conn, client);
+        }
+    }
+
+    #[cold]
+    fn count_error(&mut self, status: Status) {
+        let Counters {
+            errors,
+            malformed,
+            heads_too_large,
+            bodies_too_large,
+            ..
+        } = &mut self.counters;
+        *errors += 1;
+        match status {
+            Status::BadRequest => *malformed += 1,
+            Status::UriTooLong | Status::HeaderFieldsTooLarge => *heads_too_large += 1,
+            Status::ContentTooLarge => *bodies_too_large += 1,
+            _ => {}
         }
     }
 
@@ -339,6 +396,9 @@ impl FileServer {
         client.gather = Gather::default();
         self.scratches.give_back(client.scratch.take());
         self.parts.give_back(client.parts.take());
+        if !client.is_sending {
+            self.begin(conn, client);
+        }
         conn.wake_at(conn.now() + LINGER);
     }
 }
@@ -358,8 +418,24 @@ impl App for FileServer {
     fn accepted(&mut self, conn: &mut Connection<'_, '_>) -> Client {
         // Answers are queued as a whole: there is nothing to wait for.
         conn.set_nodelay(true);
-        conn.wake_at(conn.now() + IDLE);
-        Client::new()
+        self.conn_cnt = self.conn_cnt.saturating_add(1);
+        if self.conn_cnt > self.bounds.conns_max {
+            self.counters.conns_refused += 1;
+            conn.abort();
+            return Client::new(AddressIdx::NONE);
+        }
+        let remote = conn.tuple().remote.addr;
+        let address = self.addresses.add(remote, self.bounds.conns_per_addr_max);
+        let Some(address) = address else {
+            self.counters.conns_per_addr_refused += 1;
+            conn.abort();
+            return Client::new(AddressIdx::NONE);
+        };
+        self.counters.accepted += 1;
+        let mut client = Client::new(address);
+        self.begin(conn, &mut client);
+        conn.wake_at(conn.now() + self.bounds.look());
+        client
     }
 
     fn received(
@@ -379,10 +455,16 @@ impl App for FileServer {
             }
         }
         // Thrown away. No more than a frame's worth, so it fits.
-        let rest_len = (bytes.len() - taken.min(bytes.len())) as u32;
-        match client.linger_len.checked_sub(rest_len) {
-            Some(left) => client.linger_len = left,
-            None => conn.abort(),
+        let rest_len = bytes.len() - taken.min(bytes.len());
+        match client
+            .linger
+            .checked_sub(rest_len.div_ceil(LINGER_UNIT) as u16)
+        {
+            Some(left) => client.linger = left,
+            None => {
+                self.counters.lingers_cut += 1;
+                conn.abort();
+            }
         }
         bytes.len()
     }
@@ -400,29 +482,13 @@ impl App for FileServer {
     }
 
     fn woken(&mut self, conn: &mut Connection<'_, '_>, client: &mut Client) {
-        let was_unacked_len = client.unacked_len;
-        // Only compared with itself.
-        client.unacked_len = conn.unacked_len() as u32;
-        if conn.unacked_len() > 0 {
-            if client.unacked_len == was_unacked_len {
-                return conn.abort();
-            }
-            conn.wake_at(conn.now() + IDLE);
-        } else if client.is_closing {
-            conn.abort();
-        } else if client.is_within_head() {
-            self.refuse(conn, client, Status::RequestTimeout);
-        } else if was_unacked_len > 0 {
-            // The answer arrived some time since the last look: from now on, at the latest, the
-            // connection is idle.
-            conn.wake_at(conn.now() + IDLE);
-        } else {
-            self.close(conn, client);
-        }
+        self.look(conn, client);
     }
 
     fn closed(&mut self, _id: ConnId, client: Client, _why: Closed) {
         self.scratches.give_back(client.scratch);
         self.parts.give_back(client.parts);
+        self.addresses.remove(client.address);
+        self.conn_cnt = self.conn_cnt.saturating_sub(1);
     }
 }

@@ -142,7 +142,12 @@ impl Server {
             (Wanted::One(range), _) => self.partial(reply, &chosen, range, head),
             (Wanted::Nothing, _) => self.unsatisfiable(reply, &chosen, head),
             (Wanted::Several, Some(parts)) => self.multipart(reply, &chosen, parts, head),
-            (Wanted::Whole | Wanted::Several, _) => self.file(reply, &chosen, head),
+            // RFC 9110 14.2: a server may ignore the field.
+            (Wanted::Several, None) => Answer {
+                lacks_parts: true,
+                ..self.file(reply, &chosen, head)
+            },
+            (Wanted::Whole, _) => self.file(reply, &chosen, head),
         }
     }
 }

@@ -163,6 +163,8 @@ pub struct Answer {
     pub body: &'static [u8],
     /// What follows the head comes from the [`Parts`], piece by piece.
     pub has_parts: bool,
+    /// It would have had parts, but there was no memory for them.
+    pub lacks_parts: bool,
     /// The connection is to be closed when all is sent.
     pub close: bool,
     /// For counters and logs.
@@ -197,6 +199,12 @@ impl Server {
     /// Sets Date, seconds since 1970. To be called when a second has passed.
     pub fn set_time(&mut self, seconds: Option<i64>) {
         self.date = seconds.map(reply::date_line);
+    }
+
+    /// Whether a connection has had all the requests that it may have.
+    #[must_use]
+    pub fn is_used_up(&self, exchange: &Exchange) -> bool {
+        exchange.answered_cnt >= self.limits.requests_max
     }
 
     /// Reads the request at the start of `bytes` and answers it, the head into `head`, which

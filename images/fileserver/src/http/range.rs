@@ -56,7 +56,7 @@ pub(super) enum Wanted {
     Whole,
     /// 206.
     One(Range),
-    /// 206 in parts; they are in the [`Parts`].
+    /// 206 in parts; they are in the [`Parts`], when there are any.
     Several,
     /// Nothing of what is there: 416.
     Nothing,
@@ -120,8 +120,7 @@ fn nearly_touch(a: &Range, b: &Range) -> bool {
     a.first <= end(b) && b.first <= end(a)
 }
 
-/// Reads a Range field for a file of `body_len` bytes. Several ranges go to `parts`; without room
-/// for them the field says nothing.
+/// Reads a Range field for a file of `body_len` bytes. Several ranges go to `parts`.
 pub(super) fn read(value: &[u8], file: &Representation, parts: Option<&mut Parts>) -> Wanted {
     let body_len = u64::try_from(file.body.len()).unwrap_or(u64::MAX);
     // Another unit is not understood; in ours everything must be right (14.1.1, 14.2).
@@ -143,7 +142,7 @@ pub(super) fn read(value: &[u8], file: &Representation, parts: Option<&mut Parts
     match (ranges.all(), parts) {
         ([], _) => Wanted::Nothing,
         ([range], _) => Wanted::One(*range),
-        (_, None) => Wanted::Whole,
+        (_, None) => Wanted::Several,
         (_, Some(parts)) => {
             parts.ranges = ranges;
             parts.next = 0;

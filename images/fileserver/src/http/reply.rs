@@ -243,6 +243,7 @@ impl Server {
             head_len,
             body,
             has_parts: false,
+            lacks_parts: false,
             close: reply.close || head_len == 0,
             status,
         }

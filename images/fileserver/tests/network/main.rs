@@ -4,7 +4,7 @@ mod world;
 
 use simoom::Duration;
 use simoom::tcp::Closed;
-use simoom_fileserver::app::{HEAD, IDLE, LINGER, LINGER_LEN_MAX, PARTS_CNT};
+use simoom_fileserver::app::{Addresses, Bounds, Counters, LINGER, LINGER_LEN_MAX, PARTS_CNT};
 use simoom_ring::MacAddr;
 use simoom_sim::{Chance, Delay, Faults, PortConfig, Rng};
 use world::{Habits, Sizes, World, answers};
@@ -186,6 +186,35 @@ fn head_and_not_modified_have_no_body() {
     assert!(heard[0].has("Content-Length: 700") && heard[2].has("Location: /dir1/"));
 }
 
+/// What is refused is counted by its reason.
+#[test]
+fn refusals_are_counted() {
+    let long = "x".repeat(9_000);
+    let mut world = world(gathering);
+    for say in [
+        "nonsense\r\n\r\n".to_string(),
+        get(&long),
+        format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n"),
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n".to_string(),
+        "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n".to_string(),
+        get("missing"),
+    ] {
+        world.open(say, early());
+    }
+    world.run_to_end(MINUTE);
+    let expected = Counters {
+        accepted: 6,
+        answered: 6,
+        errors: 5,
+        malformed: 1,
+        heads_too_large: 2,
+        bodies_too_large: 1,
+        bodies_malformed: 1,
+        ..Counters::default()
+    };
+    assert_eq!(*counters(&world), expected);
+}
+
 /// The answer to a bad request arrives whole although the client goes on to send much that
 /// nobody reads, and nothing of that is taken for a request.
 #[test]
@@ -287,6 +316,7 @@ fn too_many_long_heads_at_once() {
         .collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 503, 503, 503, 503]);
+    assert_eq!(counters(&world).scratches_short, 4);
     world.assert_home(SCRATCHES);
 }
 
@@ -373,7 +403,164 @@ fn too_many_answers_in_parts_at_once() {
     let cnt = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert!(cnt(206) >= PARTS_CNT && cnt(200) >= 1, "{statuses:?}");
     assert_eq!(cnt(200) + cnt(206), PARTS_CNT + 3);
+    assert_eq!(counters(&world).parts_short as usize, cnt(200));
     world.assert_home(SCRATCHES);
+}
+
+fn counters(world: &World) -> &Counters {
+    world.server.app.counters()
+}
+
+fn bounded(bounds: Bounds) -> World {
+    let mut world = world(gathering);
+    let addresses = Addresses::new(vec![0; 64].leak(), 5);
+    world.server.app.set_bounds(bounds, addresses);
+    world
+}
+
+/// Connections beyond the bound are reset, and there is room again when others have gone.
+#[test]
+fn connections_are_bounded_in_all_and_by_address() {
+    for (conns_max, conns_per_addr_max) in [(3, u32::MAX), (u32::MAX, 3)] {
+        let mut world = bounded(Bounds {
+            conns_max,
+            conns_per_addr_max,
+            ..Bounds::DEFAULT
+        });
+        for round in 1..=2 {
+            let talks: Vec<_> = (0..5).map(|_| world.open("", Habits::default())).collect();
+            // All but the first SYN wait for the neighbor's address, and are sent again.
+            world.pass(Duration::from_secs(3));
+            let is_reset = |talk: &&usize| world.talk(**talk).ended == Some(Closed::Reset);
+            assert_eq!(talks.iter().filter(is_reset).count(), 2);
+            let refused = (
+                counters(&world).conns_refused,
+                counters(&world).conns_per_addr_refused,
+            );
+            let expected = if conns_max == 3 { (2, 0) } else { (0, 2) };
+            assert_eq!(refused, (expected.0 * round, expected.1 * round));
+            assert_eq!(counters(&world).accepted, 3 * round);
+            assert_eq!(world.server.app.conn_cnts(), (3, 3));
+            world.run_to_end(minutes(3));
+            assert_eq!(world.server.app.conn_cnts(), (0, 0));
+        }
+        assert_eq!(counters(&world).first_bytes_slow, 6);
+        world.assert_home(SCRATCHES);
+    }
+}
+
+/// Who says nothing at all, and who says nothing more.
+#[test]
+fn the_first_byte_and_the_next_request_have_their_times() {
+    let mut world = bounded(Bounds {
+        first_byte: Duration::from_secs(5),
+        idle: Duration::from_secs(20),
+        ..Bounds::DEFAULT
+    });
+    let mute = world.open("", Habits::default());
+    let idle = world.open(get(""), Habits::default());
+    world.run_to_end(MINUTE);
+    let at = |talk| world.talk(talk).finished_at.expect("closed").as_micros() / 100_000;
+    assert!((50..65).contains(&at(mute)), "{}", at(mute));
+    assert!((200..225).contains(&at(idle)), "{}", at(idle));
+    let Counters {
+        first_bytes_slow,
+        idle_closed,
+        ..
+    } = *counters(&world);
+    assert_eq!((first_bytes_slow, idle_closed), (1, 1));
+}
+
+/// A byte of a head now and then, or of a body, buys no time.
+#[test]
+fn drips_buy_no_time() {
+    let head = get("").replace("\r\n\r\n", "\r\nX: ") + &"x".repeat(500);
+    let body = "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n".to_string();
+    for (say, status) in [(head, 408), (body + &"y".repeat(5_000), 200)] {
+        let mut world = bounded(Bounds {
+            idle: Duration::from_secs(20),
+            ..Bounds::DEFAULT
+        });
+        let habits = Habits {
+            piece_len: 60,
+            pause: Duration::from_secs(1),
+            ..Habits::default()
+        };
+        let talk = world.open(say, habits);
+        world.run_to_end(MINUTE);
+        let heard = answers(world.heard(talk), |_| false);
+        assert_eq!((heard.len(), heard[0].status), (1, status));
+        let at = world.talk(talk).finished_at.expect("closed").as_micros();
+        assert!(at <= 25_000_000, "{status}: {at}");
+        world.assert_home(SCRATCHES);
+    }
+}
+
+/// The last request that a connection may have is answered, and those behind it are not.
+#[test]
+fn requests_on_a_connection_are_bounded() {
+    let say = get("").repeat(10_003);
+    let mut world = world(gathering);
+    let talk = world.open(say, Habits::default());
+    world.run_to_end(minutes(3));
+    assert_eq!(counters(&world).answered, 10_000);
+    assert_eq!(counters(&world).requests_used_up, 1);
+    let heard = world.heard(talk);
+    let cnt = |text: &[u8]| heard.windows(text.len()).filter(|w| *w == text).count();
+    assert_eq!(cnt(b"HTTP/1.1 200 OK"), 10_000);
+    assert_eq!(cnt(b"Connection: close"), 1);
+}
+
+/// Who takes an answer too slowly is cut off; who is slow, but not so slow, is not.
+#[test]
+fn a_slow_taker_is_reset() {
+    for (rate_min, is_slow) in [(1_000, false), (100_000, true)] {
+        let mut world = bounded(Bounds {
+            idle: Duration::from_secs(10),
+            rate_min,
+            ..Bounds::DEFAULT
+        });
+        let slow = Faults::none().bandwidth(40_000, 300_000);
+        world.wire.set_faults_all(&slow);
+        let talk = world.open(get("dir0/file15.bin"), early());
+        world.run_to_end(minutes(5));
+        let ended = world.talk(talk).ended;
+        assert_eq!(ended == Some(Closed::Reset), is_slow, "{ended:?}");
+        assert_eq!(counters(&world).sends_slow, is_slow.into());
+        world.assert_home(SCRATCHES);
+    }
+}
+
+/// When connections are short those without a request go first, and soon.
+#[test]
+fn idle_connections_make_room() {
+    let mut world = bounded(Bounds {
+        conns_max: 16,
+        ..Bounds::DEFAULT
+    });
+    let busy = world.open(
+        get("dir0/file15.bin"),
+        Habits {
+            takes_max: 20_000,
+            ..Habits::default()
+        },
+    );
+    let idle: Vec<_> = (0..15)
+        .map(|_| world.open(get(""), Habits::default()))
+        .collect();
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.server.app.conn_cnts().0, 16);
+    world.pass(Duration::from_secs(60 * 3 / 8));
+    let gone = idle
+        .iter()
+        .filter(|talk| world.talk(**talk).ended == Some(Closed::Reset))
+        .count();
+    assert_eq!((gone, counters(&world).idle_evicted), (2, 2));
+    assert!(world.talk(busy).ended.is_none());
+    let fresh = world.open(get(""), early());
+    world.run(MINUTE, |world| world.talk(fresh).ended.is_some());
+    assert_eq!(answers(world.heard(fresh), |_| false)[0].status, 200);
+    world.run_to_end(minutes(5));
 }
 
 /// Date is there when the time is known, and is another one every second.
@@ -422,7 +609,7 @@ fn a_short_answer_goes_at_once() {
 #[test]
 fn a_long_answer_is_not_idle_time() {
     let mut world = world(gathering);
-    let slow = Faults::none().bandwidth(100_000 * 8 / 10, 300_000);
+    let slow = Faults::none().bandwidth(20_000, 300_000);
     world.wire.set_faults_all(&slow);
     let say = get("dir0/file15.bin") + &get("");
     let habits = Habits {
@@ -443,8 +630,8 @@ fn an_idle_connection_is_closed() {
         let talk = world.open(say, Habits::default());
         world.run_to_end(minutes(4));
         let at = world.talk(talk).finished_at.expect("closed").as_micros();
-        let idle = IDLE.as_micros();
-        assert!((idle..=2 * idle + 1_000_000).contains(&at), "{at}");
+        let idle = Bounds::DEFAULT.idle.as_micros();
+        assert!((idle..=idle + idle / 4).contains(&at), "{at}");
         world.assert_home(SCRATCHES);
     }
 }
@@ -464,7 +651,9 @@ fn a_slow_head_times_out() {
         world.run_to_end(MINUTE);
         assert_eq!(answers(world.heard(talk), |_| false)[0].status, 408);
         let at = world.talk(talk).finished_at.expect("closed").as_micros();
-        assert!(at >= HEAD.as_micros() && at < 2 * HEAD.as_micros());
+        let head = Bounds::DEFAULT.head.as_micros();
+        assert!(at >= head && at < head + 1_000_000, "{at}");
+        assert_eq!(counters(&world).heads_slow, 1);
         world.assert_home(SCRATCHES);
     }
 }
