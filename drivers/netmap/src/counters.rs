@@ -7,6 +7,8 @@ use crate::Violation;
 pub struct RxCounters {
     /// Packets handed on.
     pub packets: u64,
+    /// Packets that the far side had back, for someone else.
+    pub diverted: u64,
     /// Packets dropped for being shorter than their headers.
     pub dropped_short: u64,
     /// Packets dropped for a virtio-net header that makes no sense.
@@ -28,6 +30,8 @@ pub struct RxCounters {
 pub struct TxCounters {
     /// Packets put on the ring.
     pub packets: u64,
+    /// Packets among them that were someone else's.
+    pub guests: u64,
     /// Packets that the far side has finished with.
     pub finished: u64,
     /// Packets dropped for asking for what [`Caps`](simoom_ring::Caps) does not have, for lack of

@@ -38,6 +38,27 @@ pub trait FarSide {
     /// [`Gone`]: that cannot be had.
     fn reset(&mut self) -> Result<(), Gone>;
 
+    /// For a receive ring whose frames are not all ours: takes a frame that begins where its buffer
+    /// does, by the buffer's name, and gives the name of another buffer for its slot. `None`: it is
+    /// ours.
+    #[inline]
+    fn divert(&mut self, _frame: &[u8], _buf_idx: u32) -> Option<u32> {
+        None
+    }
+
+    /// For a transmit ring that others send by, too: whether they have something now.
+    #[inline]
+    fn has_guests(&mut self) -> bool {
+        false
+    }
+
+    /// The next frame of theirs, which begins where its buffer does: the buffer's name, and the
+    /// frame's length. The buffer `spare` takes its place, unless there is none (`None`).
+    #[inline]
+    fn guest(&mut self, _spare: u32) -> Option<(u32, u16)> {
+        None
+    }
+
     /// Ends the use of the ring: from then on the far side reads and writes no slot and no buffer
     /// of it, until it frees them all.
     fn stop(&mut self);

@@ -29,6 +29,7 @@
 //! [`Syscalls::note`].
 
 mod error;
+pub mod filter;
 pub mod memory;
 pub mod netmap;
 pub mod record;

@@ -139,13 +139,17 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
     #[inline]
     fn refill(&mut self) {
         while self.received_cnt > 0 {
-            let Some(frame) = self.pool.alloc(0) else {
-                self.counters.pool_empty += 1;
-                break;
-            };
+            // One that was diverted has left another buffer in its slot.
+            let idx = self.cursor.cur() as usize;
+            if self.shadow[idx].frame.is_none() {
+                let Some(frame) = self.pool.alloc(0) else {
+                    self.counters.pool_empty += 1;
+                    break;
+                };
+                self.fill(idx, frame);
+            }
             let slot = self.cursor.take();
-            let idx = slot.expect("received slots lie in front of tail").get();
-            self.fill(idx, frame);
+            assert!(slot.is_some(), "received slots lie in front of tail");
             self.received_cnt -= 1;
         }
         if self.cursor.pending() > 0 {
@@ -231,6 +235,38 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
             has_more = follows;
         }
         Ok(packet)
+    }
+
+    /// Lets the far side have the packet that was just taken, if it is not ours.
+    #[inline]
+    fn divert(&mut self, packet: RxPacket<'p>) -> Option<RxPacket<'p>> {
+        let is_whole = packet.rest.is_empty() && packet.frame.headroom() == 0;
+        let frame = &packet.frame;
+        let other = match is_whole {
+            true => self.far.divert(frame.bytes(), frame.idx().0),
+            false => None,
+        };
+        let Some(other) = other else {
+            return Some(packet);
+        };
+        let at = self.cursor.cur() + self.received_cnt - 1;
+        let idx = wrapped(at, self.memory.num_slots()) as usize;
+        // Theirs from now on, and ours what they have given.
+        self.pool.forsake_lent(packet.frame.lend());
+        if self.traits.buffers == Buffers::Stay && !self.pool.adopt_lent(FrameIdx(other)) {
+            self.break_off(Violation::BufIdx);
+            return None;
+        }
+        let slot = NetmapSlot {
+            buf_idx: other,
+            len: 0,
+            flags: SlotFlags::BUF_CHANGED,
+            ptr: 0,
+        };
+        self.memory.set_slot(idx, slot);
+        self.shadow[idx].frame = Some(FrameIdx(other));
+        self.counters.diverted += 1;
+        None
     }
 
     /// Reads and takes off the virtio-net header; `None` for a packet to drop, counted.
@@ -337,7 +373,8 @@ impl<'p, F: FarSide> RxRing<'p> for Rx<'_, 'p, F> {
             self.ready_cnt -= 1;
             match self.take_packet() {
                 Ok(packet) => {
-                    if let Some(packet) = self.accept(packet) {
+                    let ours = self.divert(packet);
+                    if let Some(packet) = ours.and_then(|packet| self.accept(packet)) {
                         return Some(packet);
                     }
                 }

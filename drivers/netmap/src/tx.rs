@@ -200,6 +200,12 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         for fragment in fragments.into_iter().take(fragments_cnt) {
             self.put_fragment(fragment);
         }
+        self.end_packet();
+    }
+
+    /// The piece that was written last is a packet's last.
+    #[inline]
+    fn end_packet(&mut self) {
         if let Some((idx, mut slot)) = self.last {
             slot.flags = SlotFlags::BUF_CHANGED;
             self.memory.set_slot(idx, slot);
@@ -207,6 +213,27 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
             self.last = Some((idx, slot));
         }
         self.counters.packets += 1;
+    }
+
+    /// Puts frames of others' on the ring, as far as there is space, each for a frame of ours.
+    #[cold]
+    fn take_guests(&mut self) {
+        while self.cursor.space() > 0
+            && let Some(spare) = self.pool.alloc(0)
+        {
+            let spare = spare.lend();
+            self.pool.forsake_lent(spare);
+            let Some((buf_idx, len)) = self.far.guest(spare.0) else {
+                self.pool.adopt(spare);
+                return;
+            };
+            if !self.pool.adopt_lent(FrameIdx(buf_idx)) {
+                return self.break_off(Violation::BufIdx);
+            }
+            self.put_piece(buf_idx, 0, len.into(), Some(FrameIdx(buf_idx)));
+            self.end_packet();
+            self.counters.guests += 1;
+        }
     }
 
     #[inline]
@@ -372,6 +399,9 @@ impl<'p, F: FarSide> TxRing<'p> for Tx<'_, 'p, F> {
         }
         if self.is_broken {
             return self.reset();
+        }
+        if self.far.has_guests() {
+            self.take_guests();
         }
         self.publish();
         // Nothing to give and nothing to get: not worth a system call.

@@ -19,6 +19,9 @@
 //!   so once: who has seen it asks again after a sync.
 //! - `POLLOUT` comes as long as one slot is free. Who waits for more moves `cur` up to `tail`: the
 //!   kernel then waits until `tail` moves on.
+//! - The machine's packets reach the host's rings only while the NIC's own rings are bound, by
+//!   whomever. An emulated adapter drops what the interface's offloads have merged, and the kernel
+//!   drops what the machine has left to the NIC to finish: they are switched off, and on again.
 //! - A binding ends with the last descriptor and the last mapping. Content lies in the mapping, so
 //!   that is when the process ends.
 
@@ -26,6 +29,7 @@ mod adapter;
 mod bind;
 mod calls;
 mod far;
+mod pass;
 #[cfg(test)]
 mod tests;
 
@@ -39,9 +43,12 @@ pub use adapter::Adapter;
 pub use calls::{Descriptor, Device, Kernel, KernelFd, Way};
 pub use far::{NetmapRx, NetmapTx};
 
-use super::{NetmapRings, Open, OpenError, Opened, Spec, SpecError, Syscalls, Wanted};
-use crate::{Host, Interface, RingKind, Traits};
+use super::filter::Filter;
+use super::undo::Undo;
+use super::{NetmapRings, Open, OpenError, Opened, Spec, SpecError, Syscalls, Takes, Wanted};
+use crate::{Host, Interface, RingKind, RingMemory, Traits};
 use far::Shared;
+use pass::{HostRing, Passing};
 
 /// A port of `/dev/netmap`.
 pub struct NetmapHost<F: Descriptor = KernelFd> {
@@ -53,14 +60,10 @@ pub struct NetmapHost<F: Descriptor = KernelFd> {
     /// The interface's folder in sysfs says whether it has a carrier; a switch or pipe has none.
     has_interface: bool,
     queues_out: u16,
-    /// The rings to and from the machine's own stack, when both were bound.
-    beside: Option<Beside>,
-}
-
-/// What is needed to make a second port of a binding: the host's rings beside the NIC's.
-struct Beside {
-    interface: Interface,
-    traits: Traits,
+    /// What is not ours is passed on, when both kinds of rings were bound.
+    passing: Option<Passing>,
+    /// Switches the interface's offloads on again.
+    _offloads: Option<Undo>,
 }
 
 impl<F: Descriptor> NetmapHost<F> {
@@ -83,16 +86,12 @@ impl<F: Descriptor> NetmapHost<F> {
             (rings, _) => rings,
         };
         let adapter = device.adapter(name);
-        let bound = bind::bind(device, name, rings, adapter, wanted)?;
-        let traits = Traits {
-            mtu: bound.mtu,
-            hdr_len: bound.hdr_len,
-            checksums: bound.checksums(),
-            tso: bound.tso(),
-            rx_large: bound.hdr_len > 0,
-            chain_max: if bound.is_gathering { u16::MAX } else { 1 },
-            buffers: adapter.buffers(rings),
+        let offloads = match adapter.has_interface() {
+            true => switch_off(device, name, rings)?,
+            false => None,
         };
+        let bound = bind::bind(device, name, rings, adapter, wanted)?;
+        let traits = bound.traits(adapter, rings);
         let (wake, waiting) = bound.wake()?;
         let syscalls = Syscalls::default();
         let said = format!("{spec}: {}", bound.said(adapter, rings));
@@ -101,20 +100,12 @@ impl<F: Descriptor> NetmapHost<F> {
             // The other end of the host's rings is the interface: this one needs an address, too.
             false => mac_of(name),
         };
-        let nic_side = bound.interface;
-        let host_side = nic_side.host_side();
         let interface = match rings {
-            NetmapRings::Host => host_side,
-            NetmapRings::Nic | NetmapRings::Both => nic_side,
+            NetmapRings::Host => bound.interface.host_side(),
+            NetmapRings::Nic | NetmapRings::Both => bound.interface,
         };
-        let beside = (rings == NetmapRings::Both).then_some(Beside {
-            interface: host_side,
-            // The kernel's own stack is one: no header, no chains, buffers stay.
-            traits: Traits {
-                mtu: traits.mtu,
-                ..Traits::PLAIN
-            },
-        });
+        let (undo, told) = offloads.unzip();
+        let passing = (rings == NetmapRings::Both).then(Passing::default);
         let host = Self {
             name: name.clone(),
             interface,
@@ -128,30 +119,53 @@ impl<F: Descriptor> NetmapHost<F> {
             )),
             has_interface: adapter.has_interface(),
             queues_out: 0,
-            beside,
+            passing,
+            _offloads: undo,
         };
+        host.take(&wanted.takes);
         // SAFETY: the kernel has given the buffers in the slots, and the extra ones, to this
         // binding alone.
         let opened = unsafe { Opened::new(interface, host, wake, syscalls) };
-        Ok(opened.saying(said))
+        let opened = told.into_iter().fold(opened, Opened::saying);
+        let opened = opened.saying(said);
+        Ok(match rings {
+            NetmapRings::Host => opened.saying(format!(
+                "{spec}: the kernel gives us the machine's packets while someone has bound the \
+                 rings of {name} itself, too"
+            )),
+            NetmapRings::Nic | NetmapRings::Both => opened,
+        })
     }
 
-    /// The port to the machine's own stack on the other side of the interface, once, when both
-    /// kinds of rings were bound: for passing others' packets on. Its frames are of the
-    /// same pool as this port's.
-    pub fn take_host_side(&mut self) -> Option<(Interface, Self)> {
-        let Beside { interface, traits } = self.beside.take()?;
-        let host = Self {
-            name: self.name.clone(),
-            interface,
-            traits,
-            mac: self.mac,
-            shared: Rc::clone(&self.shared),
-            has_interface: false,
-            queues_out: 0,
-            beside: None,
+    /// From now on these packets are ours.
+    fn take(&self, takes: &Takes) {
+        if let Some(Passing { filter, .. }) = &self.passing {
+            filter.replace(Filter::for_machine(takes));
+        }
+    }
+
+    /// The host's rings beside the NIC's; `None` when they make no sense.
+    fn host_rings(&self, passing: &Passing) -> Option<(HostRing, HostRing, RingMemory)> {
+        let host_side = self.interface.host_side();
+        let tx_memory = host_side.ring(RingKind::Tx, 0).ok()?;
+        let rx_memory = host_side.ring(RingKind::Rx, 0).ok()?;
+        let to_host = HostRing::new(host_side, tx_memory, passing.clone())?;
+        let from_host = HostRing::new(host_side, rx_memory, passing.clone())?;
+        Some((to_host, from_host, tx_memory))
+    }
+
+    /// What has been passed on; empty when nothing ever is.
+    fn said_of_passing(&self) -> String {
+        let Some(Passing { passed, .. }) = &self.passing else {
+            return String::new();
         };
-        Some((interface, host))
+        format!(
+            "passed up {} down {} copied {} dropped {}",
+            passed.up.get(),
+            passed.down.get(),
+            passed.copied.get(),
+            passed.dropped.get()
+        )
     }
 
     /// Whether the interface has gone away.
@@ -163,6 +177,14 @@ impl<F: Descriptor> NetmapHost<F> {
 impl Open for NetmapHost {
     fn open(spec: &Spec, wanted: &Wanted) -> Result<Opened<Self>, OpenError> {
         Self::open_on(&Kernel, spec, wanted)
+    }
+
+    fn set_takes(&mut self, takes: &Takes) {
+        self.take(takes);
+    }
+
+    fn figures(&self) -> String {
+        self.said_of_passing()
     }
 }
 
@@ -194,12 +216,60 @@ impl<F: Descriptor> Host for NetmapHost<F> {
         }
         let rx_memory = self.interface.ring(RingKind::Rx, idx.into()).ok()?;
         let tx_memory = self.interface.ring(RingKind::Tx, idx.into()).ok()?;
+        // The first pair alone passes on.
+        let (to_host, from_host) = match &self.passing {
+            Some(passing) if idx == 0 => {
+                let (to_host, from_host, memory) = self.host_rings(passing)?;
+                (Some(to_host), Some((from_host, memory)))
+            }
+            _ => (None, None),
+        };
         self.queues_out += 1;
-        let rx = NetmapRx::new(Rc::clone(&self.shared), rx_memory);
-        let tx = NetmapTx::new(Rc::clone(&self.shared), tx_memory);
+        let rx = NetmapRx::new(Rc::clone(&self.shared), rx_memory, to_host);
+        let tx = NetmapTx::new(Rc::clone(&self.shared), tx_memory, from_host);
         Some((rx, tx))
     }
 }
+
+/// Switches off what makes packets that are no frames: merged ones, and, where the machine's own
+/// stack sends through us, those that were left to a NIC to finish.
+fn switch_off<D: Device>(
+    device: &D,
+    name: &str,
+    rings: NetmapRings,
+) -> Result<Option<(Undo, String)>, OpenError> {
+    let in_the_way = match rings {
+        NetmapRings::Nic => &OFFLOADS[..MERGING],
+        NetmapRings::Host | NetmapRings::Both => &OFFLOADS,
+    };
+    let switched = device.switch_off(name, in_the_way);
+    switched.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENODEV) => OpenError::NoInterface {
+            name: name.to_string(),
+        },
+        _ => OpenError::of(
+            format!("offloads of {name}"),
+            "CAP_NET_ADMIN, or root",
+            error,
+        ),
+    })
+}
+
+/// By ethtool's names: first those that merge what comes in, then those of what goes out.
+const OFFLOADS: [&str; 11] = [
+    "rx-gro",
+    "rx-gro-hw",
+    "rx-lro",
+    "tx-checksum-ipv4",
+    "tx-checksum-ipv6",
+    "tx-checksum-ip-generic",
+    "tx-generic-segmentation",
+    "tx-tcp-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-tcp-ecn-segmentation",
+    "tx-udp-segmentation",
+];
+const MERGING: usize = 3;
 
 /// An address for a port that has none: locally administered, and the same at each start, so that
 /// neighbors need not learn it anew.

@@ -28,7 +28,7 @@ mod calls;
 mod counters;
 mod filter;
 mod link;
-mod offloads;
+pub(super) mod offloads;
 mod opening;
 mod rings;
 mod rx;

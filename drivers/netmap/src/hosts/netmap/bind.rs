@@ -16,7 +16,7 @@ use crate::abi::{
 };
 use crate::hosts::{NetmapRings, OpenError, Wake, Wanted};
 use crate::rx::ETHERNET_LEN;
-use crate::{Interface, LayoutError, Region, RingKind};
+use crate::{Interface, LayoutError, Region, RingKind, Traits};
 
 /// A port that is bound and mapped.
 pub(super) struct Bound<F> {
@@ -163,25 +163,30 @@ fn checked<D: Device>(
 }
 
 impl<F: Descriptor> Bound<F> {
-    /// Whoever takes headers completes and verifies checksums, or passes them on as they are.
-    pub(super) fn checksums(&self) -> Checksums {
+    /// What the port can do.
+    pub(super) fn traits(&self, adapter: Adapter, rings: NetmapRings) -> Traits {
+        // Whoever takes headers completes and verifies checksums, or passes them on as they are;
+        // a switch cuts for ports that take none.
         let has_hdr = self.hdr_len > 0;
-        Checksums {
-            tx: has_hdr,
-            rx: has_hdr,
-        }
-    }
-
-    /// A switch cuts for ports that take no headers.
-    pub(super) fn tso(&self) -> Segmentation {
-        match self.hdr_len > 0 && self.is_gathering {
-            true => Segmentation {
-                tcp_v4: true,
-                tcp_v6: true,
-                udp: false,
-                len_max: 65_535,
+        Traits {
+            mtu: self.mtu,
+            hdr_len: self.hdr_len,
+            checksums: Checksums {
+                tx: has_hdr,
+                rx: has_hdr,
             },
-            false => Segmentation::default(),
+            tso: match has_hdr && self.is_gathering {
+                true => Segmentation {
+                    tcp_v4: true,
+                    tcp_v6: true,
+                    udp: false,
+                    len_max: 65_535,
+                },
+                false => Segmentation::default(),
+            },
+            rx_large: has_hdr,
+            chain_max: if self.is_gathering { u16::MAX } else { 1 },
+            buffers: adapter.buffers(rings),
         }
     }
 

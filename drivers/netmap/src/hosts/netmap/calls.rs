@@ -2,6 +2,7 @@
 //! fake in place of.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::string::{String, ToString};
 use std::{format, path::Path};
@@ -16,6 +17,8 @@ use super::Adapter;
 use crate::abi::{self, ReqHeader};
 use crate::hosts::OpenError;
 use crate::hosts::memory::Mapping;
+use crate::hosts::undo::Undo;
+use crate::hosts::xdp::offloads;
 
 /// Which rings a sync is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,27 +27,6 @@ pub enum Way {
     Tx,
     /// `NIOCRXSYNC`.
     Rx,
-}
-
-/// A machine with netmap.
-pub trait Device {
-    /// An open descriptor.
-    type Fd: Descriptor;
-
-    /// Opens `/dev/netmap`.
-    ///
-    /// # Errors
-    /// The kernel's.
-    fn open(&self) -> Result<Self::Fd, Errno>;
-
-    /// What stands behind a port.
-    fn adapter(&self, name: &str) -> Adapter;
-
-    /// An interface's station address.
-    fn mac(&self, name: &str) -> Option<MacAddr>;
-
-    /// An interface's MTU in bytes.
-    fn mtu(&self, name: &str) -> Option<u32>;
 }
 
 /// A descriptor of `/dev/netmap`.
@@ -84,6 +66,34 @@ pub trait Descriptor {
     fn for_poll(&self) -> Result<OwnedFd, Errno>;
 }
 
+/// A machine with netmap.
+pub trait Device {
+    /// An open descriptor.
+    type Fd: Descriptor;
+
+    /// Opens `/dev/netmap`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn open(&self) -> Result<Self::Fd, Errno>;
+
+    /// What stands behind a port.
+    fn adapter(&self, name: &str) -> Adapter;
+
+    /// An interface's station address.
+    fn mac(&self, name: &str) -> Option<MacAddr>;
+
+    /// An interface's MTU in bytes.
+    fn mtu(&self, name: &str) -> Option<u32>;
+
+    /// Switches off those of an interface's offloads (by ethtool's names for them) that are on;
+    /// with what switches them on again, and a line for a person.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn switch_off(&self, name: &str, names: &[&str]) -> io::Result<Option<(Undo, String)>>;
+}
+
 /// The real one.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel;
@@ -116,6 +126,10 @@ impl Device for Kernel {
 
     fn mtu(&self, name: &str) -> Option<u32> {
         of_interface(name, "mtu")?.parse().ok()
+    }
+
+    fn switch_off(&self, name: &str, names: &[&str]) -> io::Result<Option<(Undo, String)>> {
+        offloads::clear_for("netmap", name, names)
     }
 }
 

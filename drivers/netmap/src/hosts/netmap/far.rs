@@ -7,6 +7,7 @@ use std::rc::Rc;
 use rustix::event::epoll;
 use rustix::io::Errno;
 
+use super::pass::HostRing;
 use super::{Descriptor, Way};
 use crate::hosts::{Syscalls, Wake};
 use crate::{FarSide, Gone, RingMemory};
@@ -112,23 +113,51 @@ impl<F: Descriptor> Shared<F> {
 pub struct NetmapRx<F> {
     shared: Rc<Shared<F>>,
     memory: RingMemory,
+    /// Where frames go that are not ours.
+    to_host: Option<HostRing>,
 }
 
-impl<F> NetmapRx<F> {
-    pub(super) fn new(shared: Rc<Shared<F>>, memory: RingMemory) -> Self {
-        Self { shared, memory }
+impl<F: Descriptor> NetmapRx<F> {
+    pub(super) fn new(
+        shared: Rc<Shared<F>>,
+        memory: RingMemory,
+        to_host: Option<HostRing>,
+    ) -> Self {
+        Self {
+            shared,
+            memory,
+            to_host,
+        }
+    }
+
+    /// Has the kernel take what was passed on.
+    #[inline]
+    fn flush(&mut self) -> Result<(), Gone> {
+        match &mut self.to_host {
+            Some(to_host) if to_host.has_pending() => {
+                to_host.publish();
+                self.shared.sync(Way::Tx)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl<F: Descriptor> FarSide for NetmapRx<F> {
     #[inline]
     fn sync(&mut self) -> Result<(), Gone> {
+        self.flush()?;
         self.shared.sync(Way::Rx)
     }
 
-    /// Nothing to do: `poll` syncs before it sleeps, and does not sleep if there is something.
+    /// Nothing to wait for: `poll` syncs before it sleeps, and does not if there is something.
     fn arm(&mut self) -> bool {
-        false
+        self.flush().is_err()
+    }
+
+    #[inline]
+    fn divert(&mut self, frame: &[u8], buf_idx: u32) -> Option<u32> {
+        self.to_host.as_mut()?.divert(frame, buf_idx)
     }
 
     fn reset(&mut self) -> Result<(), Gone> {
@@ -144,27 +173,55 @@ impl<F: Descriptor> FarSide for NetmapRx<F> {
 pub struct NetmapTx<F> {
     shared: Rc<Shared<F>>,
     memory: RingMemory,
+    /// Where frames come from that are sent beside ours, and the ring back there.
+    from_host: Option<(HostRing, RingMemory)>,
 }
 
 impl<F> NetmapTx<F> {
-    pub(super) fn new(shared: Rc<Shared<F>>, memory: RingMemory) -> Self {
-        Self { shared, memory }
+    pub(super) fn new(
+        shared: Rc<Shared<F>>,
+        memory: RingMemory,
+        from_host: Option<(HostRing, RingMemory)>,
+    ) -> Self {
+        Self {
+            shared,
+            memory,
+            from_host,
+        }
     }
 }
 
 impl<F: Descriptor> FarSide for NetmapTx<F> {
     #[inline]
     fn sync(&mut self) -> Result<(), Gone> {
+        if let Some((from_host, _)) = &mut self.from_host
+            && from_host.has_pending()
+        {
+            // The next sync for receiving gives the slots back.
+            from_host.publish();
+        }
         self.shared.sync(Way::Tx)
     }
 
     fn arm(&mut self) -> bool {
-        let tail = self.memory.load_tail();
-        if tail < self.memory.num_slots() {
-            self.memory.store_cur(tail);
+        wait_for_all(&self.memory);
+        if let Some((_, to_host)) = &self.from_host {
+            // It is polled with ours, and has free slots as a rule.
+            wait_for_all(to_host);
         }
         self.shared.want_tx();
         false
+    }
+
+    #[inline]
+    fn has_guests(&mut self) -> bool {
+        let from_host = self.from_host.as_mut();
+        from_host.is_some_and(|(from_host, _)| from_host.has_frames())
+    }
+
+    #[inline]
+    fn guest(&mut self, spare: u32) -> Option<(u32, u16)> {
+        self.from_host.as_mut()?.0.take(spare)
     }
 
     fn reset(&mut self) -> Result<(), Gone> {
@@ -173,4 +230,12 @@ impl<F: Descriptor> FarSide for NetmapTx<F> {
 
     /// As for receive rings: what was published is sent.
     fn stop(&mut self) {}
+}
+
+/// Has the kernel wake us when it gives more slots of a transmit ring than it has by now.
+fn wait_for_all(memory: &RingMemory) {
+    let tail = memory.load_tail();
+    if tail < memory.num_slots() {
+        memory.store_cur(tail);
+    }
 }

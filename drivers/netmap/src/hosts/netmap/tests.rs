@@ -3,6 +3,8 @@
 mod fake;
 
 use std::string::{String, ToString};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::vec::Vec;
 
 use rustix::io::Errno;
@@ -146,7 +148,7 @@ fn content_goes_by_reference_where_the_adapter_gathers() {
     let syncs = fake.with(|machine| machine.syncs.clone());
     assert_eq!(syncs, [("eth0".into(), Way::Tx), ("eth0".into(), Way::Rx)]);
     assert!(
-        port.bound[0].contains("content goes by reference"),
+        port.bound[1].contains("content goes by reference"),
         "{:?}",
         port.bound
     );
@@ -168,7 +170,10 @@ fn what_cannot_gather_says_so() {
         let mut port = started(&fake, spec);
         assert_eq!(port.port.caps().fragments_max, 1);
         assert!(
-            port.bound[0].contains("the adapter has no gather"),
+            port.bound
+                .last()
+                .expect("lines")
+                .contains("the adapter has no gather"),
             "{:?}",
             port.bound
         );
@@ -187,7 +192,13 @@ fn what_cannot_gather_says_so() {
         let fake = Fake::new(adapter);
         let mut opened = open(&fake, spec).expect("a port");
         assert_eq!(opened.host.traits().buffers, Buffers::Move);
-        assert!(opened.bound[0].contains("buffers go to the receiver"));
+        assert!(
+            opened
+                .bound
+                .last()
+                .unwrap()
+                .contains("buffers go to the receiver")
+        );
         assert_eq!(opened.host.link(), LinkState::Up);
     }
 }
@@ -308,11 +319,30 @@ fn each_buffer_is_freed_once() {
 }
 
 #[test]
+fn offloads_are_off_while_the_port_is_there() {
+    for (spec, off_cnt) in [
+        ("netmap:eth0", 3),
+        ("netmap:eth0^", 11),
+        ("netmap:eth0*", 11),
+    ] {
+        let fake = Fake::new(Adapter::Emulated);
+        let off = fake.with(|machine| Arc::clone(&machine.off));
+        let opened = open(&fake, spec).expect("a port");
+        assert_eq!(off.load(Ordering::Relaxed), off_cnt);
+        drop(opened);
+        assert_eq!(off.load(Ordering::Relaxed), 0);
+        fake.with(|machine| machine.refusal = Some(Errno::BUSY));
+        refused(&fake, spec);
+        assert_eq!(off.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
 fn fewer_extra_buffers_are_enough() {
     let fake = Fake::new(Adapter::Emulated);
     fake.with(|machine| machine.extra_max = 3);
     let mut port = started(&fake, "netmap:eth0");
-    assert!(port.bound[0].contains("3 extra buffers"));
+    assert!(port.bound[1].contains("3 extra buffers"));
     for n in 0..50 {
         send(&mut port, &frame(n, 60));
         port.queue.rings().1.sync();
@@ -348,4 +378,130 @@ fn each_refusal_is_a_line() {
     fake.with(|machine| machine.rings = 4);
     let line = "eth0: it is not a port of one ring pair; set it with: ethtool -L IFNAME combined 1";
     assert_eq!(refused(&fake, "netmap:eth0"), line);
+}
+
+/// An IPv4 datagram in a frame, by TCP to a port of an address.
+fn segment(dst: [u8; 4], port: u16, len: usize) -> Vec<u8> {
+    let mut frame = frame(9, len);
+    frame[12..14].copy_from_slice(&[8, 0]);
+    frame[14] = 0x45;
+    frame[20..22].fill(0);
+    frame[23] = 6;
+    frame[30..34].copy_from_slice(&dst);
+    frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame
+}
+
+fn passing() -> (Fake, Started<FakeHost>) {
+    let fake = Fake::new(Adapter::Emulated);
+    let wanted = Wanted {
+        takes: Takes {
+            // Of a network for documentation: no machine's.
+            addr: Some([192, 0, 2, 2].into()),
+            tcp_ports: [80].into(),
+        },
+        has_passthrough: true,
+        ..wanted()
+    };
+    let spec = Spec::parse("netmap:eth0").expect("a spec");
+    let opened = NetmapHost::open_on(&fake, &spec, &wanted).expect("a port");
+    (fake, opened.start(&wanted).expect("rings in order"))
+}
+
+#[test]
+fn what_is_not_ours_goes_to_the_host_and_back() {
+    let (fake, mut port) = passing();
+    let mut expected = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..100_u8 {
+        let len = 60 + usize::from(n);
+        let (ours, theirs) = (
+            segment([192, 0, 2, 2], 80, len),
+            segment([192, 0, 2, 9], 80, len),
+        );
+        fake.port("eth0", |eth0| {
+            eth0.incoming
+                .extend([theirs.clone(), ours.clone(), theirs.clone()]);
+            eth0.from_host.push_back(frame(n, len));
+        });
+        port.queue.rings().0.sync();
+        let packet = port.queue.rings().0.recv().expect("one is ours");
+        assert_eq!(packet.frame.bytes(), ours);
+        assert!(port.queue.rings().0.recv().is_none());
+        send(&mut port, &frame(n, 100));
+        port.queue.rings().1.sync();
+        let _ = port.queue.arm();
+        expected.0.extend([theirs.clone(), theirs]);
+        expected.1.extend([frame(n, 100), frame(n, len)]);
+        expected.2.push(ours);
+    }
+    fake.port("eth0", |eth0| {
+        assert!(eth0.to_host == expected.0, "{} up", eth0.to_host.len());
+        assert!(eth0.sent == expected.1, "{} down", eth0.sent.len());
+    });
+    let said = port.port.host().said_of_passing();
+    assert_eq!(said, "passed up 200 down 100 copied 0 dropped 0");
+    let counters = port.queue.counters();
+    assert_eq!((counters.rx.packets, counters.rx.diverted), (100, 200));
+    assert_eq!((counters.tx.packets, counters.tx.guests), (200, 100));
+    assert_eq!((counters.rx.resets, counters.tx.resets), (0, 0));
+    // Swapped, not copied: no buffer is lost or doubled.
+    let Started {
+        port, queue, pool, ..
+    } = port;
+    drop(queue);
+    assert!(pool.all_home());
+    port.close(pool).expect("its own pool");
+    assert_eq!(fake.freed("eth0", 1_024), 4 * SLOTS as usize + 100);
+}
+
+#[test]
+fn arp_replies_reach_both() {
+    let (fake, mut port) = passing();
+    let mut reply = frame(3, 60);
+    reply[12..14].copy_from_slice(&[8, 6]);
+    reply[20..22].copy_from_slice(&[0, 2]);
+    fake.port("eth0", |eth0| eth0.incoming.push_back(reply.clone()));
+    port.queue.rings().0.sync();
+    let packet = port.queue.rings().0.recv().expect("ours as well");
+    assert_eq!(packet.frame.bytes(), reply);
+    let _ = port.queue.arm();
+    fake.port("eth0", |eth0| assert_eq!(eth0.to_host, [reply]));
+}
+
+#[test]
+fn a_host_that_takes_nothing_loses_what_is_its_own() {
+    let (fake, mut port) = passing();
+    fake.port("eth0", |eth0| eth0.is_stalled = true);
+    for _ in 0..4 * SLOTS {
+        let theirs = segment([192, 0, 2, 9], 80, 70);
+        fake.port("eth0", |eth0| eth0.incoming.push_back(theirs));
+        port.queue.rings().0.sync();
+        assert!(port.queue.rings().0.recv().is_none());
+    }
+    let ours = segment([192, 0, 2, 2], 80, 70);
+    fake.port("eth0", |eth0| eth0.incoming.push_back(ours.clone()));
+    port.queue.rings().0.sync();
+    assert_eq!(
+        port.queue.rings().0.recv().expect("ours").frame.bytes(),
+        ours
+    );
+    let said = port.port.host().said_of_passing();
+    assert_eq!(said, "passed up 15 down 0 copied 0 dropped 49");
+}
+
+#[test]
+fn what_is_ours_can_change() {
+    let (fake, mut port) = passing();
+    let frame = segment([192, 0, 2, 7], 80, 70);
+    for is_ours in [false, true] {
+        if is_ours {
+            port.port.host().take(&Takes {
+                addr: Some([192, 0, 2, 7].into()),
+                tcp_ports: [80].into(),
+            });
+        }
+        fake.port("eth0", |eth0| eth0.incoming.push_back(frame.clone()));
+        port.queue.rings().0.sync();
+        assert_eq!(port.queue.rings().0.recv().is_some(), is_ours);
+    }
 }

@@ -30,7 +30,16 @@ pub(super) fn clear_the_way(name: &str) -> Result<Option<(Undo, String)>, OpenEr
 }
 
 pub(super) fn clear(name: &str, in_the_way: &[&str]) -> io::Result<Option<(Undo, String)>> {
-    let key = format!("xdp:{name}");
+    clear_for("xdp", name, in_the_way)
+}
+
+/// As [`clear_the_way`], for a kind of host that has others in its way.
+pub(in crate::hosts) fn clear_for(
+    kind: &str,
+    name: &str,
+    in_the_way: &[&str],
+) -> io::Result<Option<(Undo, String)>> {
+    let key = format!("{kind}:{name}");
     if let Found::Left(lines) = record::find(&key)? {
         let left: Vec<String> = lines.lines().map(ToString::to_string).collect();
         switch(name, &left, true)?;
@@ -48,7 +57,7 @@ pub(super) fn clear(name: &str, in_the_way: &[&str]) -> io::Result<Option<(Undo,
         record.remove();
     });
     switch(name, &on, false)?;
-    let line = format!("xdp: {name}: {} off until we end", on.join(", "));
+    let line = format!("{kind}: {name}: {} off until we end", on.join(", "));
     Ok(Some((undo, line)))
 }
 

@@ -8,9 +8,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::string::{String, ToString};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec;
 use std::vec::Vec;
 
@@ -25,6 +27,7 @@ use crate::abi::{
 use crate::hosts::OpenError;
 use crate::hosts::memory::Mapping;
 use crate::hosts::netmap::{Adapter, Descriptor, Device, Way};
+use crate::hosts::undo::{self, Undo};
 use crate::{Interface, Kring, Region, RingKind};
 
 /// Slots of each ring.
@@ -59,6 +62,8 @@ pub(super) struct Machine {
     /// Requests in their order.
     pub(super) requests: Vec<String>,
     pub(super) syncs: Vec<(String, Way)>,
+    /// How many offloads are off.
+    pub(super) off: std::sync::Arc<AtomicUsize>,
     /// A refusal of all requests to come.
     pub(super) refusal: Option<Errno>,
 }
@@ -110,6 +115,7 @@ impl Fake {
             ports: BTreeMap::new(),
             requests: Vec::new(),
             syncs: Vec::new(),
+            off: Default::default(),
             refusal: None,
         })))
     }
@@ -177,6 +183,16 @@ impl Device for Fake {
 
     fn mtu(&self, _name: &str) -> Option<u32> {
         Some(self.0.borrow().mtu)
+    }
+
+    fn switch_off(&self, name: &str, names: &[&str]) -> io::Result<Option<(Undo, String)>> {
+        if name != "eth0" {
+            return Err(Errno::NODEV.into());
+        }
+        let off = std::sync::Arc::clone(&self.0.borrow().off);
+        off.store(names.len(), Ordering::Relaxed);
+        let undo = undo::later(move || off.store(0, Ordering::Relaxed));
+        Ok(Some((undo, String::from("offloads off"))))
     }
 }
 
