@@ -21,7 +21,7 @@ use crate::config::DUPACKS;
 use crate::counters::Counters;
 use crate::tcp::cc::{Acked, Congestion, Signal};
 use crate::tcp::flags::SndFlags;
-use crate::tcp::flight::{Answer, Flights, Found, Frto, Heard, Progress, Told};
+use crate::tcp::flight::{Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
 use crate::tcp::tcb::Tcb;
@@ -50,8 +50,8 @@ pub(crate) struct News {
     pub(crate) is_original: bool,
     /// Something that was sent again has arrived.
     pub(crate) is_again: bool,
-    /// The echo proves that what was sent again was not lost.
-    pub(crate) is_eifel: bool,
+    /// The echo proves that this, which was sent again, was not lost.
+    pub(crate) eifel: Option<(SeqNum, SeqNum)>,
     /// What has arrived twice.
     pub(crate) dsack: Option<(SeqNum, SeqNum)>,
     /// The round-trip time that it measures.
@@ -72,7 +72,7 @@ impl News {
         self.sacked = told.sacked_len;
         self.is_original = told.is_original;
         self.is_again = told.is_again;
-        self.is_eifel = told.is_eifel;
+        self.eifel = told.eifel;
         self.dsack = told.dsack;
     }
 }
@@ -125,23 +125,25 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             tcb.snd.dupacks = tcb.snd.dupacks.saturating_add(1);
         }
         let (una, max) = (tcb.snd.una, tcb.snd.max);
-        let mut answer = Answer::None;
+        let (mut answer, mut shown) = (Answer::None, ForNothing::NotOurs);
         if let Some((flight, _)) = self.flights.get_mut(tcb.flight) {
-            flight
-                .rack
-                .adapt(&mut tcb.reordering, una, max, news.dsack.is_some());
+            shown = flight.was_for_nothing([news.eifel, news.dsack]);
+            let was_hasty = shown != ForNothing::NotOurs;
+            flight.rack.adapt(&mut tcb.reordering, una, max, was_hasty);
             answer = flight.probe.heard(Heard {
                 ack: una,
                 dsack_end: news.dsack.map(|(_, right)| right),
                 is_plain_duplicate: news.is_duplicate && !news.has_blocks,
-                is_eifel: news.is_eifel,
+                is_eifel: news.eifel.is_some(),
             });
         }
-        if news.dsack.is_some_and(|part| self.is_all_for_nothing(part)) {
+        if shown == ForNothing::All {
             self.undo();
         }
         let is_past = !una.before(self.tcb.snd.recover);
         match self.tcb.snd.phase {
+            // What this acknowledges was sent into the window that was too small.
+            Phase::Open if shown == ForNothing::All => {}
             Phase::Open => {
                 self.grow(news);
                 if answer == Answer::Repaired {
@@ -418,7 +420,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
         let is_inside = news.has_moved && tcb.snd.una.before(tcb.snd.recover);
         let is_for_nothing = match flight.frto {
             Frto::Off => return false,
-            Frto::Waiting if news.is_eifel => true,
+            Frto::Waiting if news.eifel.is_some() => true,
             Frto::Waiting if !is_inside => false,
             Frto::Waiting => {
                 // New data goes first, if there is any that the window takes.
@@ -437,14 +439,6 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             self.undo();
         }
         is_for_nothing
-    }
-
-    /// Whether, with this duplicate, the far side has all twice that was sent again.
-    fn is_all_for_nothing(&mut self, part: (SeqNum, SeqNum)) -> bool {
-        self.flights
-            .get_mut(self.tcb.flight)
-            .and_then(|(flight, _)| flight.undo.as_mut())
-            .is_some_and(|undo| undo.duplicated(part))
     }
 
     /// Nothing was lost: cwnd is what it was before, and what was taken for lost is in flight.

@@ -16,7 +16,7 @@
 //! - `sack.rs`: what a SACK option says (RFC 2018, RFC 2883)
 //! - `rack.rs`: what is lost (RFC 8985 6); `probe.rs`: how to find out at the end (RFC 8985 7)
 //! - `prr.rs`: how much may go out during a recovery (RFC 6937)
-//! - `undo.rs`: when it was for nothing (RFC 5682)
+//! - `undo.rs`: when it was for nothing (RFC 5682, RFC 3708, RFC 3522)
 //!
 //! What follows from all that is decided in `recovery.rs`.
 
@@ -50,7 +50,7 @@ pub(crate) use self::ranges::{Range, Ranges};
 pub use self::table::FlightEntry;
 pub(crate) use self::table::Flights;
 pub(crate) use self::told::Told;
-pub(crate) use self::undo::{Frto, Undo};
+pub(crate) use self::undo::{ForNothing, Frto, Undo};
 
 /// What is in flight on one connection.
 #[derive(Debug)]
@@ -133,7 +133,8 @@ impl Flight {
     ) {
         let (_, max) = self.ranges.ends();
         let now_us = self.stamp(wrapped(now), end);
-        if self.probe.is_due {
+        let is_probe = self.probe.is_due;
+        if is_probe {
             self.probe.is_due = false;
             self.probe.end = Some(end.max(max));
             self.probe.is_again = seq.before(max);
@@ -141,7 +142,7 @@ impl Flight {
             self.probe.is_stale = true;
         }
         if seq.before(max) {
-            self.sent_again(nodes, (seq, end.min(max)), now_us);
+            self.sent_again(nodes, (seq, end.min(max)), now_us, is_probe);
         }
         if end.after(max) {
             if self.ranges.len() == 0 {
@@ -169,10 +170,17 @@ impl Flight {
     }
 
     #[cold]
-    fn sent_again(&mut self, nodes: &mut Nodes<'_>, part: (SeqNum, SeqNum), now_us: u32) {
+    fn sent_again(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        part: (SeqNum, SeqNum),
+        now_us: u32,
+        is_probe: bool,
+    ) {
         let (_, max) = self.ranges.ends();
-        if let Some(undo) = &mut self.undo {
-            undo.sent_again(part.1.bytes_since(part.0));
+        // A probe belongs to no recovery: its own answer tells whether it was needed.
+        if let Some(undo) = self.undo.as_mut().filter(|_| !is_probe) {
+            undo.sent_again(part);
         }
         self.is_rescued |= part.1 == max;
         self.ranges.sent_again(nodes, part, now_us);
@@ -183,11 +191,17 @@ impl Flight {
     pub(crate) fn acked(&mut self, nodes: &mut Nodes<'_>, ack: SeqNum, told: &mut Told<'_>) {
         self.probe.is_stale = true;
         self.probe.is_due = false;
+        let (una, _) = self.ranges.ends();
         let rack = &mut self.rack;
         self.ranges.acked(nodes, ack, |range| {
             if !range.flags.has(Flags::SACKED) {
                 told.take(range);
-                rack.delivered(range, told);
+                let is_of_first = rack.delivered(range, told);
+                // What is echoed is the segment that has moved RCV.NXT (RFC 7323 4.3): of the
+                // others, and of SACKed ones, it says nothing.
+                if is_of_first && range.start == una {
+                    told.eifel = Some((range.start, range.end));
+                }
             }
         });
     }
@@ -221,6 +235,18 @@ impl Flight {
             self.probe.is_stale = true;
             self.probe.is_due = false;
         }
+    }
+
+    /// What it means that the first transmission of a part has arrived, and that a part has arrived
+    /// twice: both of one acknowledgment.
+    pub(crate) fn was_for_nothing(&mut self, parts: [Option<(SeqNum, SeqNum)>; 2]) -> ForNothing {
+        let Some(undo) = &mut self.undo else {
+            return ForNothing::NotOurs;
+        };
+        let each = parts.into_iter().flatten();
+        let each = each.map(|part| undo.was_for_nothing(part));
+        // Once all is shown, nothing is left that a second part could be of.
+        each.max().unwrap_or(ForNothing::NotOurs)
     }
 
     /// Whether a round trip has passed since the estimator took its last measurement.

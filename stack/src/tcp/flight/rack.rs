@@ -99,18 +99,18 @@ impl Rack {
         }
     }
 
-    /// A range has arrived that had not before (RFC 8985 6.2, steps 1 to 3).
+    /// A range has arrived that had not before (RFC 8985 6.2, steps 1 to 3). True if it was sent
+    /// again, and what is echoed was sent before that.
     #[inline]
-    pub(super) fn delivered(&mut self, range: &Range, told: &mut Told<'_>) {
+    pub(super) fn delivered(&mut self, range: &Range, told: &mut Told<'_>) -> bool {
         let rtt_us = elapsed_us(told.now_us, range.sent_at_us);
         if range.flags.has(Flags::AGAIN) {
             // An acknowledgment of the first transmission says nothing of the second.
             let is_of_first = told
                 .echoed_by_us
                 .is_some_and(|at| is_after(range.sent_at_us, at));
-            told.is_eifel |= is_of_first;
             if is_of_first || (self.min_rtt_us != u32::MAX && rtt_us < self.min_rtt_us) {
-                return;
+                return is_of_first;
             }
         } else {
             if range.end.before(self.fack) {
@@ -128,6 +128,7 @@ impl Rack {
             self.end = range.end;
             self.rtt_us = rtt_us.max(1);
         }
+        false
     }
 
     /// Whether a range was sent after what was sent last of what has arrived (RACK_sent_after).
@@ -168,18 +169,19 @@ impl Rack {
             .min(srtt_us)
     }
 
-    /// Duplicates tell that too much was sent again: wait longer (RFC 8985 6.2, step 4).
+    /// Too much was sent again, as duplicates or echoes tell: wait longer (RFC 8985 6.2, step 4).
+    /// Duplicates that the network has made do not count.
     pub(crate) fn adapt(
         &mut self,
         reordering: &mut Reordering,
         ack: SeqNum,
         max: SeqNum,
-        has_dsack: bool,
+        was_hasty: bool,
     ) {
         if self.dsack_round.is_some_and(|round| !ack.before(round)) {
             self.dsack_round = None;
         }
-        if has_dsack && self.dsack_round.is_none() {
+        if was_hasty && self.dsack_round.is_none() {
             self.dsack_round = Some(max);
             reordering.widen();
         }

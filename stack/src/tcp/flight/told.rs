@@ -25,8 +25,9 @@ pub(crate) struct Told<'a> {
     pub(crate) is_original: bool,
     /// Something that was sent again has arrived.
     pub(crate) is_again: bool,
-    /// The echo is older than what was sent again: the first transmission has arrived (RFC 3522).
-    pub(crate) is_eifel: bool,
+    /// The echo is older than this, which was sent again: the first transmission has arrived (RFC
+    /// 3522).
+    pub(crate) eifel: Option<(SeqNum, SeqNum)>,
     /// What has arrived twice (RFC 2883).
     pub(crate) dsack: Option<(SeqNum, SeqNum)>,
 }
@@ -48,7 +49,7 @@ impl<'a> Told<'a> {
             rtt_us: None,
             is_original: false,
             is_again: false,
-            is_eifel: false,
+            eifel: None,
             dsack: None,
         }
     }

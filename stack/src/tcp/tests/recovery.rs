@@ -265,32 +265,58 @@ fn reordering_is_learned_and_tolerated() {
     peer.expect(". 10001:11001(1000) ack 1 win 65535");
 }
 
+/// What has been sent so far, in segments.
+fn sent_so_far(peer: &mut Peer) -> u32 {
+    peer.sent();
+    let status = peer.act(|conn| conn.status());
+    status.flight_size / 1_000 + u32::try_from(status.bytes_acked / 1_000).unwrap()
+}
+
+/// How long something is waited for after so many round trips in which `duplicate` is reported, in
+/// milliseconds: given what came late and was sent again, and the end of what was sent.
+fn wait_after(rounds: u32, duplicate: impl Fn(u32, u32) -> (u32, u32)) -> u64 {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 190_000);
+    peer.sent();
+    peer.pass(20);
+    // One that is late in time: lateness is known from here on.
+    sack(&mut peer, 0, &[(1, 2)]);
+    ack(&mut peer, 9);
+    let wait = |peer: &mut Peer| {
+        // All that went before is over; what is left of the last burst is not in question.
+        let una = sent_so_far(peer) - 1;
+        peer.pass(20);
+        ack(peer, una);
+        let (max, late) = (sent_so_far(peer), una + 1);
+        peer.pass(20);
+        let (start, before) = (peer.now, peer.counters().tcp_recoveries);
+        sack(peer, late, &[(late + 1, max - 1)]);
+        until(peer, |counters| counters.tcp_recoveries > before);
+        (peer.now.since(start).as_millis(), late, max - 1)
+    };
+    for _ in 0..rounds {
+        let (_, late, una) = wait(&mut peer);
+        // It comes, and what was sent again a round trip later.
+        ack(&mut peer, una);
+        peer.pass(20);
+        sack(&mut peer, una, &[duplicate(late, una)]);
+    }
+    wait(&mut peer).0
+}
+
 /// RFC 8985 6.2, step 4: duplicates widen the reordering window.
 #[test]
 fn duplicates_widen_the_reordering_window() {
-    let mut waits = std::vec::Vec::new();
-    for duplicates in 0..3 {
-        let mut peer = with_sack(4, 64);
-        peer.send(0, 190_000);
-        let mut max = peer.sent().len() as u32;
-        peer.pass(20);
-        sack(&mut peer, 0, &[(1, 2)]);
-        ack(&mut peer, max);
-        for _ in 0..duplicates {
-            max += peer.sent().len() as u32;
-            peer.pass(20);
-            // A duplicate of what is acknowledged, once a round trip.
-            sack(&mut peer, max, &[(max - 1, max)]);
-        }
-        let una = max;
-        max += peer.sent().len() as u32;
-        peer.pass(20);
-        sack(&mut peer, una, &[(una + 1, max)]);
-        let start = peer.now;
-        until(&mut peer, |counters| counters.tcp_recoveries > 0);
-        waits.push(peer.now.since(start).as_millis());
-    }
+    let waits = [0, 1, 2].map(|rounds| wait_after(rounds, |late, _| (late, late + 1)));
     assert_eq!(waits, [5, 10, 15]);
+}
+
+/// RFC 3708 2: what was sent once and arrives twice says that the network duplicates, and nothing
+/// of its order.
+#[test]
+fn duplicates_that_the_network_makes_change_nothing() {
+    let waits = [0, 1, 2].map(|rounds| wait_after(rounds, |_, una| (una - 1, una)));
+    assert_eq!(waits, [5, 5, 5]);
 }
 
 /// RFC 8985: the loss of what was sent again is found out, too, and cwnd is reduced for it (RFC
@@ -397,6 +423,8 @@ fn a_probe_that_was_not_needed_is_known_without_a_report() {
     peer.send(0, 4_000);
     peer.pass(42);
     assert_eq!(peer.counters().tcp_probes, 1);
+    // An echo is that of the segment which comes first of what is acknowledged.
+    peer.arrive(". 1:1(0) ack 3001 win 60000 <nop,nop,TS val 500 ecr 21>");
     peer.arrive(". 1:1(0) ack 4001 win 60000 <nop,nop,TS val 500 ecr 21>");
     let cwnd = peer.act(|conn| conn.status().cwnd);
     peer.send(4_000, 1_000);
@@ -612,6 +640,79 @@ fn a_recovery_for_nothing_is_undone_by_the_duplicates() {
     sack(&mut peer, 10, &[(0, 1)]);
     assert_eq!(peer.counters().tcp_spurious, 1);
     assert!(peer.act(|conn| conn.status().cwnd) >= 10_000);
+}
+
+/// The same, if the network has sent something else twice: that is no proof, neither for nor
+/// against.
+#[test]
+fn only_duplicates_of_what_was_sent_again_undo_a_recovery() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 100_000);
+    expect_segments(&mut peer, 0..10);
+    peer.pass(20);
+    sack(&mut peer, 0, &[(2, 5)]);
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    peer.expect(". 1001:2001(1000) ack 1 win 65535");
+    peer.sent();
+    sack(&mut peer, 0, &[(3, 4), (2, 5)]);
+    ack(&mut peer, 5);
+    peer.pass(20);
+    sack(&mut peer, 10, &[(0, 1)]);
+    sack(&mut peer, 10, &[(7, 8)]);
+    assert_eq!(peer.counters().tcp_spurious, 0, "one of two");
+    sack(&mut peer, 10, &[(1, 2)]);
+    assert_eq!(peer.counters().tcp_spurious, 1);
+    assert!(peer.act(|conn| conn.status().cwnd) >= 10_000);
+}
+
+/// RFC 3522, RFC 4015: an echo of the first transmission ends a recovery at once. The echo of what
+/// was sent again does not.
+#[test]
+fn an_old_echo_undoes_a_recovery_at_once() {
+    for (echo, spurious) in [(21, 1), (41, 0)] {
+        let mut peer = with_timestamps();
+        peer.send(0, 100_000);
+        let mut sent = peer.sent().len();
+        assert_eq!(sent, 10);
+        peer.pass(20);
+        let sack = ". 1:1(0) ack 1 win 60000 <nop,nop,TS val 500 ecr 21,nop,nop,sack 1001:4001>";
+        peer.arrive(sack);
+        sent += peer.sent().len();
+        assert_eq!(sent, 11, "the first again");
+        assert_eq!(peer.act(|conn| conn.status().cwnd), 7_000);
+        let ack = std::format!(". 1:1(0) ack 4001 win 60000 <nop,nop,TS val 501 ecr {echo}>");
+        peer.arrive(&ack);
+        assert_eq!(peer.counters().tcp_spurious, spurious);
+        let cwnd = peer.act(|conn| conn.status().cwnd);
+        assert_eq!(cwnd >= 10_000, spurious == 1, "{cwnd}");
+    }
+}
+
+/// An echo is that of the segment that fills the gap (RFC 7323 4.3): of another that arrives with
+/// the same acknowledgment, or behind the gap, it says nothing.
+#[test]
+fn an_old_echo_proves_nothing_of_what_lies_behind() {
+    let mut peer = with_timestamps();
+    peer.send(0, 100_000);
+    peer.sent();
+    peer.pass(20);
+    let sacked = |ack: u32, from: u32, to: u32| {
+        std::format!(
+            ". 1:1(0) ack {ack} win 60000 <nop,nop,TS val 500 ecr 21,nop,nop,sack {from}:{to}>"
+        )
+    };
+    peer.arrive(&sacked(1, 2_001, 5_001));
+    peer.sent();
+    peer.pass(20);
+    // The second fills nothing: RCV.NXT stays, and so does what is echoed.
+    peer.arrive(&sacked(1, 1_001, 5_001));
+    assert_eq!(peer.counters().tcp_spurious, 0);
+    peer.arrive(". 1:1(0) ack 5001 win 60000 <nop,nop,TS val 501 ecr 21>");
+    assert_eq!(
+        peer.counters().tcp_spurious,
+        0,
+        "the second may have been lost"
+    );
 }
 
 /// RFC 3522: an echo of the first transmission tells at once.
