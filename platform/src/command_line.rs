@@ -6,6 +6,7 @@
 //! | `offload` | what the network card does for us, see [`Offloads`] | everything |
 //! | `console` | `ttyS0`, `ttyS1` with `,BAUD`, or `none` | `ttyS0,115200` |
 //! | `log` | `off error warn info debug trace` | `info` |
+//! | `cc` | congestion control: `cubic`, `reno` or `westwood` | `cubic` |
 //! | `panic` | `exit`, `reboot`, `halt`; seconds to a reboot, 0 halts, negative at once | `exit` |
 //! | `entropy` | `weak`: start without a random source | refuse |
 //! | `virtio_mmio.device` | `SIZE@BASE:IRQ`, any number of times | a scan |
@@ -23,6 +24,7 @@ use crate::log::LogLevel;
 use core::fmt;
 pub use ip::{Ip, StaticIp};
 pub use offload::Offloads;
+use simoom::tcp::cc::Algorithm;
 
 /// Where the console is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct CommandLine<'a> {
     pub console: ConsoleAt,
     /// How much is logged.
     pub log: LogLevel,
+    /// How connections are kept from congesting the network.
+    pub congestion: Algorithm,
     /// What follows a panic.
     pub panic: OnPanic,
     /// Whether to start without a random source.
@@ -106,7 +110,8 @@ pub struct CommandLine<'a> {
 }
 
 /// The keys that the platform knows.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
+    "cc",
     "ip",
     "offload",
     "console",
@@ -128,6 +133,7 @@ impl Default for CommandLine<'_> {
                 baud: BAUD_DEFAULT,
             },
             log: LogLevel::default(),
+            congestion: Algorithm::default(),
             panic: OnPanic::Exit,
             is_entropy_weak: false,
             tsc_khz: None,
@@ -169,6 +175,9 @@ impl<'a> CommandLine<'a> {
             "log" => {
                 self.log =
                     LogLevel::from_name(value).ok_or("off, error, warn, info, debug or trace")?;
+            }
+            "cc" => {
+                self.congestion = Algorithm::from_name(value).ok_or("cubic, reno or westwood")?;
             }
             "panic" => self.panic = on_panic(value).ok_or("exit, reboot, halt or seconds")?,
             "entropy" => match value {

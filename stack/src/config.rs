@@ -39,8 +39,8 @@ pub const REO_WND_MULT_MAX: u32 = 8;
 /// Recoveries for which a wider reordering window stays (RFC 8985 6.2, `reo_wnd_persist`).
 pub const REO_WND_PERSIST: u8 = 16;
 
-/// Extents of what one recovery has sent again that are remembered, until each is shown to have been
-/// for nothing. Late packets make one or two; a recovery of more has lost something.
+/// Extents of what one recovery has sent again that are remembered, until each is shown to have
+/// been for nothing. Late packets make one or two; a recovery of more has lost something.
 pub const UNDO_EXTENTS_MAX: usize = 8;
 
 /// A tail loss probe goes out no sooner than this, whatever the round trip: a far side that waits

@@ -10,7 +10,7 @@
 #![no_main]
 #![deny(unsafe_code)]
 
-use simoom::tcp::cc::Cubic;
+use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Conn};
 use simoom::udp::UdpOut;
 use simoom::{Addr, Endpoint};
@@ -57,13 +57,13 @@ struct Echo;
 
 impl App for Echo {
     type Conn = ();
-    type Congestion = Cubic;
+    type Congestion = Chosen;
 
-    fn accepted(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Chosen>) {
         conn.set_nodelay(true);
     }
 
-    fn received(&mut self, conn: &mut Conn<'_, '_, Cubic>, _: &mut (), bytes: &[u8]) -> usize {
+    fn received(&mut self, conn: &mut Conn<'_, '_, Chosen>, _: &mut (), bytes: &[u8]) -> usize {
         let len = bytes.len().min(conn.generated_max());
         match conn.send(&bytes[..len]) {
             Ok(()) => len,

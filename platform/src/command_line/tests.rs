@@ -132,6 +132,16 @@ fn console_places() {
 }
 
 #[test]
+fn congestion_control() {
+    for algorithm in Algorithm::ALL {
+        let text = std::format!("cc={algorithm}");
+        assert_eq!(parse(&text).congestion, algorithm);
+        assert_eq!(parse(&text).unknown(&[]).count(), 0);
+    }
+    assert!(expected("cc=bbr").contains("westwood"));
+}
+
+#[test]
 fn levels_and_ways_out() {
     for level in LogLevel::ALL {
         assert_eq!(parse(&std::format!("log={}", level.name())).log, level);

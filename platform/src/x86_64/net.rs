@@ -204,7 +204,10 @@ impl<A: App + 'static> Net<A> {
             caps,
             mac: port.mac(),
             storage,
-            tcp: Settings::default(),
+            tcp: Settings {
+                congestion: machine.command_line.congestion,
+                ..Settings::default()
+            },
             seed: u64::from_le_bytes(seed),
             now,
         });

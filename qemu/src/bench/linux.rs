@@ -10,6 +10,7 @@ use crate::linux::wires::{WIRES, WireKind};
 use crate::text;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use simoom::tcp::cc::Algorithm;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub(crate) struct LinuxArgs {
     /// Only the cases whose names contain this
     #[arg(long)]
     only: Option<String>,
+    /// Only this congestion control of ours; without: CUBIC, and Westwood+ for long transfers
+    #[arg(long, value_name = "cubic|reno|westwood", value_parser = algorithm)]
+    cc: Option<Algorithm>,
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -45,18 +49,27 @@ pub(crate) struct LinuxArgs {
 struct Case {
     kind: &'static WireKind,
     work: Work,
+    /// Of ours; Linux has reno.
+    congestion: Algorithm,
 }
 
 impl Case {
     fn name(&self) -> String {
-        format!("{}, {}", self.kind.name, Transfer::title(self.work))
+        let name = format!("{}, {}", self.kind.name, Transfer::title(self.work));
+        match self.congestion {
+            Algorithm::Cubic => name,
+            other => format!("{name}, {other}"),
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.work.len as usize == CONTENT_LEN
     }
 
     /// The bars are for long transfers: of short ones the round trips of slow start are most, and
     /// nobody sends less.
     fn bar(&self) -> Option<f64> {
-        let is_long = self.work.len as usize == CONTENT_LEN;
-        self.kind.bar.filter(|_| is_long)
+        self.kind.bar.filter(|_| self.is_long())
     }
 
     fn mbit_per_s(&self, done: &Done) -> f64 {
@@ -88,7 +101,7 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
         Some(part) => case.name().contains(part.as_str()),
         None => true,
     };
-    let cases: Vec<Case> = cases().into_iter().filter(wanted).collect();
+    let cases: Vec<Case> = cases(args.cc).into_iter().filter(wanted).collect();
     if cases.is_empty() {
         bail!("no case has that in its name");
     }
@@ -116,7 +129,11 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn cases() -> Vec<Case> {
+fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
+    Algorithm::from_name(name).ok_or("cubic, reno or westwood")
+}
+
+fn cases(only: Option<Algorithm>) -> Vec<Case> {
     let work = |len, times, is_kept| Work {
         op: Op::Get,
         len,
@@ -128,8 +145,23 @@ fn cases() -> Vec<Case> {
         work(64 << 10, 100, false),
         work(64 << 10, 100, true),
     ];
-    let of_kind = |kind| works.map(|work| Case { kind, work });
-    WIRES.iter().flat_map(of_kind).collect()
+    let of_kind = |kind| {
+        Algorithm::ALL.into_iter().flat_map(move |congestion| {
+            works.map(|work| Case {
+                kind,
+                work,
+                congestion,
+            })
+        })
+    };
+    let is_measured = |case: &Case| match (only, case.congestion) {
+        (Some(only), congestion) => congestion == only,
+        (None, Algorithm::Cubic) => true,
+        // Where it makes a difference.
+        (None, Algorithm::Westwood) => case.is_long() && !is_clean(case.kind),
+        (None, _) => false,
+    };
+    WIRES.iter().flat_map(of_kind).filter(is_measured).collect()
 }
 
 /// Ours and theirs in turn, the same seeds for both; and how late the wire was.
@@ -145,6 +177,7 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
             roles,
             work: case.work,
             seed: args.seed + u64::from(run),
+            congestion: case.congestion,
             limit: LIMIT,
         })
         .collect();
@@ -191,11 +224,11 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
 /// Transfers at a time. On a wire that loses nothing they keep a core busy, and go alone; on the
 /// others they wait most of the time, and one of ours goes beside one of Linux's.
 fn lanes(kind: &WireKind) -> usize {
-    if kind.loss == simoom_sim::Chance::NEVER {
-        1
-    } else {
-        2
-    }
+    if is_clean(kind) { 1 } else { 2 }
+}
+
+fn is_clean(kind: &WireKind) -> bool {
+    kind.loss == simoom_sim::Chance::NEVER
 }
 
 const RIVAL: &str = "linux reno";

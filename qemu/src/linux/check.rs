@@ -6,6 +6,7 @@ use super::wires::{WIRES, WireKind};
 use super::{fast_open, flood};
 use crate::text;
 use anyhow::{Context, Result};
+use simoom::tcp::cc::Algorithm;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -72,6 +73,8 @@ fn transfers(kind: &'static WireKind) -> Vec<Transfer> {
             roles,
             work,
             seed,
+            // All of them, on each wire.
+            congestion: Algorithm::ALL[seed as usize % Algorithm::ALL.len()],
             limit: LIMIT,
         })
         .collect()

@@ -5,6 +5,7 @@ use super::peer::{Client, Peer, Side};
 use super::{ADDR_BITS, PORT, addr, mac};
 use anyhow::{Context, Result, bail};
 use simoom::iface::Setup;
+use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{
     ConnSlot, DemuxEntry, FlightEntry, GapEntry, ListenerId, SentNode, Settings, Storage, SynEntry,
     TimeWaitEntry, TimerNode,
@@ -49,6 +50,19 @@ impl<'p> OurHost<'p> {
     /// # Errors
     /// Only by a mistake of ours.
     pub(crate) fn new(wire: &Wire, n: u8, pool: &'p FramePool<'p>, seed: u64) -> Result<Self> {
+        Self::with(wire, n, pool, (seed, Algorithm::default()))
+    }
+
+    /// As `new`, with this congestion control.
+    ///
+    /// # Errors
+    /// Only by a mistake of ours.
+    pub(crate) fn with(
+        wire: &Wire,
+        n: u8,
+        pool: &'p FramePool<'p>,
+        (seed, congestion): (u64, Algorithm),
+    ) -> Result<Self> {
         // A plain device with a gather list, as a TAP with `writev` would be: no offloads, since
         // the Linux ends have none.
         let mut port = wire.port(PortConfig {
@@ -63,7 +77,10 @@ impl<'p> OurHost<'p> {
             caps: port.caps(),
             mac: port.mac(),
             storage: storage(),
-            tcp: Settings::default(),
+            tcp: Settings {
+                congestion,
+                ..Settings::default()
+            },
             seed,
             now: Instant::from_micros(wire.now_us()),
         });

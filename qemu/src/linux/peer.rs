@@ -4,7 +4,7 @@ use super::exchange::{Op, Request, Work};
 use simoom::tcp::{App, Closed, Conn, ConnId};
 
 /// How our connections are kept from congesting the wire.
-pub(crate) type Control = simoom::tcp::cc::Cubic;
+pub(crate) type Control = simoom::tcp::cc::Chosen;
 
 /// The state of a connection.
 pub(crate) enum Side {

@@ -11,6 +11,7 @@ use super::wires::WireKind;
 use super::{PORT, addr, mac};
 use anyhow::{Context, Result, bail};
 use simoom::Instant;
+use simoom::tcp::cc::Algorithm;
 use simoom_sim::{Delay, End, Event, Faults, Record, Wire};
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -46,6 +47,8 @@ pub(crate) struct Transfer {
     pub(crate) roles: Roles,
     pub(crate) work: Work,
     pub(crate) seed: u64,
+    /// Congestion control of ours.
+    pub(crate) congestion: Algorithm,
     /// Longest time for the work.
     pub(crate) limit: Duration,
 }
@@ -94,7 +97,15 @@ impl Transfer {
             kind, roles, work, ..
         } = self;
         let (tag, seed) = (kind.tag, self.seed);
-        format!("{tag}-{}-{}-seed{seed}", roles.tag(), work.tag())
+        let congestion = match roles {
+            Roles::LinuxServesLinux => String::new(),
+            Roles::WeServeLinux | Roles::LinuxServesUs => format!("-{}", self.congestion),
+        };
+        format!(
+            "{tag}-{}{congestion}-{}-seed{seed}",
+            roles.tag(),
+            work.tag()
+        )
     }
 
     fn run_on(&self, wire: &Wire) -> Result<Done> {
@@ -137,7 +148,7 @@ impl Transfer {
                 Roles::LinuxServesUs => n == CLIENT,
             };
             *end = Some(if is_ours {
-                let ours = OurHost::new(wire, n, pool, self.seed)?;
+                let ours = OurHost::with(wire, n, pool, (self.seed, self.congestion))?;
                 relay.ours.insert(ours).end
             } else {
                 let host = LinuxHost::new(wire, n)?;

@@ -60,7 +60,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
         let smss = smss_to(net, remote.addr, Some(net.rmss()), now);
         let kept = Tuple::new(&tuple).ok_or(ConnectError::BadRemote)?;
-        let mut tcb = Tcb::new(kept, self.iss(&tuple, now), smss);
+        let starts = (self.iss(&tuple, now), smss);
+        let mut tcb = Tcb::new(kept, starts, self.settings.congestion);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
         tcb.flags.put(TcbFlags::SACK_PERMITTED, self.settings.sack);

@@ -337,7 +337,8 @@ impl<'p, A: App> Tcp<'p, A> {
         entry: &SynEntry,
     ) -> Option<u32> {
         let tuple = Tuple::new(&entry.tuple)?;
-        let mut tcb = Tcb::new(tuple, entry.iss, entry.smss);
+        let starts = (entry.iss, entry.smss);
+        let mut tcb = Tcb::new(tuple, starts, self.settings.congestion);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
         }
@@ -355,7 +356,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.flags
             .put(TcbFlags::SACK_PERMITTED, entry.is_sack_permitted);
         tcb.ecn = entry.ecn;
-        tcb.set_ts(entry.ts);
+        tcb.set_ts(entry.ts, cx.now);
         tcb.retransmits = entry.retransmits;
         if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
             tcb.rtt.measured(cx.now.since(entry.sent_at));

@@ -21,7 +21,9 @@ use crate::config::DUPACKS;
 use crate::counters::Counters;
 use crate::tcp::cc::{Acked, Congestion, Signal};
 use crate::tcp::flags::SndFlags;
-use crate::tcp::flight::{Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told};
+use crate::tcp::flight::{
+    Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told, wrapped,
+};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
 use crate::tcp::tcb::Tcb;
@@ -81,6 +83,9 @@ impl<C: Congestion> Recovery<'_, '_, C> {
     /// An acknowledgment has moved what it moves.
     #[inline]
     pub(crate) fn acknowledged(&mut self, news: &News) {
+        if let Some((flight, _)) = self.flights.get_mut(self.tcb.flight) {
+            flight.meter.delivered(news.delivered);
+        }
         if self.is_selective() {
             // In order, with nothing missing: nearly always.
             let is_plain = news.has_moved && !news.has_blocks && !news.is_again;
@@ -234,14 +239,22 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             return;
         }
         let is_cwnd_limited = tcb.was_cwnd_limited(tcb.snd.una, news.len);
+        let (srtt, now_us) = (tcb.rtt.srtt(), wrapped(self.now));
+        let flight = self.flights.get_mut(tcb.flight);
+        let round = flight.and_then(|(flight, _)| {
+            flight
+                .meter
+                .acked(now_us, (news.rtt, srtt), is_cwnd_limited)
+        });
         let acked = Acked {
             len: news.len,
             flight_size: tcb.snd.flight_size(),
             una: tcb.snd.una,
             nxt: tcb.snd.nxt,
             rtt: news.rtt,
-            srtt: tcb.rtt.srtt(),
+            srtt,
             is_cwnd_limited,
+            round,
             now: self.now,
         };
         // RFC 3168 6.1.2: who echoes a mark does not make room for more.

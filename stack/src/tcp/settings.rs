@@ -1,5 +1,6 @@
 //! What TCP offers and does, as the embedder wants it.
 
+use super::cc::Algorithm;
 use super::ecn::EcnUse;
 use crate::config::QUICK_ACKS;
 
@@ -30,6 +31,9 @@ pub struct Settings {
     pub fast_open: bool,
     /// Explicit congestion notification (RFC 3168).
     pub ecn: EcnUse,
+    /// Congestion control, where the application leaves the choice: see
+    /// [`Chosen`](super::cc::Chosen).
+    pub congestion: Algorithm,
 }
 
 impl Default for Settings {
@@ -42,6 +46,7 @@ impl Default for Settings {
             syn_cookies: true,
             fast_open: false,
             ecn: EcnUse::Accept,
+            congestion: Algorithm::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The transmission control block: everything that TCP knows of one connection.
 
 use crate::config::{RETRANSMITS_MAX, SEND_RETRY, SYN_ACK_RETRANSMITS_MAX, SYN_RETRANSMITS_MAX};
-use crate::tcp::cc::Congestion;
+use crate::tcp::cc::{Algorithm, Congestion, Signal};
 use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::fast_open::Opening;
@@ -64,11 +64,11 @@ pub(crate) struct Tcb<'p, C> {
 
 impl<'p, C: Congestion> Tcb<'p, C> {
     /// A connection in `Closed`, for an open to start.
-    pub(crate) fn new(tuple: Tuple, iss: SeqNum, smss: u16) -> Self {
+    pub(crate) fn new(tuple: Tuple, (iss, smss): (SeqNum, u16), asked: Algorithm) -> Self {
         Self {
             snd: Snd::new(iss, smss),
             rcv: Rcv::new(),
-            cc: C::new(smss),
+            cc: C::new(smss, asked),
             rtt: Rtt::new(),
             ts: Ts::OFF,
             keep: Keep::OFF,
@@ -123,12 +123,12 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// What both sides have agreed on: timestamps make segments shorter (RFC 9293 3.7.1).
-    pub(crate) fn set_ts(&mut self, ts: Ts) {
+    pub(crate) fn set_ts(&mut self, ts: Ts, now: Instant) {
         if ts.is_on() {
             self.snd.smss = self.snd.smss.saturating_sub(ts.option_len());
-            self.cc = C::new(self.snd.smss);
         }
         self.ts = ts;
+        self.cc.signalled(self.snd.smss, Signal::Agreed, 0, now);
     }
 
     /// Sends what is in flight again, from the first byte on, as the windows allow.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use simoom::tcp::calls::Calls;
-use simoom::tcp::cc::{Congestion, Cubic, Reno};
+use simoom::tcp::cc::{Chosen, Congestion, Cubic};
 use simoom::tcp::{App, Closed, Conn, ConnId, KeepAlive, ListenerId};
 use simoom::udp::UdpOut;
 use simoom::{Duration, Endpoint, Instant, Stack};
@@ -253,7 +253,7 @@ impl Way for Script {
     }
 }
 
-impl Way for Calls<Reno> {
+impl Way for Calls<Chosen> {
     fn new(_: Rc<RefCell<Far>>, _: Rc<RefCell<Vec<ConnId>>>) -> Self {
         Self::new()
     }

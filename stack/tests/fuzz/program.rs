@@ -1,7 +1,7 @@
 //! The input as a program: operations on a live stack, one after another.
 
 use simoom::tcp::calls::Calls;
-use simoom::tcp::cc::Reno;
+use simoom::tcp::cc::{Algorithm, Chosen};
 use simoom::tcp::{EcnUse, Settings, State};
 use simoom::{Addr, Duration, Endpoint};
 use simoom_ring::{Caps, Checksums, LinkState, Segmentation};
@@ -18,10 +18,12 @@ use super::world::{Plan, World};
 pub(crate) fn frames(bytes: &[u8]) {
     let mut bytes = Cursor::new(bytes);
     let way = bytes.u8();
-    let plan = plan(&mut bytes);
+    let mut plan = plan(&mut bytes);
+    let algorithms = [Algorithm::Reno, Algorithm::Westwood, Algorithm::Cubic];
+    plan.tcp.congestion = algorithms[usize::from(way >> 1) % 3];
     match way % 2 {
         0 => run(World::<Script>::new(&plan), bytes),
-        _ => run(World::<Calls<Reno>>::new(&plan), bytes),
+        _ => run(World::<Calls<Chosen>>::new(&plan), bytes),
     }
 }
 
@@ -57,6 +59,7 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
         syn_cookies: switches & 4 == 0,
         fast_open: switches & 0x20 != 0,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
+        congestion: Algorithm::default(),
     };
     Plan {
         caps,

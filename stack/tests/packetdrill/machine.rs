@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use simoom::iface::Setup;
 use simoom::tcp::calls::Calls;
+use simoom::tcp::cc::{Algorithm, Chosen};
 use simoom::tcp::{
     BodyNode, ConnSlot, DemuxEntry, EcnUse, FlightEntry, GapEntry, SentNode, Settings, Storage,
     SynEntry, TimeWaitEntry, TimerNode,
@@ -14,12 +15,11 @@ use simoom::{Cidr, Duration, Instant, Polled, Stack};
 use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing};
 
 use super::config::Config;
-use super::congestion::{Either, set_reno};
 use super::lex::Error;
 use super::wire;
 
 /// The application of the stack under test.
-pub(crate) type App = Calls<Either>;
+pub(crate) type App = Calls<Chosen>;
 
 /// A packet that the stack has sent.
 pub(crate) struct Sent {
@@ -91,7 +91,6 @@ fn settings(config: &Config) -> Result<Settings, Error> {
         quick_acks: config.quick_acks,
         ..Settings::default()
     };
-    set_reno(false);
     for (line, name, value) in &config.sysctls {
         let flag = || match value.as_str() {
             "0" => Ok(false),
@@ -125,8 +124,10 @@ fn settings(config: &Config) -> Result<Settings, Error> {
                 }
             }
             "tcp_syncookies" => settings.syn_cookies = flag()?,
-            "tcp_congestion_control" if value == "reno" => set_reno(true),
-            "tcp_congestion_control" if value == "cubic" => {}
+            "tcp_congestion_control" => {
+                settings.congestion = Algorithm::from_name(value)
+                    .ok_or_else(|| Error::new(*line, format!("{name}: not here: {value}")))?;
+            }
             _ => return Err(Error::new(*line, format!("no such setting here: {name}"))),
         }
     }

@@ -44,8 +44,6 @@
 
 mod asserts;
 mod config;
-#[path = "../simulation/congestion.rs"]
-mod congestion;
 mod constants;
 mod content;
 mod expect;

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use simoom::eth::EtherType;
+use simoom::tcp::cc::Algorithm;
 use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use simoom::tcp::{Closed, Settings};
 use simoom::wire::checksum::Sum;
@@ -152,7 +153,7 @@ fn run(wire: &Wire, lives: &mut [&mut dyn Lives], until: Instant) -> bool {
 
 #[test]
 fn a_client_connects_through_a_flood_of_syns() {
-    congestion::set_reno(false);
+    congestion::set(&[Algorithm::Cubic]);
     let wire = Wire::new(1);
     wire.record_len_max(0);
     let tally = Rc::new(RefCell::new(Tally::default()));

@@ -2,6 +2,7 @@
 //! NewReno alone. Virtual time, so that the figures are the same on every machine.
 
 use simoom::tcp::Settings;
+use simoom::tcp::cc::Algorithm;
 use simoom::{Counters, Instant};
 use simoom_ring::MacAddr;
 use simoom_sim::{Chance, Delay, Faults, PortConfig, Rng};
@@ -41,7 +42,7 @@ fn transfer(faults: &Faults, sack: bool, seed: u64) -> (u64, Counters) {
         pipeline: 4,
         ..Habits::PLAIN
     };
-    congestion::set_reno(false);
+    congestion::set(&[Algorithm::Cubic]);
     let mut world = World::new(&mut Rng::new(seed), habits, device);
     let wire = world.wire.clone();
     let _report = Report::new(&wire, "sack_and_rack_are_worth_their_bytes", seed);

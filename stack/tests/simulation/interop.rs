@@ -30,7 +30,7 @@ impl World {
         habits.len_max = pick(rng, &[10, 3_000, 10_000]);
         habits.leaves_permille = 0;
         let tally = Rc::new(RefCell::new(Tally::default()));
-        congestion::set_reno(rng.below(4) == 0);
+        congestion::draw(rng);
         let app = Peer {
             habits: habits.clone(),
             rng: Rng::new(rng.next_u64()),

@@ -7,6 +7,7 @@
 
 mod congestion;
 mod crowd;
+mod fairness;
 mod flood;
 mod foreign;
 mod goodput;
@@ -18,4 +19,5 @@ mod seeds;
 mod served;
 mod talk;
 mod transfers;
+mod wires;
 mod world;

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{Closed, ConnSlot, DemuxEntry, Settings, Storage, TimerNode};
 use simoom::{Duration, Instant};
 use simoom_sim::{PortConfig, Rng, Wire};
@@ -80,7 +81,7 @@ const BYTES_MAX: usize = 256;
 /// So many connections after one another, each asked and answered once; many times as many as
 /// there are ports, and within the time of one TIME-WAIT.
 fn short_connections(is_server_first: bool) {
-    congestion::set_reno(false);
+    congestion::set(&[Algorithm::Cubic]);
     let conns = conns() / 10;
     let wire = Wire::new(1);
     wire.record_len_max(0);

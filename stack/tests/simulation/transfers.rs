@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{Closed, EcnUse, Settings};
 use simoom::{DropReason, Duration, Instant};
 use simoom_ring::MacAddr;
@@ -115,7 +116,7 @@ impl World {
 fn one_transfer(seed: u64) {
     let mut rng = Rng::new(seed);
     let habits = habits(&mut rng);
-    congestion::set_reno(rng.below(4) == 0);
+    congestion::draw(&mut rng);
     let mut world = World::new(&mut rng, habits, device);
     let wire = world.wire.clone();
     let _report = Report::new(&wire, "transfers_survive_bad_networks", seed);
@@ -192,7 +193,7 @@ fn crowd(seed: u64, frames: usize, adjust: impl FnOnce(&mut Habits)) -> Crowd {
         };
         device
     };
-    congestion::set_reno(rng.below(4) == 0);
+    congestion::draw(&mut rng);
     let mut world = World::new(&mut rng, habits, device);
     world.server.stack.listen(80, 512).unwrap();
     world.set_faults(&mut rng, 5);
@@ -250,7 +251,7 @@ fn a_fine_network_needs_no_retransmission() {
         sizes: Sizes::SMALL,
         tcp: Settings::default(),
     };
-    congestion::set_reno(false);
+    congestion::set(&[Algorithm::Cubic]);
     let mut world = World::new(&mut Rng::new(1), habits, device);
     let wire = world.wire.clone();
     world.server.stack.listen(80, 64).unwrap();
@@ -304,7 +305,7 @@ fn a_marked_network_needs_no_retransmission() {
                 ..Settings::default()
             },
         };
-        congestion::set_reno(false);
+        congestion::set(&[Algorithm::Cubic]);
         let mut world = World::new(&mut Rng::new(1), habits.clone(), device);
         let wire = world.wire.clone();
         let _report = Report::new(&wire, "a_marked_network_needs_no_retransmission", 0);

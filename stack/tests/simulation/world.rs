@@ -8,12 +8,12 @@ use simoom::{Duration, Endpoint, Instant, Polled, Stack};
 use simoom_ring::{FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, Rng, SimPort, SimQueue, Wire};
 
-use crate::congestion::Either;
+use crate::congestion::InTurn;
 use crate::memory::{Sizes, pool, stack, storage};
 use crate::talk::{Asking, Request, Serving};
 
 /// The congestion control of all stacks here.
-pub(crate) type Cc = Either;
+pub(crate) type Cc = InTurn;
 
 /// How the two sides behave.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ mod parts;
 mod patience;
 mod scratch;
 
-use simoom::tcp::cc::Cubic;
+use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
 use simoom::{Duration, Instant};
 
@@ -114,7 +114,7 @@ impl Client {
 }
 
 /// The connection of a call.
-type Connection<'a, 'p> = Conn<'a, 'p, Cubic>;
+type Connection<'a, 'p> = Conn<'a, 'p, Chosen>;
 
 /// What is to become of the bytes offered.
 enum Next {
@@ -413,7 +413,7 @@ fn head_len(step: &Step) -> Option<usize> {
 
 impl App for FileServer {
     type Conn = Client;
-    type Congestion = Cubic;
+    type Congestion = Chosen;
 
     fn accepted(&mut self, conn: &mut Connection<'_, '_>) -> Client {
         // Answers are queued as a whole: there is nothing to wait for.

@@ -19,7 +19,7 @@
 //! same bottleneck take the mark as RFC 9438 does.
 
 use super::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart, L};
-use super::{Acked, CWND_MAX, Congestion, Signal, initial_window};
+use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, initial_window};
 use crate::time::{Duration, Instant};
 
 /// CUBIC.
@@ -240,7 +240,7 @@ impl Avoidance {
 }
 
 impl Congestion for Cubic {
-    fn new(smss: u16) -> Self {
+    fn new(smss: u16, _asked: Algorithm) -> Self {
         Self {
             cwnd: initial_window(smss),
             ssthresh: u32::MAX,
@@ -285,6 +285,7 @@ impl Congestion for Cubic {
 
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
         match signal {
+            Signal::Agreed => *self = Self::new(smss, Algorithm::Cubic),
             Signal::Loss => self.reduce(smss, flight_size, 2),
             Signal::Ecn => {
                 self.reduce(smss, flight_size, 1);

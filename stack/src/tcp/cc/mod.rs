@@ -4,13 +4,21 @@
 //! ([`Congestion::acked`]) and what the network has signalled ([`Congestion::signalled`]). What is
 //! lost, what to send again, and how sending is spread over a recovery is TCP's own: no controller
 //! counts duplicate acknowledgments.
+//!
+//! [`Cubic`] is the default, [`Reno`] the baseline, [`Westwood`] for paths that lose packets by
+//! chance. An application names one of them as [`App::Congestion`](crate::tcp::App::Congestion), or
+//! its own, or [`Chosen`]: then the stack's settings say which.
 
+mod chosen;
 mod cubic;
 mod hystart;
 mod reno;
+mod westwood;
 
+pub use chosen::{Algorithm, Chosen};
 pub use cubic::Cubic;
 pub use reno::Reno;
+pub use westwood::Westwood;
 
 use crate::tcp::seqnum::SeqNum;
 use crate::time::{Duration, Instant};
@@ -33,14 +41,32 @@ pub struct Acked {
     /// The congestion window was what ended the sending of this; a window that is not used must
     /// not grow (RFC 7661, RFC 9438 5.8).
     pub is_cwnd_limited: bool,
+    /// A round trip that is over with this acknowledgment, if one is.
+    pub round: Option<Round>,
     /// Now.
     pub now: Instant,
+}
+
+/// What has been delivered in a round trip or somewhat more, recoveries included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Bytes that have arrived, selectively acknowledged ones among them: none counts twice.
+    pub len: u32,
+    /// How long that took.
+    pub time: Duration,
+    /// The mean of the round-trip times that were measured in it; zero if none was.
+    pub rtt: Duration,
+    /// The congestion window was what ended the sending of all of it.
+    pub is_cwnd_limited: bool,
 }
 
 /// What the network, or its silence, has signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
+    /// The handshake has agreed on the length of segments, before anything was sent: everything
+    /// begins with that.
+    Agreed,
     /// A loss, seen by acknowledgments (RFC 5681 3.2): once a recovery. Afterwards cwnd is where
     /// the recovery is to end.
     Loss,
@@ -59,8 +85,9 @@ pub enum Signal {
 
 /// The congestion window of one connection. All lengths are in bytes.
 pub trait Congestion {
-    /// A new connection that sends segments of up to `smss` bytes (RFC 6928 3).
-    fn new(smss: u16) -> Self;
+    /// A new connection that sends segments of up to `smss` bytes (RFC 6928 3). `asked` is what the
+    /// stack's settings ask for: only [`Chosen`] obeys it.
+    fn new(smss: u16, asked: Algorithm) -> Self;
 
     /// New data was acknowledged outside of recovery.
     fn acked(&mut self, smss: u16, acked: &Acked);

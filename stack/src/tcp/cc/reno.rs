@@ -1,6 +1,6 @@
 //! Slow start and congestion avoidance: RFC 5681 with appropriate byte counting (RFC 3465).
 
-use super::{Acked, CWND_MAX, Congestion, Signal, initial_window};
+use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, initial_window};
 use crate::time::Instant;
 
 /// NewReno.
@@ -10,7 +10,7 @@ pub struct Reno {
     ssthresh: u32,
     /// Bytes acknowledged towards the next increase in congestion avoidance.
     acked_len: u32,
-    /// What the last reduction has changed, to be undone if it was for nothing.
+    /// What the last reduction has changed, to be undone if it was for nothing; 0 afterwards.
     cwnd_before: u32,
     ssthresh_before: u32,
 }
@@ -25,7 +25,7 @@ impl Reno {
 }
 
 impl Congestion for Reno {
-    fn new(smss: u16) -> Self {
+    fn new(smss: u16, _asked: Algorithm) -> Self {
         Self {
             cwnd: initial_window(smss),
             ssthresh: u32::MAX,
@@ -56,10 +56,15 @@ impl Congestion for Reno {
 
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
         match signal {
+            Signal::Agreed => *self = Self::new(smss, Algorithm::Reno),
             Signal::Loss | Signal::Ecn => {
                 self.halve(smss, flight_size);
                 self.cwnd = self.ssthresh;
                 self.acked_len = 0;
+                if signal == Signal::Ecn {
+                    // A mark is never for nothing.
+                    (self.cwnd_before, self.ssthresh_before) = (0, 0);
+                }
             }
             Signal::Timeout => {
                 self.halve(smss, flight_size);
@@ -68,8 +73,10 @@ impl Congestion for Reno {
             }
             Signal::SynTimeouts => self.cwnd = u32::from(smss),
             Signal::Spurious => {
+                // A second time it would undo a reduction that was not for nothing.
                 self.cwnd = self.cwnd.max(self.cwnd_before);
                 self.ssthresh = self.ssthresh.max(self.ssthresh_before);
+                (self.cwnd_before, self.ssthresh_before) = (0, 0);
             }
             Signal::Idle => self.cwnd = self.cwnd.min(initial_window(smss)),
         }
@@ -93,6 +100,10 @@ mod tests {
 
     const SMSS: u16 = 1_000;
 
+    fn new() -> Reno {
+        Reno::new(SMSS, Algorithm::Reno)
+    }
+
     fn acked(len: u32) -> Acked {
         Acked {
             len,
@@ -102,6 +113,7 @@ mod tests {
             rtt: None,
             srtt: Duration::ZERO,
             is_cwnd_limited: true,
+            round: None,
             now: Instant::ZERO,
         }
     }
@@ -112,7 +124,7 @@ mod tests {
 
     #[test]
     fn slow_start_grows_by_what_is_acknowledged() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         assert_eq!(reno.cwnd(), 10_000);
         for _ in 0..5 {
             reno.acked(SMSS, &acked(2_000));
@@ -122,7 +134,7 @@ mod tests {
 
     #[test]
     fn avoidance_grows_by_one_segment_a_window() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         signalled(&mut reno, Signal::Timeout, 20_000);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, 10_000));
         while reno.cwnd() < 10_000 {
@@ -137,7 +149,7 @@ mod tests {
     #[test]
     fn a_loss_halves_what_was_in_flight() {
         for signal in [Signal::Loss, Signal::Ecn] {
-            let mut reno = Reno::new(SMSS);
+            let mut reno = new();
             signalled(&mut reno, signal, 10_000);
             assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
             signalled(&mut reno, signal, 1_000);
@@ -147,22 +159,27 @@ mod tests {
 
     #[test]
     fn a_late_handshake_leaves_one_segment_and_slow_start() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         signalled(&mut reno, Signal::SynTimeouts, 0);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, u32::MAX));
     }
 
     #[test]
     fn a_reduction_for_nothing_is_undone() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         signalled(&mut reno, Signal::Timeout, 10_000);
         signalled(&mut reno, Signal::Spurious, 1_000);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, u32::MAX));
+        // Once: what follows a mark stays.
+        signalled(&mut reno, Signal::Spurious, 1_000);
+        signalled(&mut reno, Signal::Ecn, 10_000);
+        signalled(&mut reno, Signal::Spurious, 1_000);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
     }
 
     #[test]
     fn an_idle_connection_starts_again() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         for _ in 0..10 {
             reno.acked(SMSS, &acked(2_000));
         }
@@ -172,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_window_that_is_not_used_does_not_grow() {
-        let mut reno = Reno::new(SMSS);
+        let mut reno = new();
         let acked = Acked {
             is_cwnd_limited: false,
             ..acked(100)

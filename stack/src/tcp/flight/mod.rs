@@ -15,11 +15,12 @@
 //! - `ranges.rs`, `nodes.rs`: the list
 //! - `sack.rs`: what a SACK option says (RFC 2018, RFC 2883)
 //! - `rack.rs`: what is lost (RFC 8985 6); `probe.rs`: how to find out at the end (RFC 8985 7)
-//! - `prr.rs`: how much may go out during a recovery (RFC 6937)
+//! - `prr.rs`: how much may go out during a recovery (RFC 6937); `meter.rs`: how much gets through
 //! - `undo.rs`: when it was for nothing (RFC 5682, RFC 3708, RFC 3522)
 //!
 //! What follows from all that is decided in `recovery.rs`.
 
+mod meter;
 mod nodes;
 mod probe;
 mod prr;
@@ -41,6 +42,7 @@ use crate::wire::tcp::SackBlock;
 use self::ranges::Unsplit;
 use self::sack::Blocks;
 
+pub(crate) use self::meter::Meter;
 pub use self::nodes::SentNode;
 pub(crate) use self::nodes::{Flags, Nodes};
 pub(crate) use self::probe::{Answer, Heard, Probe};
@@ -60,6 +62,7 @@ pub(crate) struct Flight {
     /// The recovery under way, or the last one.
     pub(crate) prr: Prr,
     pub(crate) probe: Probe,
+    pub(crate) meter: Meter,
     pub(crate) frto: Frto,
     /// What cwnd was reduced for, while it may turn out to have been for nothing.
     pub(crate) undo: Option<Undo>,
@@ -93,6 +96,7 @@ impl Flight {
             rack: Rack::new(una),
             prr: Prr::default(),
             probe: Probe::NONE,
+            meter: Meter::new(),
             frto: Frto::Off,
             undo: None,
             reorder_at: Instant::NEVER,
@@ -340,6 +344,7 @@ impl Flight {
     fn forget_timers(&mut self) {
         self.reorder_at = Instant::NEVER;
         self.probe = Probe::NONE;
+        self.meter.stop();
     }
 
     /// What is to be sent again first: ranges in a row, as far as a segment of `smss` goes.

@@ -214,7 +214,6 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         tcb.rcv.start(self.seg.seq + 1, self.now);
         tcb.rcv.adv += wnd;
         tcb.snd.smss = super::smss(self.options.mss, tcb.snd.smss);
-        tcb.cc = C::new(tcb.snd.smss);
         if !self.options.sack_permitted {
             tcb.flags.clear(TcbFlags::SACK_PERMITTED);
         }
@@ -223,7 +222,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             Some(seg) if tcb.ts.is_on() => tcb.ts.agreed(seg, tcb.rcv.nxt, self.now),
             _ => Ts::OFF,
         };
-        tcb.set_ts(ts);
+        tcb.set_ts(ts, self.now);
         // RFC 7323 2.2: both scale, or neither.
         match self.options.wscale.filter(|_| tcb.rcv.wscale.is_some()) {
             Some(theirs) => tcb.snd.wscale = theirs,

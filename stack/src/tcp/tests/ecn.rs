@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::peer::{Peer, Sizes};
 use crate::tcp::State;
+use crate::tcp::cc::Algorithm;
 use crate::tcp::{EcnUse, Settings};
 
 const PLAIN: Settings = Settings {
@@ -16,6 +17,7 @@ const PLAIN: Settings = Settings {
     syn_cookies: false,
     fast_open: false,
     ecn: EcnUse::Accept,
+    congestion: Algorithm::Cubic,
 };
 
 fn asking() -> Peer {

@@ -6,6 +6,7 @@ use std::string::String;
 use super::peer::{Peer, Sizes, stream};
 use crate::DropReason;
 use crate::config::{FAST_OPEN_PERIOD, FAST_OPEN_RESET_AGE};
+use crate::tcp::cc::Algorithm;
 use crate::tcp::{Settings, State};
 
 const FAST: Settings = Settings {
@@ -16,6 +17,7 @@ const FAST: Settings = Settings {
     quick_acks: 0,
     syn_cookies: false,
     fast_open: true,
+    congestion: Algorithm::Cubic,
 };
 
 const SYN_ACK: &str = "S. 0:0(0) ack 1 win 65535 <mss 1460>";

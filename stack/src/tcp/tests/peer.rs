@@ -18,7 +18,7 @@ use crate::addr::Endpoint;
 use crate::icmp::Cause;
 use crate::iface::{Polled, Setup, Stack};
 use crate::ip::proto;
-use crate::tcp::cc::Cubic;
+use crate::tcp::cc::{Algorithm, Cubic};
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::{
     App, BodyNode, Closed, Conn, ConnId, ConnSlot, DemuxEntry, EcnUse, FlightEntry, GapEntry,
@@ -207,6 +207,7 @@ impl Peer {
             quick_acks: 0,
             syn_cookies: false,
             fast_open: false,
+            congestion: Algorithm::Cubic,
         };
         Self::with(sizes, plain)
     }

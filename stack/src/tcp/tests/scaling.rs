@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::peer::{Peer, Sizes};
 use crate::config::RCV_WND_MAX;
 use crate::tcp::Settings;
+use crate::tcp::cc::Algorithm;
 use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use crate::wire::tcp::Segment;
 
@@ -17,6 +18,7 @@ const SCALING: Settings = Settings {
     syn_cookies: false,
     fast_open: false,
     ecn: crate::tcp::EcnUse::Never,
+    congestion: Algorithm::Cubic,
 };
 
 /// A connection with window scaling that the other end opened over a path of `rtt_ms`. Our scale is

@@ -4,6 +4,7 @@
 use simoom_ring::{Caps, Checksums, Segmentation};
 
 use super::peer::{Peer, Sizes};
+use crate::tcp::cc::Algorithm;
 use crate::tcp::{EcnUse, Settings};
 use crate::testing::Sent;
 
@@ -29,6 +30,7 @@ const PLAIN: Settings = Settings {
     syn_cookies: false,
     fast_open: false,
     ecn: EcnUse::Accept,
+    congestion: Algorithm::Cubic,
 };
 
 /// A connection with segments of 1,000 bytes, over a port with `caps`.

@@ -20,7 +20,7 @@ struct Flow {
 impl Flow {
     fn new(smss: u16, rtt_ms: u64) -> Self {
         Self {
-            cubic: Cubic::new(smss),
+            cubic: Cubic::new(smss, Algorithm::Cubic),
             smss,
             rtt: Duration::from_millis(rtt_ms),
             now_us: 0.0,
@@ -53,6 +53,7 @@ impl Flow {
             rtt: None,
             srtt: self.rtt,
             is_cwnd_limited: true,
+            round: None,
             now: self.now(),
         }
     }
@@ -476,7 +477,7 @@ fn whatever_happens_the_window_stays_in_bounds() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let smss = [1, 64, 536, 1_460, 8_960, u16::MAX][random.below(6) as usize];
-        let mut cubic = Cubic::new(smss);
+        let mut cubic = Cubic::new(smss, Algorithm::Cubic);
         cubic.cwnd = (1_u32 << random.below(31)).max(smss.into());
         let mut now = Instant::from_micros(random.next_u64() >> random.below(64));
         for _ in 0..2_000 {
@@ -506,6 +507,7 @@ fn whatever_happens_the_window_stays_in_bounds() {
                     nxt: SeqNum(random.next_u32()),
                     rtt: (random.below(2) == 0).then(|| time(&mut random)),
                     srtt: time(&mut random),
+                    round: None,
                     is_cwnd_limited: random.below(8) != 0,
                     now,
                 };

@@ -33,6 +33,7 @@ impl Rounds {
                 rtt: rtt_us(n).map(Duration::from_micros),
                 srtt: Duration::ZERO,
                 is_cwnd_limited: true,
+                round: None,
                 now: Instant::ZERO,
             };
             self.hystart.acked(&acked)
