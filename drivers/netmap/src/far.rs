@@ -21,7 +21,7 @@ pub struct Gone;
 /// The far side of one ring.
 pub trait FarSide {
     /// Takes the slots that were given (`head` in the ring) and gives what it can (`tail` in the
-    /// ring). One system call at most.
+    /// ring). One system call at most, where the machine has one for a burst.
     ///
     /// # Errors
     /// [`Gone`]: the ring does nothing any more.

@@ -31,10 +31,12 @@
 mod error;
 pub mod filter;
 pub mod memory;
+pub mod netdev;
 pub mod netmap;
 pub mod record;
 mod spec;
 mod start;
+pub mod tap;
 pub mod undo;
 mod wake;
 pub mod xdp;
@@ -62,6 +64,8 @@ pub struct Wanted {
     pub takes: Takes,
     /// Frames that are not ours go to the machine's own stack, and back (`netmap:`).
     pub has_passthrough: bool,
+    /// The address and prefix length for the other end of a cable that a host makes (`tap:`).
+    pub far_addr: Option<(Ipv4Addr, u8)>,
 }
 
 /// The packets that are ours.

@@ -15,6 +15,7 @@ pub struct Wake {
 struct Shared {
     fd: OwnedFd,
     is_tx_wanted: Cell<bool>,
+    is_rx_full: Cell<bool>,
     has_error: Cell<bool>,
 }
 
@@ -25,6 +26,7 @@ impl Wake {
             shared: Rc::new(Shared {
                 fd,
                 is_tx_wanted: Cell::new(false),
+                is_rx_full: Cell::new(false),
                 has_error: Cell::new(false),
             }),
         }
@@ -43,6 +45,17 @@ impl Wake {
     /// For the loop: whether to poll for `POLLOUT`. Asked once a sleep, after the rings were armed.
     pub fn take_tx_wanted(&self) -> bool {
         self.shared.is_tx_wanted.take()
+    }
+
+    /// For a far side: the receive ring has no room, so that what waits to be received would end
+    /// the sleep at once and change nothing.
+    pub fn set_rx_full(&self, is_full: bool) {
+        self.shared.is_rx_full.set(is_full);
+    }
+
+    /// For the loop: whether to leave out `POLLIN`, and look again by the clock.
+    pub fn is_rx_full(&self) -> bool {
+        self.shared.is_rx_full.get()
     }
 
     /// For the loop: the sleep ended by `POLLERR`, `POLLHUP` or `POLLNVAL`.

@@ -25,6 +25,7 @@ fn wanted() -> Wanted {
         content_len: 40_000,
         takes: Takes::default(),
         has_passthrough: false,
+        far_addr: None,
     }
 }
 

@@ -70,6 +70,7 @@ fn wanted() -> Wanted {
             tcp_ports: vec![80],
         },
         has_passthrough: false,
+        far_addr: None,
     }
 }
 
