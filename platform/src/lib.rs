@@ -8,7 +8,8 @@
 //!
 //! Top level: what no machine decides. [`command_line`] (with Linux's `ip=`), [`memory`] (the
 //! carve-out of boot time), [`log`] (levels), [`chacha`] (the generator behind the entropy).
-//! `x86_64`: bare metal, with the macro [`image!`] that turns a crate into a bootable image.
+//! [`net`]: the loop that joins a port and a stack, on any machine. `x86_64`: bare metal, with the
+//! macro [`image!`] that turns a crate into a bootable image. `linux` (feature `linux`): a process.
 //!
 //! # An image
 //!
@@ -58,13 +59,16 @@
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, all(feature = "linux", target_os = "linux")))]
 extern crate std;
 
 pub mod chacha;
 pub mod command_line;
+#[cfg(all(feature = "linux", target_os = "linux"))]
+pub mod linux;
 pub mod log;
 pub mod memory;
+pub mod net;
 
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;

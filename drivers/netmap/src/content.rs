@@ -82,6 +82,30 @@ impl ContentMemory {
         Some(unsafe { slice::from_raw_parts(to.as_ptr(), content.len()) })
     }
 
+    /// As [`place`](Self::place), with content that `fill` writes to where it is to lie: read from
+    /// a file, it is not copied twice.
+    ///
+    /// # Errors
+    /// Those of `fill`: then nothing is placed.
+    pub fn place_with<E>(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<&'static [u8]>, E> {
+        if len > self.left() {
+            return Ok(None);
+        }
+        // SAFETY: `used` is at most `len`, so this is within the memory or one past it.
+        let to = unsafe { self.base.add(self.used) };
+        // SAFETY: so many bytes are there, initialised (the kernel gives zeroed memory, or someone
+        // has written to it), and nobody has a reference to memory that is not placed yet.
+        let room = unsafe { slice::from_raw_parts_mut(to.as_ptr(), len) };
+        fill(room)?;
+        self.used += len;
+        // SAFETY: as in `place`; the reference that was written through has ended.
+        Ok(Some(unsafe { slice::from_raw_parts(to.as_ptr(), len) }))
+    }
+
     /// The names of all its buffers, which are given up with it. Content in it must not be used
     /// any more by then: that is the end of the port.
     pub(crate) fn bufs(self) -> core::ops::Range<u32> {

@@ -96,6 +96,19 @@ impl<'m, H: Host> NetmapPort<'m, H> {
         &mut self.host
     }
 
+    /// As [`place`](Port::place), with content that `fill` writes to the region, on a port that
+    /// sends it from there; `None` when it is full.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn place_with<E>(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<&'static [u8]>, E> {
+        self.content.place_with(len, fill)
+    }
+
     /// Ends the port, its queues having been dropped: all frames that are home, and content
     /// memory, go to the list of extra buffers. The far side frees what is in there and in the
     /// slots when its descriptor is closed. Returns the host, to be closed.

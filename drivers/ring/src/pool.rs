@@ -267,6 +267,14 @@ impl<'m> FramePool<'m> {
         self.owned_cnt.get()
     }
 
+    /// Frames that the device has now, or that it may still read. Looks at each: not for a packet's
+    /// way.
+    pub fn lent_cnt(&self) -> u32 {
+        let lent = self.metas.iter().filter(|meta| meta.lent.get() > 0);
+        // As many as indices are 32 bits wide.
+        lent.count() as u32
+    }
+
     /// Whether every frame is home: the end of a test, and of an idle server but for the rings.
     pub fn all_home(&self) -> bool {
         self.free_cnt.get() == self.owned_cnt.get()

@@ -271,6 +271,12 @@ impl<'p, A: App> Stack<'p, A> {
         self.tcp.with_conn(&self.net, now, id, act)
     }
 
+    /// The names of all connections, in no order: to end them one by one when the server ends.
+    /// Looks at the whole table.
+    pub fn conn_ids(&self) -> impl Iterator<Item = ConnId> {
+        self.tcp.conn_ids()
+    }
+
     /// Gives datagrams for `port` to [`App::datagram`].
     ///
     /// # Errors

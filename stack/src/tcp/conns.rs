@@ -378,6 +378,11 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
+    /// The names of all connections.
+    pub(crate) fn conn_ids(&self) -> impl Iterator<Item = ConnId> {
+        self.conns.ids()
+    }
+
     /// Does something with a connection from outside of a call; what it queues goes out at the
     /// next poll.
     pub(crate) fn with_conn<R>(

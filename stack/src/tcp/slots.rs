@@ -119,6 +119,15 @@ impl<'p, A: App> Conns<'p, A> {
         ConnId { idx, generation }
     }
 
+    /// The names of all connections. Looks at each slot: not for a packet's way.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnId> {
+        let slots = (0..).zip(self.slots.iter());
+        slots.filter_map(|(idx, slot)| {
+            let generation = slot.generation;
+            slot.live.is_some().then_some(ConnId { idx, generation })
+        })
+    }
+
     /// The slot that a name stands for, while it does.
     pub(crate) fn named(&self, id: ConnId) -> Option<u32> {
         let slot = self.slots.get(id.idx as usize)?;

@@ -1,0 +1,35 @@
+//! Lists of cores.
+
+use super::*;
+
+#[test]
+fn lists_are_numbers_and_ranges() {
+    for (text, list) in [
+        ("0", &[0][..]),
+        ("3,1", &[1, 3]),
+        ("0-2", &[0, 1, 2]),
+        ("1-1,0-1", &[0, 1]),
+    ] {
+        assert_eq!(Cores::parse(text).expect(text).list, list);
+    }
+    for text in [
+        "",
+        "a",
+        "1,",
+        "2-1",
+        "0-",
+        "99999999",
+        "0-99999999999",
+        "-1",
+    ] {
+        assert!(Cores::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn one_core_is_as_many_as_there_are_queues() {
+    let several = Cores::parse("0,1").expect("a list");
+    assert_eq!(several.pin(), Err(CoresError::Several { cnt: 2 }));
+    let far = Cores::parse("1000").expect("a list");
+    assert_eq!(far.pin(), Err(CoresError::NoCore { core: 1_000 }));
+}
