@@ -1,6 +1,5 @@
 //! The site into memory, once: straight to where the port sends it from.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::vec;
 
@@ -8,24 +7,24 @@ use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::Open;
 use simoom_ring::{BodyMemory, Port};
 
-/// Reads the next `len` bytes of a file to where the port can refer to them: its region, or, where
+/// Reads `len` bytes to where the port can refer to them: its region, or, where
 /// the stack has to copy bodies anyhow, any memory. They stay until the process ends.
 ///
 /// # Errors
-/// The file cannot be read or is shorter, or the region has no room.
+/// They cannot be read or are fewer, or the region has no room.
 pub fn load<H: Open>(
     port: &mut NetmapPort<'static, H>,
-    mut file: &File,
+    from: &mut dyn Read,
     len: usize,
 ) -> io::Result<&'static [u8]> {
     match port.caps().body_memory {
         BodyMemory::Region => {
-            let placed = port.place_with(len, |room| file.read_exact(room))?;
+            let placed = port.place_with(len, |room| from.read_exact(room))?;
             placed.ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
         }
         _ => {
             let mut bytes = vec![0; len];
-            file.read_exact(&mut bytes)?;
+            from.read_exact(&mut bytes)?;
             Ok(bytes.leak())
         }
     }

@@ -1,6 +1,7 @@
 //! The process as what the serve loop stands on: sleep, signals, statistics.
 
 use core::fmt;
+use std::boxed::Box;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::vec::Vec;
 
@@ -18,7 +19,7 @@ use crate::net::{Ground, Served};
 pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the application has to do with the process.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Hooks<A> {
     /// Answers given so far, for the statistics.
     pub answered_cnt: fn(&A) -> u64,
@@ -44,6 +45,8 @@ pub struct Process<A> {
     pub listener: ListenerId,
     /// Which packets are ours.
     pub takes: Takes,
+    /// Told of an address that we have come to have.
+    pub told: Box<dyn FnMut(Addr)>,
     /// The application's part.
     pub hooks: Hooks<A>,
     /// What goes on.
@@ -229,6 +232,7 @@ impl<A: App + 'static, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for 
             core::net::IpAddr::V6(_) => None,
         });
         port.host().set_takes(&self.takes);
+        addr.into_iter().for_each(&mut self.told);
     }
 
     fn is_gone(&self, queue: &NetmapQueue<'static, 'static, H>) -> bool {

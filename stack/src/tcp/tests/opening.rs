@@ -146,6 +146,29 @@ fn a_full_syn_queue_drops_and_counts() {
 }
 
 #[test]
+fn connections_are_named_as_long_as_they_are_there() {
+    let mut peer = Peer::new(Sizes {
+        conns: 2,
+        ..Sizes::SMALL
+    });
+    assert_eq!(peer.stack.conn_ids().count(), 0);
+    peer.open(1_000);
+    let first = peer.id();
+    peer.port = 40_001;
+    peer.open(1_000);
+    let second = peer.id();
+    let named: std::vec::Vec<_> = peer.stack.conn_ids().collect();
+    assert!(named.len() == 2 && named.contains(&first) && named.contains(&second));
+    peer.stack
+        .with_conn(peer.now, first, |conn, _| conn.abort());
+    peer.poll();
+    peer.sent();
+    let named: std::vec::Vec<_> = peer.stack.conn_ids().collect();
+    assert_eq!(named, [second]);
+    peer.told(&["closed: aborted"]);
+}
+
+#[test]
 fn a_full_table_drops_the_third_segment_until_there_is_a_place() {
     let mut peer = Peer::new(Sizes {
         conns: 1,

@@ -1,0 +1,74 @@
+//! The file server as a Linux process, which owns the rings of a network port: no VM, no kernel
+//! TCP.
+//!
+//! ```text
+//!   SITE ─ site ─► tar ─┐
+//!   --net SPEC ─► H ────┴─ run::<H> ─► listening … SIGTERM ─► drained ─► the port as it was
+//! ```
+//!
+//! What it says begins with `simoom:`, on standard output; an error is one line, `error: …`, on
+//! standard error, with a non-zero exit, and nothing is left behind.
+
+#![deny(unsafe_code)]
+
+mod run;
+mod site;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use simoom_netmap::hosts::Spec;
+use simoom_netmap::hosts::tap::TapHost;
+use simoom_platform::linux::{Clock, undo_on_panic};
+
+/// Serves a folder of files over HTTP from its own TCP/IP stack, on a port of the network.
+#[derive(Parser)]
+#[command(name = "simoom-httpd", version)]
+struct Args {
+    /// A folder or a tar archive
+    site: PathBuf,
+    /// The port to serve on: tap:IFNAME
+    #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
+    net: Spec,
+    /// Our address with the length of its network's prefix, or dhcp
+    #[arg(long, value_name = "CIDR|dhcp", default_value = "dhcp")]
+    ip: String,
+    /// The router to everywhere else; on a TAP device that is created here, Linux's own address
+    #[arg(long, value_name = "A")]
+    gateway: Option<Ipv4Addr>,
+    /// TCP port to listen on
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Processor core to run on
+    #[arg(long, value_name = "LIST")]
+    cores: Option<String>,
+    /// Give the machine's own stack the packets that are not ours (netmap: only)
+    #[arg(long)]
+    passthrough: bool,
+    /// How long to look for more packets before sleeping, microseconds
+    #[arg(long, value_name = "US", default_value_t = 0)]
+    busy_poll: u32,
+    /// Print a line of figures each second
+    #[arg(long)]
+    stats: bool,
+}
+
+fn main() -> ExitCode {
+    let clock = Clock::start();
+    let args = Args::parse();
+    undo_on_panic();
+    // Once: from here on everything is of one port's type.
+    let ended = match &args.net {
+        Spec::Tap { .. } => run::run::<TapHost>(&args, clock),
+        other => Err(format!("{other}: this program has no such port yet: tap:IFNAME").into()),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! From arguments to the end of the process, on a port of one type.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use simoom::{Addr, Duration, Endpoint};
+use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::site::{self, Site};
+use simoom_netmap::hosts::{Open, Takes, Wanted};
+use simoom_netmap::{NetmapPort, hosts};
+use simoom_platform::linux::{
+    Addressing, Clock, Cores, Hooks, Net, Process, Rungs, Signals, content, say, seed,
+};
+use simoom_platform::net::{End, Served, Sizes, serve};
+use simoom_ring::Port;
+
+use super::Args;
+use super::site as archive;
+
+/// Serves until a signal.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, the site, or the port. Then nothing is changed.
+pub(crate) fn run<H: Open + 'static>(
+    args: &Args,
+    clock: Clock,
+) -> Result<ExitCode, Box<dyn Error>> {
+    // Before anything is acquired: what cannot work, and the core on which memory is touched first.
+    let addressing = Addressing::parse(&args.ip, args.gateway)?;
+    if let Some(cores) = &args.cores {
+        Cores::parse(cores)?.pin()?;
+    }
+    let mut archive = archive::open(&args.site)?;
+    let wanted = wanted(args, addressing, archive.len)?;
+    let signals = Signals::catch()?;
+    let mut started = H::open(&args.net, &wanted)?.start(&wanted)?;
+
+    let bytes = content::load(&mut started.port, &mut *archive.reader, archive.len);
+    let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
+    drop(archive);
+    let site = Site::open(bytes, seed()?, &mut Tables);
+    let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
+    let file_cnt = site.file_cnt();
+    let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
+    let mut app = FileServer::new(Server::new(site, Limits::DEFAULT), scratches);
+
+    let net = Net::<FileServer, H>::start(started, SIZES, addressing, &clock)?;
+    let Net {
+        mut served,
+        wake,
+        syscalls,
+        bound,
+    } = net;
+    for line in bound {
+        say(format_args!("{line}"));
+    }
+    say(format_args!("{}", Rungs(served.port.caps())));
+    let port = args.port;
+    let listener = served.stack.listen(port, BACKLOG);
+    let listener = listener.map_err(|error| error.to_string())?;
+    let ready = clock.now().as_micros();
+    let told = move |addr: Addr| {
+        let url = url(Endpoint::new(addr, port));
+        let (ms, tenth) = (ready / 1_000, ready / 100 % 10);
+        say(format_args!(
+            "listening on {url} ({file_cnt} files, {ms}.{tenth} ms after entry)"
+        ));
+    };
+    let mut process = Process {
+        clock,
+        signals,
+        wake,
+        syscalls,
+        busy_poll: Duration::from_micros(args.busy_poll.into()),
+        has_stats: args.stats,
+        listener,
+        takes: wanted.takes,
+        told: Box::new(told),
+        hooks: Hooks {
+            answered_cnt: FileServer::answered_cnt,
+            set_time: |app, seconds| app.set_time(Some(seconds)),
+        },
+        state: Default::default(),
+    };
+    let end = serve(&mut process, &mut served, &mut app);
+    drop(process);
+    close(served, end)
+}
+
+/// What is asked of the port.
+fn wanted(
+    args: &Args,
+    addressing: Addressing,
+    content_len: usize,
+) -> Result<Wanted, Box<dyn Error>> {
+    let is_netmap = matches!(args.net, hosts::Spec::Netmap { .. });
+    if args.passthrough && !is_netmap {
+        return Err("--passthrough: only netmap: ports need it and have it".into());
+    }
+    let far_addr = match addressing {
+        Addressing::Static { cidr, gateway } => gateway.map(|addr| (addr, cidr.prefix_len())),
+        Addressing::Dhcp => None,
+    };
+    Ok(Wanted {
+        frames: SIZES.frames as u32,
+        content_len,
+        takes: Takes {
+            addr: addressing.addr(),
+            tcp_ports: vec![args.port],
+        },
+        has_passthrough: args.passthrough,
+        far_addr,
+    })
+}
+
+/// Gives everything back, and looks whether all frames are there.
+fn close<H: Open + 'static>(
+    served: Served<FileServer, NetmapPort<'static, H>>,
+    end: End,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let Served {
+        stack,
+        queue,
+        port,
+        pool,
+    } = served;
+    let copied = stack.counters().payload_bytes_copied;
+    drop(stack);
+    drop(queue);
+    let (home, all) = (pool.free_cnt(), pool.owned_cnt());
+    drop(port.close(pool)?);
+    if end == End::Gone {
+        return Err("the port is gone: its interface was taken away".into());
+    }
+    say(format_args!(
+        "ended: frames {home} of {all} home, {copied} payload bytes copied"
+    ));
+    Ok(match home == all {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Memory for the site's tables.
+struct Tables;
+
+impl site::Memory for Tables {
+    fn take<T: 'static>(&mut self, cnt: usize, init: fn() -> T) -> Option<&'static mut [T]> {
+        let mut table = Vec::new();
+        table.try_reserve_exact(cnt).ok()?;
+        table.resize_with(cnt, init);
+        Some(table.leak())
+    }
+}
+
+/// Where the site is, as a browser wants it.
+fn url(endpoint: Endpoint) -> String {
+    match endpoint.port {
+        80 => format!("http://{}/", endpoint.addr),
+        _ => format!("http://{endpoint}/"),
+    }
+}
+
+/// 32 MiB of frames that are not touched until they are needed, and 16,384 connections.
+const SIZES: Sizes = Sizes::with(16_384, 16_384);
+
+/// Heads of requests that straddle frames at once.
+const SCRATCHES: usize = 64;
+
+/// Half-open connections at most.
+const BACKLOG: u16 = 4_096;
