@@ -84,6 +84,25 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
             cargo.args(["--features", feature]);
         }
     }
+    cut(built(cargo, bin)?)
+}
+
+/// Builds binary `bin` of `package` as a program of this machine, with `features`, optimised.
+///
+/// # Errors
+/// Cargo is missing or fails.
+pub(crate) fn build_program(package: &str, bin: &str, features: &str) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo
+        .args(["build", "--release", "--package", package, "--bin", bin])
+        .args(["--features", features])
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
+    built(cargo, bin)
+}
+
+/// Runs a build that was begun with JSON messages on its output, and finds its binary.
+fn built(mut cargo: Command, bin: &str) -> Result<PathBuf> {
     let mut child = cargo.spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
     let mut elf = None;
@@ -94,8 +113,7 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
     if !status.success() {
         bail!("cargo could not build {bin} ({status})");
     }
-    let elf = elf.with_context(|| format!("cargo built {bin} but did not say where"))?;
-    cut(elf)
+    elf.with_context(|| format!("cargo built {bin} but did not say where"))
 }
 
 /// Whether a package of the workspace has a feature of this name.

@@ -18,6 +18,7 @@ mod deflog;
 mod demo;
 mod e2e;
 mod guest;
+mod host;
 mod image;
 mod install;
 mod kernel;
@@ -48,6 +49,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Write the kernel and the site's archive, for any machine that boots them
     Image(image::ImageArgs),
+    /// Serve a folder, a tar, or the demo site from a process of this machine, without its TCP
+    Host(host::HostArgs),
     /// Run every check there is
     Test(test::TestArgs),
     /// Measure against others
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Image(args) => image::run(args),
+        Command::Host(args) => host::run(args),
         Command::Test(args) => test::run(args),
         Command::Bench(args) => bench::run(args),
     };

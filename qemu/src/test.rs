@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 6] = [
+const CARGO_STEPS: [Step; 7] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -69,6 +69,15 @@ const CARGO_STEPS: [Step; 6] = [
             let packages = ["--package", "simoom-echo", "--package", "simoom-fileserver"];
             let flags = ["--features", "boot,defmt", "--", "-D", "warnings"];
             cargo(&[&["clippy"], &packages[..], &flags[..]].concat())
+        },
+    },
+    Step {
+        name: "lints-hosted",
+        what: "clippy has nothing to say of the Linux process",
+        run: |_| {
+            let package = ["--package", "simoom-fileserver", "--bin", "simoom-httpd"];
+            let flags = ["--features", "hosted", "--", "-D", "warnings"];
+            cargo(&[&["clippy"], &package[..], &flags[..]].concat())
         },
     },
     Step {

@@ -25,3 +25,4 @@ pub mod app;
 pub mod http;
 pub mod options;
 pub mod site;
+pub mod warnings;

@@ -70,7 +70,9 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
     console!("simoom: {net}");
     console!("simoom: ready {ready} ms after entry");
     let file_cnt = app.server().site().file_cnt();
-    warn(app.server().site());
+    simoom_fileserver::warnings::tell(app.server().site(), |line| {
+        console!("simoom: warning: {line}")
+    });
     let told = |addr: Addr| {
         let url = Url(Endpoint::new(addr, port));
         console!("simoom: listening on {url} ({file_cnt} files, {ready} ms after entry)");
@@ -80,32 +82,6 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
 
 fn now(machine: &Machine) -> Instant {
     Instant::from_micros(machine.clock.now_us())
-}
-
-/// Tells what the site says that is not done.
-fn warn(site: &Site) {
-    let skipped_cnt = site.skipped_cnt();
-    if skipped_cnt > 0 {
-        console!("simoom: warning: {skipped_cnt} entries of the site are no files: left out");
-    }
-    let crowded_cnt = site.crowded_cnt();
-    if crowded_cnt > 0 {
-        console!(
-            "simoom: warning: _headers has more fields than fit into an answer for {crowded_cnt} \
-             files: left out"
-        );
-    }
-    let mut fault_cnt = 0;
-    site.rule_faults(|fault| {
-        fault_cnt += 1;
-        if fault_cnt <= FAULTS_SHOWN {
-            console!("simoom: warning: {fault}");
-        }
-    });
-    if fault_cnt > FAULTS_SHOWN {
-        let more_cnt = fault_cnt - FAULTS_SHOWN;
-        console!("simoom: warning: and {more_cnt} lines more of _redirects and _headers");
-    }
 }
 
 /// Indexes the initrd.
@@ -181,9 +157,6 @@ const SCRATCHES: usize = 32;
 
 /// Counters of connections by address: 64 KiB.
 const ADDRESS_COUNTERS: usize = 32_768;
-
-/// Lines of a site's rules that are told of at most, each on a line of the console.
-const FAULTS_SHOWN: usize = 20;
 
 /// Half-open connections at most.
 const BACKLOG: u16 = 1024;

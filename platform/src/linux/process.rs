@@ -23,8 +23,8 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 pub struct Hooks<A> {
     /// Answers given so far, for the statistics.
     pub answered_cnt: fn(&A) -> u64,
-    /// Told the time, seconds since 1970, once a second.
-    pub set_time: fn(&mut A, i64),
+    /// Told once a second how many seconds it is since 1970, at which time of our clock.
+    pub set_time: fn(&mut A, i64, Instant),
 }
 
 /// A process that serves on one port.
@@ -128,7 +128,7 @@ impl<A: App + 'static> Process<A> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let seconds = since_epoch.map_or(0, |span| span.as_secs());
         // Until the year 292 billion.
-        (self.hooks.set_time)(app, seconds as i64);
+        (self.hooks.set_time)(app, seconds as i64, now);
         if !self.has_stats {
             return;
         }

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use simoom_netmap::hosts::Spec;
+use simoom_netmap::hosts::netmap::NetmapHost;
 use simoom_netmap::hosts::tap::TapHost;
+use simoom_netmap::hosts::xdp::XdpHost;
 use simoom_platform::linux::{Clock, undo_on_panic};
 
 /// Serves a folder of files over HTTP from its own TCP/IP stack, on a port of the network.
@@ -29,7 +31,10 @@ use simoom_platform::linux::{Clock, undo_on_panic};
 struct Args {
     /// A folder or a tar archive
     site: PathBuf,
-    /// The port to serve on: tap:IFNAME
+    /// What the image's command line says to the server, such as listing=on or idle=30
+    #[arg(value_name = "KEY=VALUE")]
+    options: Vec<String>,
+    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME or valeS:P
     #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
     net: Spec,
     /// Our address with the length of its network's prefix, or dhcp
@@ -62,7 +67,9 @@ fn main() -> ExitCode {
     // Once: from here on everything is of one port's type.
     let ended = match &args.net {
         Spec::Tap { .. } => run::run::<TapHost>(&args, clock),
-        other => Err(format!("{other}: this program has no such port yet: tap:IFNAME").into()),
+        Spec::Xdp { .. } => run::run::<XdpHost>(&args, clock),
+        Spec::Netmap { .. } => run::run::<NetmapHost>(&args, clock),
+        Spec::Pipe { .. } => Err(format!("{}: no pipes between processes yet", args.net).into()),
     };
     match ended {
         Ok(code) => code,

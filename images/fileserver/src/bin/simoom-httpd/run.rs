@@ -4,9 +4,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use simoom::{Addr, Duration, Endpoint};
-use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
-use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::http::Server;
+use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Site};
+use simoom_fileserver::warnings;
 use simoom_netmap::hosts::{Open, Takes, Wanted};
 use simoom_netmap::{NetmapPort, hosts};
 use simoom_platform::linux::{
@@ -28,6 +30,7 @@ pub(crate) fn run<H: Open + 'static>(
 ) -> Result<ExitCode, Box<dyn Error>> {
     // Before anything is acquired: what cannot work, and the core on which memory is touched first.
     let addressing = Addressing::parse(&args.ip, args.gateway)?;
+    let options = options(args)?;
     if let Some(cores) = &args.cores {
         Cores::parse(cores)?.pin()?;
     }
@@ -39,11 +42,8 @@ pub(crate) fn run<H: Open + 'static>(
     let bytes = content::load(&mut started.port, &mut *archive.reader, archive.len);
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
     drop(archive);
-    let site = Site::open(bytes, seed()?, &mut Tables);
-    let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
-    let file_cnt = site.file_cnt();
-    let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
-    let mut app = FileServer::new(Server::new(site, Limits::DEFAULT), scratches);
+    let mut app = server(args, &options, bytes, &clock)?;
+    let file_cnt = app.server().site().file_cnt();
 
     let net = Net::<FileServer, H>::start(started, SIZES, addressing, &clock)?;
     let Net {
@@ -78,14 +78,64 @@ pub(crate) fn run<H: Open + 'static>(
         takes: wanted.takes,
         told: Box::new(told),
         hooks: Hooks {
-            answered_cnt: FileServer::answered_cnt,
-            set_time: |app, seconds| app.set_time(Some(seconds)),
+            answered_cnt: |app: &FileServer| app.counters().answered,
+            set_time: match options.time {
+                Time::Machine => |app, unix, now| app.set_clock(Some((unix, now))),
+                // Said once, when the server was made.
+                _ => |_, _, _| {},
+            },
         },
         state: Default::default(),
     };
     let end = serve(&mut process, &mut served, &mut app);
     drop(process);
     close(served, end)
+}
+
+/// The server of a site.
+fn server(
+    args: &Args,
+    options: &Options,
+    bytes: &'static [u8],
+    clock: &Clock,
+) -> Result<FileServer, Box<dyn Error>> {
+    let site = Site::open(bytes, options.site, seed()?, &mut Tables);
+    let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
+    warnings::tell(&site, |line| say(format_args!("warning: {line}")));
+    let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
+    let mut app = FileServer::new(Server::new(site, options.limits), scratches);
+    if let Time::Told(unix) = options.time {
+        app.set_clock(Some((unix, clock.now())));
+    }
+    let addresses = Addresses::new(vec![0; ADDRESS_COUNTERS].leak(), seed()?);
+    app.set_bounds(options.bounds_for(SIZES.conns), addresses);
+    Ok(app)
+}
+
+/// What is said to the server.
+fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
+    let pairs: Vec<_> = args
+        .options
+        .iter()
+        .map(|text| text.split_once('='))
+        .collect();
+    let is_known = |key: &str| key != "port" && options::KEYS.contains(&key);
+    for (text, pair) in args.options.iter().zip(&pairs) {
+        if !pair.is_some_and(|(key, _)| is_known(key)) {
+            return Err(format!("{text}: no such word: see the README").into());
+        }
+    }
+    let port = args.port.to_string();
+    let read = Options::read(|key| match key {
+        "port" => Some(&port),
+        key => {
+            let mut pairs = pairs.iter().flatten();
+            pairs
+                .find(|(known, _)| *known == key)
+                .map(|(_, value)| *value)
+        }
+    });
+    Ok(read.map_err(|error| error.to_string())?)
 }
 
 /// What is asked of the port.
@@ -170,3 +220,6 @@ const SCRATCHES: usize = 64;
 
 /// Half-open connections at most.
 const BACKLOG: u16 = 4_096;
+
+/// Counters of connections by address.
+const ADDRESS_COUNTERS: usize = 131_072;
