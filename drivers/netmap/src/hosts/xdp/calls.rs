@@ -21,9 +21,6 @@ pub trait Calls {
     /// Has it look at the fill ring.
     fn wake_fill(&self);
 
-    /// Asks to be woken when something was sent, too.
-    fn want_tx(&self);
-
     /// Whether the socket has come to its end.
     fn is_gone(&self) -> bool;
 

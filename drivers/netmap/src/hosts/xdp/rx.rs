@@ -161,8 +161,9 @@ impl<C: Calls> FarSide for XdpRx<C> {
 
     /// A poll is answered by what is in the ring then: there is nothing to be set.
     fn arm(&mut self) -> bool {
-        let is_all_out = self.sender.borrow_mut().kick(true);
-        !is_all_out || self.calls.is_gone() || self.rx.learn() > 0
+        let mut sender = self.sender.borrow_mut();
+        let is_early = !sender.kick() || sender.expects_more();
+        is_early || self.calls.is_gone() || self.rx.learn() > 0
     }
 
     fn reset(&mut self) -> Result<(), Gone> {

@@ -299,10 +299,6 @@ impl Calls for Socket {
         let _ = recv(self.wake.fd(), &mut [0_u8; 0][..], RecvFlags::DONTWAIT);
     }
 
-    fn want_tx(&self) {
-        self.wake.want_tx();
-    }
-
     #[inline]
     fn is_gone(&self) -> bool {
         // The one error that an AF_XDP socket has: its interface is no more.

@@ -138,7 +138,7 @@ impl<C: Calls> FarSide for XdpTx<C> {
         }
         self.hand_over();
         let mut sender = self.sender.borrow_mut();
-        sender.kick(false);
+        sender.kick();
         let bad_indices = sender.tx.bad_index + self.completion.bad_index;
         drop(sender);
         self.counters.bad_tx_indices.set(bad_indices);
@@ -151,9 +151,11 @@ impl<C: Calls> FarSide for XdpTx<C> {
     }
 
     fn arm(&mut self) -> bool {
-        let is_all_out = self.sender.borrow_mut().kick(true);
-        self.calls.want_tx();
-        !is_all_out || self.completion.learn() > 0
+        let mut sender = self.sender.borrow_mut();
+        let is_all_out = sender.kick();
+        // Completions are nothing that one could be woken by: while frames are wanted we stay
+        // awake for them, unless the interface is down.
+        !is_all_out || (self.kring.in_flight() > 0 && !sender.is_down())
     }
 
     fn reset(&mut self) -> Result<(), Gone> {

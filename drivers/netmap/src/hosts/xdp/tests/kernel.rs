@@ -242,8 +242,6 @@ impl Calls for FakeCalls {
         }
     }
 
-    fn want_tx(&self) {}
-
     fn is_gone(&self) -> bool {
         let kernel = self.0.borrow();
         kernel.is_ended || kernel.answer == Sent::Gone

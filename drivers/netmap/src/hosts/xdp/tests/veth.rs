@@ -12,7 +12,7 @@ use std::vec::Vec;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use simoom_ring::{Fragment, Port, Queue, RxRing, TxOffload, TxPacket, TxRing};
+use simoom_ring::{Armed, Fragment, Port, Queue, RxRing, TxOffload, TxPacket, TxRing};
 
 use super::super::offloads;
 use super::super::*;
@@ -212,7 +212,10 @@ fn exchange(mode: &str) {
         let tx = started.queue.rings().1;
         tx.send(packet).expect("space");
         tx.sync();
-        let _either = started.queue.arm();
+        // Awake for as long as something waits to be sent.
+        while started.queue.arm() == Armed::Ready {
+            started.queue.rings().1.sync();
+        }
         let expected = [&header, body].concat();
         peer.recv(|frame| frame == expected);
         started.queue.rings().1.sync();
