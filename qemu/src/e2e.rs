@@ -5,6 +5,7 @@
 
 mod boot;
 mod content;
+mod corpus;
 mod figures;
 mod http;
 mod linux;
@@ -104,6 +105,11 @@ pub(crate) const CASES: &[Step] = &[
         "http-errors",
         "400 404 405 414 431 505, each readable",
         protocol::errors,
+    ),
+    step(
+        "http-corpus",
+        "hundreds of requests to us and to nginx, each difference explained",
+        corpus::nginx,
     ),
     step("load-200", "200 connections at once", load::together),
     step(

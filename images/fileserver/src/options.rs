@@ -12,7 +12,7 @@
 //!
 //! | key | what | default | beyond it |
 //! |---|---|---|---|
-//! | `line` | bytes of the request line | 4096 | 414, close |
+//! | `line` | bytes of the request line | 8000 | 414, close |
 //! | `head` | bytes of request line and fields | 8192 | 431, close |
 //! | `headers` | header fields, 64 at most | 64 | 431, close |
 //! | `body` | bytes of a request body, thrown away | 65536 | 413, close |

@@ -63,7 +63,7 @@ pub struct Limits {
 impl Limits {
     /// nginx's figures where it has them (8 KiB of head), and enough for every browser.
     pub const DEFAULT: Self = Self {
-        line_len_max: 4096,
+        line_len_max: 8000,
         head_len_max: 8192,
         header_cnt_max: HEADERS_MAX as u16,
         body_len_max: 64 * 1024,
