@@ -149,6 +149,9 @@ pub struct Counters {
     pub tcp_black_holes: u64,
     /// TCP segments received, of any kind.
     pub tcp_segments_in: u64,
+    /// TCP segments received that were what comes next where nothing is the matter, and took the
+    /// short cut.
+    pub tcp_short_cuts: u64,
     /// TCP segments sent, of any kind: those of a super-segment one by one.
     pub tcp_segments_out: u64,
     /// Super-segments sent, for the device to cut.
@@ -226,6 +229,7 @@ impl Counters {
             path_mtu_updates: 0,
             tcp_black_holes: 0,
             tcp_segments_in: 0,
+            tcp_short_cuts: 0,
             tcp_segments_out: 0,
             tcp_super_segments: 0,
             tcp_retransmits: 0,

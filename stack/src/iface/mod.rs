@@ -138,6 +138,10 @@ impl<'p, A: App> Stack<'p, A> {
         app: &mut A,
     ) {
         let net = &mut self.net;
+        pkt = match self.tcp.input_expected(&mut Cx { net, tx, app, now }, pkt) {
+            Ok(()) => return,
+            Err(pkt) => pkt,
+        };
         let Some(frame) = eth::input(net, &mut pkt) else {
             return;
         };

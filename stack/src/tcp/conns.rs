@@ -130,7 +130,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// True when the application was told: then it may take what it could not answer before.
-    fn tell_writable<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
+    pub(super) fn tell_writable<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
         let id = self.conns.id(idx);
         let Some(Live {
             tcb,
@@ -229,6 +229,7 @@ impl<'p, A: App> Tcp<'p, A> {
             bodies: &self.bodies,
             gaps: &mut self.gaps,
             flights: &mut self.flights,
+            short_cuts: self.settings.short_cuts,
         };
         let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
@@ -417,7 +418,7 @@ fn count_receiver(receivers: &mut u32, rcv: &mut Rcv<'_>) {
 
 /// The application's view of a connection.
 #[inline]
-fn conn<'a, 'p, C>(
+pub(super) fn conn<'a, 'p, C>(
     tcb: &'a mut Tcb<'p, C>,
     bodies: &'a mut super::bodies::Bodies<'p>,
     flights: &'a super::flight::Flights<'p>,

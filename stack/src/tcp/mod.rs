@@ -5,6 +5,7 @@
 //!                       ├─ opening.rs  SYN queue (listen.rs): the third step of a handshake
 //!                       ├─ opening.rs  listener: the first step
 //!                       └─ time_wait.rs
+//!   Tcp::input_expected ─ expected.rs: the short cut for what nearly every segment is
 //!   Tcp::timers ─ wheel.rs ─ timers.rs ─ App ─ output.rs
 //! ```
 //!
@@ -33,6 +34,7 @@ mod cookies;
 mod deadline;
 mod demux;
 mod ecn;
+mod expected;
 mod fast_open;
 mod flags;
 mod flight;
@@ -172,6 +174,8 @@ pub struct Tcp<'p, A: App> {
     challenges: ChallengeLimit,
     random: Random,
     settings: Settings,
+    /// The connection that the last expected segment was for.
+    recent: u32,
 }
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -224,6 +228,7 @@ impl<'p, A: App> Tcp<'p, A> {
             fast_opens,
             random,
             settings,
+            recent: slots::NONE,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Tables<'a, 'p> {
     pub(crate) bodies: &'a Bodies<'p>,
     pub(crate) gaps: &'a mut Gaps<'p>,
     pub(crate) flights: &'a mut Flights<'p>,
+    /// Whether the short cut may be taken.
+    pub(crate) short_cuts: bool,
 }
 
 /// Sends what the connection may send now: data, a SYN or FIN, at last an acknowledgment that
@@ -50,7 +52,9 @@ pub(crate) fn output<'p, C: Congestion>(
     now: Instant,
 ) -> Sent {
     tcb.restart_after_idle(now);
-    if let Some(sent) = run::send(tcb, tables, net, tx, now) {
+    if tables.short_cuts
+        && let Some(sent) = run::send(tcb, tables, net, tx, now)
+    {
         return sent;
     }
     // Each round sends a segment, and the ring is finite.

@@ -34,6 +34,8 @@ pub struct Settings {
     /// Congestion control, where the application leaves the choice: see
     /// [`Chosen`](super::cc::Chosen).
     pub congestion: Algorithm,
+    /// Take short cuts for what nearly every segment is. Off to compare: what goes out is the same.
+    pub short_cuts: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             fast_open: false,
             ecn: EcnUse::Accept,
             congestion: Algorithm::default(),
+            short_cuts: true,
         }
     }
 }

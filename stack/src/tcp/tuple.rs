@@ -29,6 +29,22 @@ impl Tuple {
         })
     }
 
+    /// As the headers of a segment that came in have it.
+    #[inline]
+    pub(crate) fn of_wire(
+        local: [u8; 4],
+        local_port: [u8; 2],
+        remote: [u8; 4],
+        remote_port: [u8; 2],
+    ) -> Self {
+        Self {
+            local: local.into(),
+            remote: remote.into(),
+            local_port: u16::from_be_bytes(local_port),
+            remote_port: u16::from_be_bytes(remote_port),
+        }
+    }
+
     /// With addresses of either family.
     #[inline]
     pub(crate) fn full(self) -> FourTuple {

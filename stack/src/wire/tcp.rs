@@ -43,6 +43,12 @@ impl Ctl {
     /// The congestion window was reduced (RFC 3168 6.1).
     pub const CWR: Self = Self(0x80);
 
+    /// The bits of a header.
+    #[inline]
+    pub(crate) const fn from_wire(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// Whether any bit of `other` is set.
     #[inline]
     pub const fn has(self, other: Self) -> bool {

@@ -58,6 +58,7 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
         quick_acks: if switches & 0x80 == 0 { 2 } else { 0 },
         syn_cookies: switches & 4 == 0,
         fast_open: switches & 0x20 != 0,
+        short_cuts: true,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
         congestion: Algorithm::default(),
     };

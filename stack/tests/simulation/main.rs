@@ -17,6 +17,7 @@ mod network;
 mod scale;
 mod seeds;
 mod served;
+mod short_cuts;
 mod talk;
 mod transfers;
 mod wires;

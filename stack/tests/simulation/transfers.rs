@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    fn set_faults(&self, rng: &mut Rng, loss_percent_max: u64) {
+    pub(crate) fn set_faults(&self, rng: &mut Rng, loss_percent_max: u64) {
         for end in [self.server.port.end(), self.client.port.end()] {
             self.wire.set_faults(end, faults(rng, loss_percent_max));
         }
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// With the faults for a while, then without: it must end.
-    fn run_to_the_end(&mut self) {
+    pub(crate) fn run_to_the_end(&mut self) {
         if !self.run(at_secs(30)) {
             self.wire.set_faults_all(&Faults::none());
             assert!(

@@ -117,6 +117,12 @@ impl Flight {
             .saturating_sub(sacked.saturating_add(lost).saturating_add(self.dup_len))
     }
 
+    /// Whether nothing is missing or sent again, nothing is asked, nothing is waited for.
+    #[inline]
+    pub(crate) fn is_untroubled(&self) -> bool {
+        self.ranges.is_plain() && !self.probe.is_asked() && self.reorder_at == Instant::NEVER
+    }
+
     /// Bytes that may be sent now, as far as the network goes.
     #[inline]
     pub(crate) fn quota(&self, phase: Phase, cwnd: u32) -> u32 {

@@ -95,6 +95,12 @@ impl Ranges {
         self.max.bytes_since(self.una)
     }
 
+    /// Whether all of it was sent once, and nothing is known of any of it.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.sacked_len | self.lost_len | self.again_len == 0
+    }
+
     /// Both ends: SND.UNA and SND.MAX.
     #[inline]
     pub(crate) fn ends(&self) -> (SeqNum, SeqNum) {

@@ -4,6 +4,7 @@
 //! application must hear is returned as an [`Outcome`].
 
 mod ack;
+mod expected;
 mod fast_open;
 mod text;
 

@@ -72,7 +72,7 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
 
     /// What the segment says of its sender: how long its segments are, whether it begins anew, and
     /// how much it sends in a round-trip time.
-    fn measure(&mut self, gso_size: u16) {
+    pub(super) fn measure(&mut self, gso_size: u16) {
         let Self { tcb, seg, now, .. } = self;
         // A large receive says what it was made of.
         let len = match gso_size {

@@ -18,6 +18,7 @@ const PLAIN: Settings = Settings {
     fast_open: false,
     ecn: EcnUse::Accept,
     congestion: Algorithm::Cubic,
+    short_cuts: true,
 };
 
 fn asking() -> Peer {

@@ -10,6 +10,7 @@ use crate::tcp::cc::Algorithm;
 use crate::tcp::{Settings, State};
 
 const FAST: Settings = Settings {
+    short_cuts: true,
     ecn: crate::tcp::EcnUse::Accept,
     sack: false,
     timestamps: false,

@@ -201,6 +201,7 @@ impl Peer {
     pub(super) fn new(sizes: Sizes) -> Self {
         let plain = Settings {
             ecn: EcnUse::Accept,
+            short_cuts: true,
             sack: false,
             timestamps: false,
             window_scaling: true,

@@ -11,6 +11,7 @@ use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use crate::wire::tcp::Segment;
 
 const SCALING: Settings = Settings {
+    short_cuts: true,
     sack: false,
     timestamps: false,
     window_scaling: true,

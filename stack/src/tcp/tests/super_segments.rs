@@ -31,6 +31,7 @@ const PLAIN: Settings = Settings {
     fast_open: false,
     ecn: EcnUse::Accept,
     congestion: Algorithm::Cubic,
+    short_cuts: true,
 };
 
 /// A connection with segments of 1,000 bytes, over a port with `caps`.

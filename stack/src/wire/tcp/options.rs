@@ -266,6 +266,32 @@ impl Options {
 }
 
 impl Timestamps {
+    /// The option as nearly every segment of a connection with timestamps has it: behind two NOPs.
+    #[inline]
+    pub(crate) fn of_usual(bytes: &[u8; 12]) -> Option<Self> {
+        let [
+            KIND_NOP,
+            KIND_NOP,
+            KIND_TIMESTAMPS,
+            10,
+            v0,
+            v1,
+            v2,
+            v3,
+            e0,
+            e1,
+            e2,
+            e3,
+        ] = *bytes
+        else {
+            return None;
+        };
+        Some(Self {
+            val: u32::from_be_bytes([v0, v1, v2, v3]),
+            ecr: u32::from_be_bytes([e0, e1, e2, e3]),
+        })
+    }
+
     /// The two fields, and what follows them.
     fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (val, rest) = bytes.split_first_chunk::<4>()?;
