@@ -109,6 +109,10 @@ pub const PATH_MTUS_MAX: usize = 32;
 /// How long a narrow path is believed to be narrow (RFC 1191 6.3 suggests ten minutes).
 pub const PATH_MTU_AGE: Duration = Duration::from_secs(600);
 
+/// Connections on narrow paths that get their larger segments back after that time; the oldest goes
+/// first, and stays narrow.
+pub const NARROWED_MAX: usize = 64;
+
 /// Timeouts in a row after which full segments are made smaller, and how small: what RFC 4821 7.7
 /// calls the base, then what every IPv4 host takes.
 pub const BLACK_HOLE_MSS: [(u8, u16); 2] = [(3, 1_024), (5, MSS_DEFAULT)];

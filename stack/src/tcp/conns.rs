@@ -7,7 +7,7 @@ use super::app::{App, Closed, Conn, ConnId};
 use super::deadline::Deadline;
 use super::demux::Found;
 use super::fast_open;
-use super::flags::TcbFlags;
+use super::flags::{SndFlags, TcbFlags};
 use super::input::{Arrival, Outcome, Reset};
 use super::output::{self, Sent, Tables};
 use super::rcv::Rcv;
@@ -219,6 +219,9 @@ impl<'p, A: App> Tcp<'p, A> {
         if tcb.flags.has(TcbFlags::ABORT_DUE) {
             return self.abort(cx, idx);
         }
+        if tcb.snd.flags.has(SndFlags::NARROWED) {
+            self.narrowed.widen(tcb, cx.now);
+        }
         if tcb.opening.is_due() {
             let (fast_opens, gaps) = (&self.fast_opens, &mut self.gaps);
             if !fast_open::send_syn_ack(tcb, fast_opens, gaps, cx.net, cx.tx, cx.now) {
@@ -277,7 +280,9 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
+        let smss = tcb.snd.smss;
         let timed_out = timers(tcb, &mut self.flights, &mut cx.net.counters, cx.now);
+        self.narrowed.remember(tcb, smss, cx.now);
         let is_left_over = matches!(tcb.state(), State::FinWait2 | State::TimeWait);
         if timed_out.is_given_up || (timed_out.is_retry && is_left_over) {
             return self.end(cx, idx, Closed::TimedOut);

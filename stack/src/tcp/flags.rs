@@ -77,5 +77,10 @@ flags! {
         REXMT_DUE = 2,
         /// Send something even where the window forbids: a probe (RFC 9293 3.8.6.1).
         PROBE_DUE = 3,
+        /// Segments have become smaller, and may become as large again (`narrowed.rs`).
+        NARROWED = 4,
+        /// Something was lost of the window that the connection began with, or began again with
+        /// after idle time.
+        LOST_EARLY = 5,
     }
 }

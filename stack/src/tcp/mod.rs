@@ -43,6 +43,7 @@ mod gaps;
 mod input;
 mod keep;
 mod listen;
+mod narrowed;
 mod opening;
 mod output;
 mod path;
@@ -111,6 +112,7 @@ use self::fast_open::FastOpens;
 use self::flight::Flights;
 use self::gaps::Gaps;
 use self::listen::{Listeners, SynQueue};
+use self::narrowed::Narrowed;
 use self::seqnum::{SeqNum, WndScale};
 use self::slots::Conns;
 use self::time_wait::TimeWaits;
@@ -166,6 +168,7 @@ pub struct Tcp<'p, A: App> {
     bodies: Bodies<'p>,
     gaps: Gaps<'p>,
     flights: Flights<'p>,
+    narrowed: Narrowed,
     wheel: Wheel<'p>,
     demux: Demux<'p>,
     isn_key: SipHasher24,
@@ -220,6 +223,7 @@ impl<'p, A: App> Tcp<'p, A> {
             bodies: Bodies::new(bodies),
             gaps: Gaps::new(gaps),
             flights: Flights::new(flights, sent),
+            narrowed: Narrowed::default(),
             wheel,
             demux: Demux::new(demux, key),
             isn_key,

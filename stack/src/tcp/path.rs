@@ -76,7 +76,9 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let remote = tcb.tuple.remote_addr();
         let mss = mtu.saturating_sub(HEADERS_LEN + tcb.ts.option_len());
+        let smss = tcb.snd.smss;
         if shrink(tcb, mss) {
+            self.narrowed.remember(tcb, smss, cx.now);
             cx.net.counters.path_mtu_updates += 1;
             // No sign of congestion (RFC 1191 6.5): sent again at once, in smaller segments.
             tcb.send_again(&mut self.flights);

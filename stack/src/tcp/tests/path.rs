@@ -2,6 +2,7 @@
 
 use super::peer::{Peer, Sizes};
 use crate::DropReason;
+use crate::config::NARROWED_MAX;
 use crate::tcp::Settings;
 use crate::testing::{OUR_IP, OUR_MAC, PEER_IP, datagram, frame};
 use crate::wire::checksum::Sum;
@@ -42,6 +43,21 @@ fn a_narrow_path_makes_segments_smaller_at_once() {
     assert_eq!(peer.counters().path_mtu_updates, 1);
     let cwnd = peer.act(|conn| conn.status().cwnd);
     assert_eq!(cwnd, 10_000, "no sign of congestion");
+}
+
+/// RFC 1191 6.4: of a burst, each segment is complained about; it is sent again once.
+#[test]
+fn a_burst_that_was_too_large_is_sent_again_once() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 3_000);
+    peer.sent();
+    peer.unreachable(FRAG_NEEDED, 640, 1, 1_000);
+    assert_eq!(peer.sent().len(), 5);
+    for n in 1..3 {
+        peer.unreachable(FRAG_NEEDED, 640, 1_000 * n + 1, 1_000);
+    }
+    peer.silent();
+    assert_eq!(peer.counters().path_mtu_updates, 1);
 }
 
 /// The next connection to the same host knows.
@@ -174,6 +190,81 @@ fn a_black_hole_makes_segments_smaller() {
     }
     assert_eq!(lens, [1_460, 1_460, 1_024, 1_024, 536, 536, 536]);
     assert_eq!(peer.counters().tcp_black_holes, 2);
+}
+
+/// What looked like a black hole was an outage, or the path is wide again: after ten minutes
+/// segments are as large as before; and if they are lost again, small again.
+#[test]
+fn segments_become_as_large_again_after_ten_minutes() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    peer.arrive("S 0:0(0) win 65535 <mss 1460>");
+    peer.take_iss();
+    peer.arrive(". 1:1(0) ack 1 win 65535");
+    peer.act(|conn| conn.set_nodelay(true));
+    peer.send(0, 1_460);
+    while peer.counters().tcp_black_holes < 2 {
+        peer.pass(100);
+    }
+    peer.arrive(". 1:1(0) ack 1461 win 65535");
+    peer.sent();
+    let mut una = 1_460;
+    let mut longest = |peer: &mut Peer| {
+        peer.send(una, 1_460);
+        una += 1_460;
+        let sent = peer.sent();
+        peer.arrive(&std::format!(". 1:1(0) ack {} win 65535", una + 1));
+        sent.iter().map(|sent| sent.bytes.len() - 54).max()
+    };
+    assert_eq!(longest(&mut peer), Some(536));
+    peer.pass(599_000);
+    assert_eq!(longest(&mut peer), Some(536));
+    peer.pass(1_000);
+    assert_eq!(longest(&mut peer), Some(1_460));
+    assert_eq!(peer.act(|conn| conn.status()).smss, 1_460);
+    // A router's word is as good for it.
+    peer.send(una, 1_460);
+    peer.pass(1_000);
+    peer.unreachable(FRAG_NEEDED, 640, una as u32 + 1, 1_460);
+    assert_eq!(peer.act(|conn| conn.status()).smss, 600);
+    peer.arrive(&std::format!(". 1:1(0) ack {} win 65535", una + 1_461));
+    peer.pass(600_000);
+    peer.act(|_| ());
+    assert_eq!(peer.act(|conn| conn.status()).smss, 1_460);
+}
+
+/// There is no place for all: those that became narrow first stay so, and nothing else happens.
+#[test]
+fn connections_that_are_narrow_are_remembered_as_far_as_there_is_room() {
+    let sizes = Sizes {
+        conns: NARROWED_MAX + 1,
+        ..Sizes::SMALL
+    };
+    let mut peer = Peer::new(sizes);
+    let mut conns = std::vec::Vec::new();
+    for n in 0..=NARROWED_MAX as u16 {
+        peer.port = 10_000 + n;
+        peer.open(65_535);
+        conns.push(peer.app.last);
+        peer.act(|conn| conn.set_nodelay(true));
+        peer.send(0, 1_000);
+        peer.unreachable(FRAG_NEEDED, 640 - n, 1, 1_000);
+        peer.sent();
+        let ack = ". 1:1(0) ack 1001 win 65535";
+        peer.arrive(ack);
+        peer.sent();
+    }
+    peer.pass(600_000);
+    let smss: std::vec::Vec<u16> = conns
+        .into_iter()
+        .map(|id| {
+            peer.app.last = id;
+            peer.act(|_| ());
+            peer.act(|conn| conn.status()).smss
+        })
+        .collect();
+    // The first began with 1,000, each other with what the one before had found out.
+    let expected: std::vec::Vec<u16> = (0..=NARROWED_MAX as u16).map(|n| 601 - n.max(1)).collect();
+    assert_eq!(smss, expected);
 }
 
 /// RFC 5961 7: a flood of guesses costs a bounded number of answers.
