@@ -197,6 +197,7 @@ impl<C: Congestion> Tcb<'_, C> {
         if self.ecn.has(Ecn::REDUCED) && self.snd.una.before(self.ecn_end) {
             return;
         }
+        self.note_early_loss();
         self.cc
             .signalled(self.snd.smss, Signal::Loss, flight_size, now);
         self.reduced();

@@ -386,6 +386,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
                 true => tcb.snd.flight_size().min(tcb.cc.cwnd()),
                 false => tcb.snd.flight_size(),
             };
+            tcb.note_early_loss();
             tcb.cc
                 .signalled(tcb.snd.smss, Signal::Timeout, flight_size, self.now);
             tcb.reduced();

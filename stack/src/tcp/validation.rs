@@ -1,7 +1,8 @@
 //! Whether the congestion window is one that the path has borne: what was held back by it
 //! (RFC 7661, RFC 9438 5.8), and idle time (RFC 5681 4.1).
 
-use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::cc::{Congestion, Signal, initial_window};
+use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::Flights;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::tcb::Tcb;
@@ -20,7 +21,22 @@ impl<C: Congestion> Tcb<'_, C> {
         let idle_ms = now.wrapping_millis().wrapping_sub(snd.sent_ms);
         if u64::from(idle_ms) > self.rtt.rto().as_millis() {
             self.ecn.release();
-            self.cc.signalled(self.snd.smss, Signal::Idle, 0, now);
+            let signal = match self.snd.flags.has(SndFlags::LOST_EARLY) {
+                true => Signal::IdleAfterLoss,
+                false => Signal::Idle,
+            };
+            self.snd.flags.clear(SndFlags::LOST_EARLY);
+            self.cc.signalled(self.snd.smss, signal, 0, now);
+        }
+    }
+
+    /// Something is lost. Remembers it of a window that was the first, or the first after idle
+    /// time: one that has not doubled yet in slow start, with more than 4 KiB sent (RFC 6928 2).
+    pub(crate) fn note_early_loss(&mut self) {
+        let (cwnd, flight_size) = (self.cc.cwnd(), self.snd.flight_size());
+        let is_first = cwnd < self.cc.ssthresh() && cwnd <= 2 * initial_window(self.snd.smss);
+        if is_first && flight_size > EARLY_LOSS_LEN {
+            self.snd.flags.set(SndFlags::LOST_EARLY);
         }
     }
 
@@ -56,3 +72,6 @@ impl<C: Congestion> Tcb<'_, C> {
         is_limited
     }
 }
+
+/// Of so many bytes in flight a loss says something of the initial window (RFC 6928 2).
+const EARLY_LOSS_LEN: u32 = 4_096;

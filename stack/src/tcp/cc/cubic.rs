@@ -19,7 +19,7 @@
 //! same bottleneck take the mark as RFC 9438 does.
 
 use super::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart, L};
-use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, initial_window};
+use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, careful_window, initial_window};
 use crate::time::{Duration, Instant};
 
 /// CUBIC.
@@ -153,8 +153,8 @@ impl Cubic {
 
     /// RFC 5681 4.1: the restart window. What was known of the path is kept as RFC 7661 4.4.2
     /// has it: slow start ends at three quarters of the window, the curve goes on from there.
-    fn idle(&mut self, smss: u16) {
-        let cwnd = self.cwnd.min(initial_window(smss));
+    fn idle(&mut self, smss: u16, restart_window: u32) {
+        let cwnd = self.cwnd.min(restart_window);
         if self.ssthresh == u32::MAX {
             // RFC 9406 4.3 allows HyStart++ after idle time.
             self.phase = Phase::Start(HyStart::new());
@@ -295,7 +295,8 @@ impl Congestion for Cubic {
             Signal::Timeout => self.timed_out(smss, flight_size),
             Signal::SynTimeouts => self.cwnd = smss.into(),
             Signal::Spurious => self.undo(smss),
-            Signal::Idle => self.idle(smss),
+            Signal::Idle => self.idle(smss, initial_window(smss)),
+            Signal::IdleAfterLoss => self.idle(smss, careful_window(smss)),
         }
     }
 

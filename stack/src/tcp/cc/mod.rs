@@ -81,6 +81,9 @@ pub enum Signal {
     Spurious,
     /// Nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).
     Idle,
+    /// The same, and of the window that the connection last began with, something was lost: the
+    /// restart window is the smaller one of RFC 3390 (RFC 6928 2).
+    IdleAfterLoss,
 }
 
 /// The congestion window of one connection. All lengths are in bytes.
@@ -106,6 +109,12 @@ pub trait Congestion {
 pub fn initial_window(smss: u16) -> u32 {
     let smss = u32::from(smss);
     (10 * smss).min((2 * smss).max(14_600))
+}
+
+/// The restart window after a loss in the window before it (RFC 3390 1): two to four segments.
+pub fn careful_window(smss: u16) -> u32 {
+    let smss = u32::from(smss);
+    (4 * smss).min((2 * smss).max(4_380))
 }
 
 /// The largest window that TCP can use (RFC 7323 2.3).

@@ -1,6 +1,6 @@
 //! Slow start and congestion avoidance: RFC 5681 with appropriate byte counting (RFC 3465).
 
-use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, initial_window};
+use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, careful_window, initial_window};
 use crate::time::Instant;
 
 /// NewReno.
@@ -58,7 +58,8 @@ impl Congestion for Reno {
         match signal {
             Signal::Agreed => *self = Self::new(smss, Algorithm::Reno),
             Signal::Loss | Signal::Ecn => {
-                self.halve(smss, flight_size);
+                // RFC 5681 3.2, step 2: what limited transmit sends beyond cwnd does not count.
+                self.halve(smss, flight_size.min(self.cwnd));
                 self.cwnd = self.ssthresh;
                 self.acked_len = 0;
                 if signal == Signal::Ecn {
@@ -79,6 +80,7 @@ impl Congestion for Reno {
                 (self.cwnd_before, self.ssthresh_before) = (0, 0);
             }
             Signal::Idle => self.cwnd = self.cwnd.min(initial_window(smss)),
+            Signal::IdleAfterLoss => self.cwnd = self.cwnd.min(careful_window(smss)),
         }
     }
 
@@ -185,6 +187,22 @@ mod tests {
         }
         signalled(&mut reno, Signal::Idle, 0);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (10_000, u32::MAX));
+    }
+
+    #[test]
+    fn what_limited_transmit_has_added_does_not_count() {
+        let mut reno = new();
+        signalled(&mut reno, Signal::Loss, 12_000);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
+    }
+
+    #[test]
+    fn the_restart_window_after_an_early_loss_is_that_of_rfc_3390() {
+        for (smss, expected) in [(500, 2_000), (1_000, 4_000), (1_460, 4_380), (4_000, 8_000)] {
+            let mut reno = Reno::new(smss, Algorithm::Reno);
+            reno.signalled(smss, Signal::IdleAfterLoss, 0, Instant::ZERO);
+            assert_eq!(reno.cwnd(), expected, "{smss}");
+        }
     }
 
     #[test]

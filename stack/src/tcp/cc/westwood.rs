@@ -38,7 +38,9 @@
 //! raise the estimate. In slow start, where each round carries twice as much as the last, the
 //! low-pass filter would lag by most of that: there the best round counts.
 
-use super::{Acked, Algorithm, CWND_MAX, Congestion, Round, Signal, initial_window};
+use super::{
+    Acked, Algorithm, CWND_MAX, Congestion, Round, Signal, careful_window, initial_window,
+};
 use crate::time::{Duration, Instant};
 
 /// Westwood+.
@@ -165,6 +167,7 @@ impl Congestion for Westwood {
                 }
             }
             Signal::Idle => self.cwnd = self.cwnd.min(initial_window(smss)),
+            Signal::IdleAfterLoss => self.cwnd = self.cwnd.min(careful_window(smss)),
         }
     }
 

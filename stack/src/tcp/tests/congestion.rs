@@ -92,6 +92,62 @@ fn after_idle_time_the_window_is_the_initial_one() {
     assert_eq!(cwnd(&mut peer), 10_000);
 }
 
+/// Queues 30 segments after idle time; how many go at once, and cwnd before. All is acknowledged.
+fn restart(peer: &mut Peer, sent: usize) -> (usize, u32) {
+    let status = peer.act(|conn| conn.status());
+    peer.pass(status.rto.as_millis() + 1);
+    peer.send(sent, 30_000);
+    let at_once = peer.sent().len();
+    let mut una = sent;
+    while una < sent + 30_000 {
+        una += peer.act(|conn| conn.status()).flight_size as usize;
+        peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", una + 1));
+        peer.sent();
+    }
+    (at_once, status.cwnd)
+}
+
+/// RFC 6928 2: after a loss in the window that the connection began with, it begins again after
+/// idle time with that of RFC 3390; when that has gone well, with what it has, up to ten segments.
+#[test]
+fn after_a_loss_in_the_initial_window_the_restart_window_is_smaller() {
+    let mut peer = Peer::established(65_535);
+    peer.send(0, 10_000);
+    assert_eq!(peer.sent().len(), 10);
+    for _ in 0..3 {
+        peer.arrive(". 1:1(0) ack 1 win 65535");
+    }
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    peer.arrive(". 1:1(0) ack 10001 win 65535");
+    let (at_once, cwnd) = restart(&mut peer, 10_000);
+    assert_eq!((at_once, cwnd), (4, 7_000));
+    let (at_once, cwnd) = restart(&mut peer, 40_000);
+    assert!(
+        cwnd >= 7_000 && at_once == cwnd.min(10_000) as usize / 1_000,
+        "{cwnd}"
+    );
+}
+
+/// A loss later than that, or of a few bytes, says nothing of the initial window.
+#[test]
+fn a_loss_of_little_or_later_leaves_the_restart_window() {
+    for (mut peer, mut una, lost) in [
+        (Peer::established(60_000), 0, 4_000),
+        (grown().0, 50_000, 30_000),
+    ] {
+        peer.send(una, lost);
+        for _ in 0..3 {
+            peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", una + 1));
+        }
+        una += lost;
+        peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", una + 1));
+        peer.sent();
+        assert_eq!(peer.counters().tcp_recoveries, 1);
+        let (at_once, cwnd) = restart(&mut peer, una);
+        assert_eq!(at_once, cwnd.min(10_000) as usize / 1_000);
+    }
+}
+
 #[test]
 fn a_pause_shorter_than_the_timeout_changes_nothing() {
     let (mut peer, sent) = grown();
