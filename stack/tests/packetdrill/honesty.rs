@@ -146,6 +146,52 @@ fn wrong_times_are_told() {
     ]);
 }
 
+/// Any time is not never, and an absolute time is that time.
+#[test]
+fn any_time_and_absolute_times_are_kept_to() {
+    let write = "+0 write(4, ..., 500) = 500";
+    check(&[
+        ("* > P. 1:501(500) ack 1", "9: missing segment"),
+        (
+            &format!("{write}\n* > P. 1:401(400) ack 1"),
+            "10: wrong length",
+        ),
+        (&format!("{write}\n* > P. 1:501(500) ack 1"), "none"),
+        (&format!("{write}\n0.2 > P. 1:501(500) ack 1"), "none"),
+        (
+            &format!("{write}\n0.3 > P. 1:501(500) ack 1"),
+            "10: wrong time",
+        ),
+        (
+            "0.5 write(4, ..., 500) = 500\n0.5 > P. 1:501(500) ack 1",
+            "none",
+        ),
+    ]);
+}
+
+#[test]
+fn wrong_lists_of_sack_blocks_are_told() {
+    let open = OPEN.replace("<mss 1000>", "<mss 1000,nop,nop,sackOK>");
+    let open = open.replace("<mss 1460>", "<mss 1460,nop,nop,sackOK>");
+    let gap = "+0 < . 1001:2001(1000) ack 1 win 9\n+0 < . 3001:4001(1000) ack 1 win 9
+        +0 > . 1:1(0) ack 1 <nop,nop,sack 1001:2001>\n+0 > . 1:1(0) ack 1";
+    for (list, expected) in [
+        ("<nop,nop,sack 3001:4001 1001:2001>", "none"),
+        ("<nop,nop,sack 1001:2001 3001:4001>", "wrong options"),
+        ("<nop,nop,sack 3001:4001>", "wrong options"),
+        ("<nop,nop,sack 3001:4001 1001:2002>", "wrong options"),
+        ("<nop,nop,sack 3001>", "expected"),
+        ("", "wrong options"),
+    ] {
+        let complaint = complaint(&format!("{open}{gap} {list}"));
+        assert!(complaint.contains(expected), "{list}\nfound: {complaint}");
+    }
+    let told = "+0 write(4, ..., 3000) = 3000\n+0 > P. 1:3001(3000) ack 1
+        +.01 < . 1:1(0) ack 1 win 10000 <nop,nop,sack 1001:2001 2501:3001>
+        +0 %{ assert tcpi_sacked == 2, tcpi_sacked }%";
+    assert_eq!(complaint(&format!("{open}{told}")), "none");
+}
+
 #[test]
 fn wrong_calls_are_told() {
     check(&[

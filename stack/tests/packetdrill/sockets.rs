@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use simoom::tcp::calls::CallError;
-use simoom::tcp::{Closed, Conn, ConnId, ConnectError, ListenError, ListenerId, Status};
+use simoom::tcp::{Closed, Conn, ConnId, ConnectError, KeepAlive, ListenError, ListenerId, Status};
 use simoom::{Endpoint, FourTuple};
 
 use super::config::Config;
@@ -43,6 +43,9 @@ pub(crate) struct Socket {
     pub(crate) port: Option<u16>,
     /// Settings that connections of a listener inherit.
     pub(crate) is_nodelay: bool,
+    /// How it asks when nothing comes, and whether it does.
+    pub(crate) keep_alive: KeepAlive,
+    pub(crate) is_kept_alive: bool,
     /// `SO_LINGER` with a time of zero.
     pub(crate) is_reset_on_close: bool,
     /// The script's sequence numbers of the next byte to write and to read.
@@ -61,6 +64,8 @@ impl Socket {
             is_nonblocking: false,
             port: None,
             is_nodelay: false,
+            keep_alive: KeepAlive::default(),
+            is_kept_alive: false,
             is_reset_on_close: false,
             write_seq: 1,
             read_seq: None,

@@ -3,6 +3,7 @@
 use super::constants::{errno_name, named, value};
 use super::script::Expr;
 use super::sockets::{Calling, Replied, Reply, Role, errno};
+use simoom::Duration;
 use simoom::tcp::calls::CallError;
 
 impl Calling<'_, '_> {
@@ -32,10 +33,38 @@ impl Calling<'_, '_> {
                 }
                 self.with_socket(|socket| socket.is_reset_on_close = onoff != 0)?;
             }
+            "TCP_USER_TIMEOUT" => {
+                let millis = u64::try_from(self.given()?).map_err(|_| "a time, in milliseconds")?;
+                let timeout = (millis > 0).then(|| Duration::from_millis(millis));
+                let id = self.with_socket(|socket| socket.conn())?;
+                let id = id.ok_or("a timeout is for a connection here")?;
+                self.act(id, |conn| conn.set_user_timeout(timeout));
+            }
+            "SO_KEEPALIVE" | "TCP_KEEPIDLE" | "TCP_KEEPINTVL" | "TCP_KEEPCNT" => {
+                self.set_keep_alive(&name)?;
+            }
             "TCP_FASTOPEN" => self.set_fast_open()?,
             other => return Err(format!("{other} cannot be set")),
         }
         Ok(Reply::Value(0))
+    }
+
+    fn set_keep_alive(&mut self, name: &str) -> Result<(), String> {
+        let given = self.given()?;
+        let secs = Duration::from_secs(u64::try_from(given).map_err(|_| "a time, in seconds")?);
+        let (id, keep_alive) = self.with_socket(|socket| {
+            match name {
+                "TCP_KEEPIDLE" => socket.keep_alive.idle = secs,
+                "TCP_KEEPINTVL" => socket.keep_alive.interval = secs,
+                "TCP_KEEPCNT" => socket.keep_alive.probes = given as u8,
+                _ => socket.is_kept_alive = given != 0,
+            }
+            let keep_alive = socket.is_kept_alive.then_some(socket.keep_alive);
+            (socket.conn(), keep_alive)
+        })?;
+        let id = id.ok_or("keep-alives are for a connection here")?;
+        self.act(id, |conn| conn.set_keep_alive(keep_alive));
+        Ok(())
     }
 
     /// How many may be pending is bounded by the backlog here.

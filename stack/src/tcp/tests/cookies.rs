@@ -137,6 +137,25 @@ fn a_late_copy_of_a_cookie_does_not_begin_again() {
     assert_eq!(peer.stack.levels().time_waits, 0);
 }
 
+/// Nothing is kept of the SYN, so nothing is too old for the segment that completes the handshake
+/// (RFC 7323 5.3 needs a TS.Recent); what comes after it is compared with it.
+#[test]
+fn timestamps_are_compared_from_the_cookie_on() {
+    let mut peer = flooded();
+    peer.arrive("S 0:0(0) win 65535 <mss 1400,sackOK,TS val 100 ecr 0,nop,wscale 7>");
+    peer.take_iss();
+    peer.sent();
+    peer.arrive("P. 1:11(10) ack 1 win 100 <nop,nop,TS val 99 ecr 1>");
+    peer.told(&["accepted", "received 10 took 10"]);
+    peer.arrive("P. 11:21(10) ack 1 win 100 <nop,nop,TS val 98 ecr 1>");
+    peer.told(&[]);
+    assert_eq!(peer.dropped(DropReason::TcpOldTimestamps), 1);
+    peer.arrive("P. 11:21(10) ack 1 win 100");
+    assert_eq!(peer.dropped(DropReason::TcpNoTimestamps), 1);
+    peer.arrive("P. 11:21(10) ack 1 win 100 <nop,nop,TS val 99 ecr 1>");
+    peer.told(&["received 10 took 10"]);
+}
+
 /// No place for the connection: the client's data comes again, and nothing is refused.
 #[test]
 fn a_cookie_waits_for_a_place_in_the_table() {

@@ -148,6 +148,34 @@ fn a_cookie_follows_all_other_options() {
     assert_eq!((status.snd_wnd, status.smss), (20_000, 1_000));
 }
 
+/// RFC 7323 5.3: a connection that was opened fast knows the timestamp of the SYN, and the segment
+/// that completes the handshake must not be older.
+#[test]
+fn what_is_older_than_the_syn_does_not_complete_a_fast_open() {
+    let settings = Settings {
+        timestamps: true,
+        ..FAST
+    };
+    let mut peer = Peer::with(Sizes::SMALL, settings);
+    peer.arrive("S 0:0(0) win 5000 <mss 1000,FO,nop,nop>");
+    let cookie = take_cookie(&mut peer, 1);
+    peer.arrive("R 1:1(0)");
+    peer.port += 1;
+    peer.arrive(&format!(
+        "S 0:10(10) win 5000 <mss 1000,nop,nop,TS val 200 ecr 0,FO {cookie},nop,nop>"
+    ));
+    peer.told(&["accepted", "received 10 took 10"]);
+    peer.take_iss();
+    peer.sent();
+    peer.arrive(". 11:11(0) ack 1 win 5000 <nop,nop,TS val 199 ecr 1>");
+    assert_eq!(peer.dropped(DropReason::TcpOldTimestamps), 1);
+    peer.arrive(". 11:11(0) ack 1 win 5000");
+    assert_eq!(peer.dropped(DropReason::TcpNoTimestamps), 1);
+    assert_eq!(peer.act(|conn| conn.state()), State::SynReceived);
+    peer.arrive(". 11:11(0) ack 1 win 5000 <nop,nop,TS val 200 ecr 1>");
+    assert_eq!(peer.act(|conn| conn.state()), State::Established);
+}
+
 #[test]
 fn a_good_cookie_opens_at_once_and_the_answer_does_not_wait() {
     let mut peer = answered(Sizes::SMALL, 1_500);

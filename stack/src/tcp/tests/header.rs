@@ -55,6 +55,14 @@ fn an_option_may_come_in_any_segment() {
     peer.arrive("P. 1:11(10) ack 1 win 60000 <mss 77,nop,wscale 9>");
     peer.told(&["received 10 took 10"]);
     assert_eq!(peer.act(|conn| conn.status()).smss, 1_000);
+    // RFC 7323 3.2: timestamps that were not agreed on are ignored, however old.
+    peer.sent();
+    for val in [100, 99] {
+        let stamp = std::format!("<nop,nop,TS val {val} ecr 7>");
+        peer.arrive(&std::format!("P. 1:11(10) ack 1 win 60000 {stamp}"));
+        peer.expect(". 1:1(0) ack 11 win 65535");
+    }
+    assert_eq!(peer.dropped(DropReason::TcpOldTimestamps), 0);
     let mut bytes = peer.segment("P. 11:21(10) ack 1 win 60000 <mss 77>");
     for kind in [0, 1, 6, 19, 28, 76, 253, 255] {
         bytes[20] = kind;
