@@ -142,6 +142,9 @@ impl Flight {
         srtt: Duration,
     ) {
         let (_, max) = self.ranges.ends();
+        // What is told as one range takes the later time. Behind something that was sent again, it
+        // would seem to have been sent after that, and prove its loss by arriving.
+        let is_in_a_row = self.sent_last.1 == max;
         let now_us = self.stamp(wrapped(now), end);
         let is_probe = self.probe.is_due;
         if is_probe {
@@ -160,6 +163,7 @@ impl Flight {
             }
             // A timeout is bounded, so this fits.
             let slack_us = (srtt.as_micros() / SLACK_PART) as u32;
+            let slack_us = if is_in_a_row { slack_us } else { 0 };
             self.ranges.push(nodes, end, now_us, slack_us);
         }
         self.prr.sent(end.bytes_since(seq));

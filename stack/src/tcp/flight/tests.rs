@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::ranges::Unsplit;
 use super::*;
-use crate::config::SENT_NODES_MAX;
+use crate::config::{SENT_NODES_FINE, SENT_NODES_MAX};
 use crate::tcp::slots::NONE;
 
 const ISS: SeqNum = SeqNum(u32::MAX - 300);
@@ -459,6 +459,39 @@ fn rack_waits_for_its_window_and_no_longer() {
         let found = flight.detect(&mut nodes, 0, at(46_000));
         assert!(found.is_lost && found.is_lost_again);
         flight.ranges.check(&nodes);
+    }
+}
+
+/// Past so many ranges, what is sent within a moment is one; but not what is sent before and behind
+/// something that is sent again: it arrives earlier, and proves nothing.
+#[test]
+fn what_went_before_a_retransmission_does_not_prove_its_loss() {
+    let at = Instant::from_micros;
+    let srtt = Duration::from_millis(20);
+    let (mut flight, mut nodes) = (Flight::new(ISS), nodes(200));
+    let mut send = |flight: &mut Flight, from: u32, at_us: u64| {
+        let part = (ISS + from, ISS + from + 10);
+        flight.sent(&mut nodes, part, at(at_us), srtt);
+        usize::from(flight.ranges.nodes_cnt())
+    };
+    for n in 0..u32::from(SENT_NODES_FINE) {
+        send(&mut flight, 10 * n, 1_000 * u64::from(n));
+    }
+    let (max, cnt) = (
+        10 * u32::from(SENT_NODES_FINE),
+        usize::from(SENT_NODES_FINE),
+    );
+    assert_eq!(send(&mut flight, max, 90_000), cnt + 1);
+    assert_eq!(send(&mut flight, max + 10, 90_100), cnt + 1, "as one");
+    send(&mut flight, 0, 90_150);
+    assert_eq!(send(&mut flight, max + 20, 90_200), cnt + 2, "apart");
+    let mut reordering = Reordering::NONE;
+    for (right, is_lost) in [(max + 20, false), (max + 30, true)] {
+        let mut told = Told::new(at(110_200), None, ISS, &mut reordering);
+        let blocks = [block(10, right)];
+        flight.sacked(&mut nodes, &blocks, (ISS, ISS - 500), &mut told);
+        let found = flight.detect(&mut nodes, 0, at(110_200));
+        assert_eq!(found.is_lost_again, is_lost);
     }
 }
 
