@@ -109,9 +109,16 @@ fn retransmission_timeout<'p, C: Congestion>(
     counters: &mut Counters,
     now: Instant,
 ) {
+    tcb.ecn.release();
+    let has_flown = tcb.snd.una != tcb.snd.max || tcb.opening.is_unacked();
+    if !has_flown && tcb.state().is_synchronized() && tcb.snd.wnd.0 > 0 {
+        // RFC 9293 3.8.6.2.1: what holds back new data is overridden. What goes out now goes for
+        // the first time: it is no retransmission, and nothing has stayed without an answer.
+        tcb.snd.flags.set(SndFlags::PROBE_DUE);
+        return tcb.set_rexmt(now, true);
+    }
     tcb.retransmits = tcb.retransmits.saturating_add(1);
     tcb.rtt.back_off();
-    tcb.ecn.release();
     if tcb.opening.is_unacked() {
         // The SYN-ACK, without data: what else is in flight means nothing without it.
         counters.tcp_timeouts += 1;

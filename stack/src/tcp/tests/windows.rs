@@ -57,6 +57,32 @@ fn a_window_that_shrinks_to_nothing_is_probed() {
     assert_eq!(peer.act(|conn| conn.status()).unacked_len, 0);
 }
 
+/// RFC 9293 3.8.6.2.1: what the override timeout lets out is sent for the first time. Its own loss
+/// is the first timeout: with the timeout as it is, and a reduction.
+#[test]
+fn an_override_is_no_retransmission() {
+    let mut peer = Peer::established(10_000);
+    peer.send(0, 1_000);
+    peer.sent();
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 1001 win 300");
+    peer.send(1_000, 2_000);
+    peer.pass(199);
+    peer.silent();
+    peer.pass(1);
+    peer.expect("P. 1001:1301(300) ack 1 win 65535");
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.retransmits, status.ssthresh), (0, u32::MAX));
+    peer.pass(199);
+    peer.silent();
+    peer.pass(1);
+    peer.expect(". 1001:1301(300) ack 1 win 65535");
+    let status = peer.act(|conn| conn.status());
+    assert_eq!((status.retransmits, status.cwnd), (1, 1_000));
+    assert!(status.ssthresh < u32::MAX);
+    assert_eq!(peer.counters().tcp_timeouts, 1);
+}
+
 /// A connection whose application takes nothing, its window full to the last byte.
 fn full() -> Peer {
     let mut peer = Peer::established(60_000);
