@@ -27,7 +27,7 @@ pub(crate) struct HostArgs {
     /// What the image's command line says to the server, such as listing=on or idle=30
     #[arg(value_name = "KEY=VALUE")]
     options: Vec<String>,
-    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME or valeS:P
+    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, valeS:P, pipe:PATH
     #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
     net: Spec,
     /// Our address with the length of its network's prefix, or dhcp

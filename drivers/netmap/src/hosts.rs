@@ -33,6 +33,7 @@ pub mod filter;
 pub mod memory;
 pub mod netdev;
 pub mod netmap;
+pub mod pipe;
 pub mod record;
 mod spec;
 mod start;

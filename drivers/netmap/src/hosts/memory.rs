@@ -79,6 +79,50 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// As [`shared`](Self::shared), for another process that may only read: it cannot map the file
+    /// to write, whatever rights it has.
+    ///
+    /// # Errors
+    /// [`OpenError::Memory`].
+    pub fn published(len: usize) -> Result<Self, OpenError> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create("simoom", flags).map_err(failed(len))?;
+        ftruncate(&file, len as u64).map_err(failed(len))?;
+        let mapping = Self::of(file, len)?;
+        // From now on, as we have mapped it ourselves.
+        let size = SealFlags::SHRINK | SealFlags::GROW;
+        let seals = size | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
+        let file = mapping.fd().expect("a file is mapped");
+        fcntl_add_seals(file, seals).map_err(failed(len))?;
+        Ok(mapping)
+    }
+
+    /// The first `len` bytes of a file that someone else may write to, to be read here.
+    ///
+    /// # Errors
+    /// [`OpenError::Memory`].
+    pub fn to_read(fd: OwnedFd, len: usize) -> Result<Self, OpenError> {
+        // SAFETY: a new mapping, where the kernel finds room: nothing else is there.
+        let base = unsafe {
+            mmap(
+                ptr::null_mut(),
+                len,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                &fd,
+                0,
+            )
+        };
+        Self::new(base.map_err(failed(len))?.cast(), len, Some(fd), false)
+    }
+
+    /// A region that is only read, and no longer used than the mapping is there.
+    pub(crate) fn region_to_read(&self) -> Option<Region> {
+        // SAFETY: the callers keep the mapping as long as what they make of the region, and store
+        // nothing: they have an `Interface` and a `RingMemory` of it that they load from.
+        unsafe { Region::new(self.base, self.len) }
+    }
+
     fn new(
         base: *mut u8,
         len: usize,

@@ -12,41 +12,32 @@ use std::vec::Vec;
 
 type Closure = Box<dyn FnOnce() + Send>;
 
-static CHANGES: Mutex<Vec<(u64, Closure)>> = Mutex::new(Vec::new());
+static CHANGES: Changes = Changes::new();
 
 /// Takes back what it was made for, when it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Undo {
     id: u64,
+    changes: &'static Changes,
 }
 
 /// Has `undo` run exactly once.
 pub fn later(undo: impl FnOnce() + Send + 'static) -> Undo {
-    let mut changes = changes();
-    let id = changes.last().map_or(0, |(id, _)| id + 1);
-    changes.push((id, Box::new(undo)));
-    Undo { id }
+    CHANGES.later(undo)
 }
 
 /// Takes everything back, last first: for a panic hook.
 pub fn run_all() {
-    loop {
-        // Not locked while it runs: it may panic, too.
-        let next = changes().pop();
-        match next {
-            Some((_, undo)) => undo(),
-            None => return,
-        }
-    }
+    CHANGES.run_all();
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
         let undo = {
-            let mut changes = changes();
-            let found = changes.iter().position(|(id, _)| *id == self.id);
-            found.map(|idx| changes.remove(idx).1)
+            let mut list = self.changes.list();
+            let found = list.iter().position(|(id, _)| *id == self.id);
+            found.map(|idx| list.remove(idx).1)
         };
         if let Some(undo) = undo {
             undo();
@@ -54,8 +45,42 @@ impl Drop for Undo {
     }
 }
 
-fn changes() -> MutexGuard<'static, Vec<(u64, Closure)>> {
-    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is to be taken back: the process has one list, and a test its own.
+struct Changes(Mutex<Vec<(u64, Closure)>>);
+
+impl Changes {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn later(&'static self, undo: impl FnOnce() + Send + 'static) -> Undo {
+        let mut list = self.list();
+        let id = list.last().map_or(0, |(id, _)| id + 1);
+        list.push((id, Box::new(undo)));
+        let changes = self;
+        Undo { id, changes }
+    }
+
+    fn run_all(&self) {
+        loop {
+            // Not locked while it runs: it may panic, too.
+            let next = self.list().pop();
+            match next {
+                Some((_, undo)) => undo(),
+                None => return,
+            }
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<(u64, Closure)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl core::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use simoom_netmap::hosts::Spec;
 use simoom_netmap::hosts::netmap::NetmapHost;
+use simoom_netmap::hosts::pipe::PipeHost;
 use simoom_netmap::hosts::tap::TapHost;
 use simoom_netmap::hosts::xdp::XdpHost;
 use simoom_platform::linux::{Clock, undo_on_panic};
@@ -34,7 +35,7 @@ struct Args {
     /// What the image's command line says to the server, such as listing=on or idle=30
     #[arg(value_name = "KEY=VALUE")]
     options: Vec<String>,
-    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME or valeS:P
+    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, valeS:P, pipe:PATH
     #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
     net: Spec,
     /// Our address with the length of its network's prefix, or dhcp
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Spec::Tap { .. } => run::run::<TapHost>(&args, clock),
         Spec::Xdp { .. } => run::run::<XdpHost>(&args, clock),
         Spec::Netmap { .. } => run::run::<NetmapHost>(&args, clock),
-        Spec::Pipe { .. } => Err(format!("{}: no pipes between processes yet", args.net).into()),
+        Spec::Pipe { .. } => run::run::<PipeHost>(&args, clock),
     };
     match ended {
         Ok(code) => code,
