@@ -35,10 +35,13 @@ pub struct TxCounters {
     /// Packets that the far side has finished with.
     pub finished: u64,
     /// Packets dropped for asking for what [`Caps`](simoom_ring::Caps) does not have, for lack of
-    /// headroom, or for content that was not placed: mistakes of the caller.
+    /// headroom or of frames to copy into, or for more pieces than a packet has: mistakes of the
+    /// caller, as a rule.
     pub dropped_request: u64,
     /// Bytes moved to the start of their buffer, on ports whose packets can begin nowhere else.
     pub bytes_moved: u64,
+    /// Bytes of content that was not placed in the region, copied into frames.
+    pub content_copied: u64,
     /// Syncs that the far side was asked for.
     pub syncs: u64,
     /// Times that the ring was reset for a [`Violation`].

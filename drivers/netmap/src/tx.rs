@@ -5,7 +5,8 @@
 //!         └ where its bytes begin ────────┴ offsets, where the port has them (`offset_mask`)
 //! ```
 //!
-//! Content that was placed in the region is immutable: nothing tracks it. Frames are lent, and go
+//! Content that was placed in the region is immutable: nothing tracks it. Content that was not is
+//! copied into frames, counted ([`TxCounters::content_copied`]). Frames are lent, and go
 //! home with their slots: the last one that was sent stays lent until another is, because one slot
 //! of a ring is always the far side's. On a port whose packets can only begin where a buffer begins
 //! there is nothing to refer to content with: `Caps` has no gather then, and what is in the head
@@ -162,12 +163,22 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         if !(has_csum && has_gso && has_room && has_way) {
             return None;
         }
-        let mut slots_cnt = 1;
+        let (mut slots_cnt, mut copies_cnt) = (1, 0);
         for fragment in packet.fragments() {
             slots_cnt += match fragment {
-                Fragment::Content(bytes) => self.content.pieces(bytes)?.len(),
+                Fragment::Content(bytes) => match self.content.pieces(bytes) {
+                    Some(pieces) => pieces.len(),
+                    None => {
+                        let frames_cnt = bytes.len().div_ceil(self.pool.frame_size());
+                        copies_cnt += frames_cnt;
+                        frames_cnt
+                    }
+                },
                 Fragment::Frame(frame) => usize::from(!frame.is_empty()),
             };
+        }
+        if copies_cnt > self.pool.free_cnt() as usize {
+            return None;
         }
         u32::try_from(slots_cnt)
             .ok()
@@ -239,12 +250,15 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
     #[inline]
     fn put_fragment(&mut self, fragment: Fragment<'p>) {
         match fragment {
-            Fragment::Content(bytes) => {
-                for piece in self.content.pieces(bytes).into_iter().flatten() {
-                    let (offset, len) = (piece.offset.into(), piece.len.into());
-                    self.put_piece(piece.buf_idx, offset, len, None);
+            Fragment::Content(bytes) => match self.content.pieces(bytes) {
+                Some(pieces) => {
+                    for piece in pieces {
+                        let (offset, len) = (piece.offset.into(), piece.len.into());
+                        self.put_piece(piece.buf_idx, offset, len, None);
+                    }
                 }
-            }
+                None => self.put_copy(bytes),
+            },
             Fragment::Frame(frame) if frame.is_empty() => {}
             Fragment::Frame(frame) => {
                 assert!(
@@ -257,6 +271,22 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
                 let frame = frame.lend();
                 self.put_piece(frame.0, offset, len, Some(frame));
             }
+        }
+    }
+
+    /// Copies what the far side cannot reach into frames: pages that are in the program and not in
+    /// the site, such as those of errors.
+    #[cold]
+    fn put_copy(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(self.pool.frame_size()) {
+            let frame = self.pool.alloc(0);
+            let mut frame = frame.expect("`slots_of` has seen that there are as many");
+            frame
+                .append(part)
+                .expect("a part is no longer than a frame");
+            self.counters.content_copied += part.len() as u64;
+            let frame = frame.lend();
+            self.put_piece(frame.0, 0, part.len(), Some(frame));
         }
     }
 

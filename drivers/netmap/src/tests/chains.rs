@@ -126,12 +126,34 @@ fn content_at_any_offset_is_sent_from_where_it_lies() {
 }
 
 #[test]
+fn content_that_was_not_placed_is_copied_as_long_as_there_are_frames() {
+    let mut bench = Bench::new(gathering());
+    let elsewhere = |bench: &Bench| {
+        let mut packet = bench.packet(0, &frame_of(1, 60)).expect("frames");
+        let slice = Fragment::Content(content(40));
+        packet.append(slice).expect("the first");
+        packet
+    };
+    let packet = elsewhere(&bench);
+    bench.send(0, packet).expect("space");
+    bench.sync_tx(0);
+    bench.sync_rx(1);
+    let received = bench.recv(1).expect("it came in");
+    let expected = [&frame_of(1, 60)[..], content(40)].concat();
+    assert_eq!(bytes_of(&received), expected);
+    drop(received);
+    let packet = elsewhere(&bench);
+    let held: Vec<_> = std::iter::from_fn(|| bench.ends[0].pool.alloc(0)).collect();
+    bench.send(0, packet).expect("taken, and dropped");
+    drop(held);
+    let counters = bench.queue(0).counters().tx;
+    assert_eq!((counters.content_copied, counters.dropped_request), (40, 1));
+    bench.end();
+}
+
+#[test]
 fn requests_that_the_port_cannot_do_are_dropped_and_counted() {
     let mut bench = Bench::new(gathering());
-    let mut elsewhere = bench.packet(0, &frame_of(1, 60)).expect("frames");
-    let slice = Fragment::Content(content(10));
-    elsewhere.append(slice).expect("the first");
-    bench.send(0, elsewhere).expect("taken, and dropped");
     let mut csum = bench.packet(0, &frame_of(1, 60)).expect("frames");
     csum.set_offload(TxOffload {
         csum: Some(CsumOffload {
@@ -141,7 +163,7 @@ fn requests_that_the_port_cannot_do_are_dropped_and_counted() {
         gso: None,
     });
     bench.send(0, csum).expect("taken, and dropped");
-    assert_eq!(bench.queue(0).counters().tx.dropped_request, 2);
+    assert_eq!(bench.queue(0).counters().tx.dropped_request, 1);
     bench.sync_tx(0);
     assert_eq!(bench.sync_rx(1), 0);
     bench.end();

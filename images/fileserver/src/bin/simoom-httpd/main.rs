@@ -14,6 +14,7 @@
 mod run;
 mod site;
 
+use std::error::Error;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,8 +37,8 @@ struct Args {
     #[arg(value_name = "KEY=VALUE")]
     options: Vec<String>,
     /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, valeS:P, pipe:PATH
-    #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
-    net: Spec,
+    #[arg(long, value_name = "SPEC")]
+    net: String,
     /// Our address with the length of its network's prefix, or dhcp
     #[arg(long, value_name = "CIDR|dhcp", default_value = "dhcp")]
     ip: String,
@@ -65,18 +66,22 @@ fn main() -> ExitCode {
     let clock = Clock::start();
     let args = Args::parse();
     undo_on_panic();
-    // Once: from here on everything is of one port's type.
-    let ended = match &args.net {
-        Spec::Tap { .. } => run::run::<TapHost>(&args, clock),
-        Spec::Xdp { .. } => run::run::<XdpHost>(&args, clock),
-        Spec::Netmap { .. } => run::run::<NetmapHost>(&args, clock),
-        Spec::Pipe { .. } => run::run::<PipeHost>(&args, clock),
-    };
-    match ended {
+    match serve(&args, clock) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Once: from here on everything is of one port's type.
+fn serve(args: &Args, clock: Clock) -> Result<ExitCode, Box<dyn Error>> {
+    let spec = Spec::parse(&args.net)?;
+    match &spec {
+        Spec::Tap { .. } => run::run::<TapHost>(args, &spec, clock),
+        Spec::Xdp { .. } => run::run::<XdpHost>(args, &spec, clock),
+        Spec::Netmap { .. } => run::run::<NetmapHost>(args, &spec, clock),
+        Spec::Pipe { .. } => run::run::<PipeHost>(args, &spec, clock),
     }
 }

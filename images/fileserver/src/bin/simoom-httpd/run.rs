@@ -9,8 +9,8 @@ use simoom_fileserver::http::Server;
 use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Site};
 use simoom_fileserver::warnings;
-use simoom_netmap::hosts::{Open, Takes, Wanted};
-use simoom_netmap::{NetmapPort, hosts};
+use simoom_netmap::NetmapPort;
+use simoom_netmap::hosts::{Open, Spec, Takes, Wanted};
 use simoom_platform::linux::{
     Addressing, Clock, Cores, Hooks, Net, Process, Rungs, Signals, content, say, seed,
 };
@@ -26,6 +26,7 @@ use super::site as archive;
 /// Whatever is wrong with the arguments, the site, or the port. Then nothing is changed.
 pub(crate) fn run<H: Open + 'static>(
     args: &Args,
+    spec: &Spec,
     clock: Clock,
 ) -> Result<ExitCode, Box<dyn Error>> {
     // Before anything is acquired: what cannot work, and the core on which memory is touched first.
@@ -35,9 +36,9 @@ pub(crate) fn run<H: Open + 'static>(
         Cores::parse(cores)?.pin()?;
     }
     let mut archive = archive::open(&args.site)?;
-    let wanted = wanted(args, addressing, archive.len)?;
+    let wanted = wanted(args, spec, addressing, archive.len)?;
     let signals = Signals::catch()?;
-    let mut started = H::open(&args.net, &wanted)?.start(&wanted)?;
+    let mut started = H::open(spec, &wanted)?.start(&wanted)?;
 
     let bytes = content::load(&mut started.port, &mut *archive.reader, archive.len);
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
@@ -141,10 +142,11 @@ fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
 /// What is asked of the port.
 fn wanted(
     args: &Args,
+    spec: &Spec,
     addressing: Addressing,
     content_len: usize,
 ) -> Result<Wanted, Box<dyn Error>> {
-    let is_netmap = matches!(args.net, hosts::Spec::Netmap { .. });
+    let is_netmap = matches!(spec, Spec::Netmap { .. });
     if args.passthrough && !is_netmap {
         return Err("--passthrough: only netmap: ports need it and have it".into());
     }
@@ -175,7 +177,8 @@ fn close<H: Open + 'static>(
         port,
         pool,
     } = served;
-    let copied = stack.counters().payload_bytes_copied;
+    let sent = queue.counters().tx;
+    let copied = stack.counters().payload_bytes_copied + sent.bytes_moved + sent.content_copied;
     drop(stack);
     drop(queue);
     let (home, all) = (pool.free_cnt(), pool.owned_cnt());
