@@ -7,6 +7,7 @@ mod boot;
 mod content;
 mod corpus;
 mod figures;
+mod hosted;
 mod http;
 mod linux;
 mod load;
@@ -24,7 +25,7 @@ use crate::site::Packed;
 use crate::test::Step;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::time::{Duration, Instant};
 
 /// How long a guest may take to listen: seconds of slack over a boot of less than one, because
@@ -60,11 +61,6 @@ pub(crate) const CASES: &[Step] = &[
         "image writes kernel and archive that boot",
         program::image,
     ),
-    step(
-        "site-q35",
-        "over 1,000 pages of a real site, every byte, on q35",
-        content::site_q35,
-    ),
     step("site-pc", "a smaller real site on pc", content::site_pc),
     step(
         "site-microvm",
@@ -82,45 +78,9 @@ pub(crate) const CASES: &[Step] = &[
         content::file_256m,
     ),
     step(
-        "http-pipelined",
-        "requests that come together are answered in order",
-        protocol::pipelined,
-    ),
-    step(
-        "http-head",
-        "HEAD: the same header, no body",
-        protocol::head,
-    ),
-    step(
-        "http-304",
-        "what has not changed is not sent again",
-        protocol::not_modified,
-    ),
-    step(
-        "http-redirect",
-        "a folder without its slash",
-        protocol::redirect,
-    ),
-    step(
-        "http-errors",
-        "400 404 405 414 431 505, each readable",
-        protocol::errors,
-    ),
-    step(
         "http-corpus",
         "hundreds of requests to us and to nginx, each difference explained",
         corpus::nginx,
-    ),
-    step("load-200", "200 connections at once", load::together),
-    step(
-        "load-stalled",
-        "a client that stops reading for 5 s",
-        load::stalled,
-    ),
-    step(
-        "load-aborts",
-        "500 aborts in mid-transfer, then all frames home",
-        load::aborts,
     ),
     step(
         "net-static",
@@ -163,9 +123,70 @@ pub(crate) const CASES: &[Step] = &[
         boot::no_memory,
     ),
     step(
+        "hosted-cases",
+        "the cases above of no particular machine, asked of simoom-httpd on TAP",
+        hosted::cases,
+    ),
+    step(
+        "hosted-ends",
+        "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
+        hosted::ends,
+    ),
+    step(
+        "hosted-errors",
+        "simoom-httpd: bad arguments and ports: one line, nothing left",
+        hosted::errors,
+    ),
+    step(
         "figures",
         "boot time, size, memory, idle processor",
         figures::figures,
+    ),
+];
+
+/// Cases that ask nothing of the machine: of the booted image, and all over again of the Linux
+/// process, by `hosted-cases`.
+pub(crate) const PORTABLE: &[Step] = &[
+    step(
+        "site-1000",
+        "over 1,000 pages of a real site, every byte",
+        content::site_1000,
+    ),
+    step(
+        "http-pipelined",
+        "requests that come together are answered in order",
+        protocol::pipelined,
+    ),
+    step(
+        "http-head",
+        "HEAD: the same header, no body",
+        protocol::head,
+    ),
+    step(
+        "http-304",
+        "what has not changed is not sent again",
+        protocol::not_modified,
+    ),
+    step(
+        "http-redirect",
+        "a folder without its slash",
+        protocol::redirect,
+    ),
+    step(
+        "http-errors",
+        "400 404 405 414 431 505, each readable",
+        protocol::errors,
+    ),
+    step("load-200", "200 connections at once", load::together),
+    step(
+        "load-stalled",
+        "a client that stops reading for 5 s",
+        load::stalled,
+    ),
+    step(
+        "load-aborts",
+        "500 aborts in mid-transfer, then all frames home",
+        load::aborts,
     ),
 ];
 
@@ -201,14 +222,16 @@ pub(crate) struct World {
     /// Measured so far.
     pub(crate) figures: Vec<Figure>,
     built: Option<(Kernel, Qemu, Accel)>,
+    /// In place of guests, while the same cases are asked of the Linux process.
+    process: Option<hosted::Program>,
 }
 
 /// A guest that listens.
 pub(crate) struct Served {
     /// The guest.
     pub(crate) guest: Guest,
-    /// The port of 127.0.0.1 that leads to it.
-    pub(crate) port: u16,
+    /// Where a client finds it.
+    pub(crate) at: SocketAddrV4,
     /// From QEMU's start to the line that says so.
     pub(crate) boot: Duration,
     /// From the guest's first instruction to there, by its own clock, ms.
@@ -255,8 +278,14 @@ impl World {
 
     /// Boots and waits until it listens.
     fn serve(&mut self, site: &Packed, change: impl FnOnce(&mut Launch)) -> Result<Served> {
+        if let Some(process) = &self.process {
+            // What is changed is a machine, and there is none.
+            let guest = process.start(site, &[])?;
+            return listening(guest, hosted::AT, site.files_cnt);
+        }
         let (guest, port) = self.start(site, change)?;
-        listening(guest, port, site.files_cnt)
+        let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        listening(guest, at, site.files_cnt)
     }
 
     /// Boots what must not come up; returns the reason that it gives.
@@ -285,7 +314,7 @@ impl World {
 }
 
 /// Waits for the line that says where it listens, and checks the number of files in it.
-fn listening(mut guest: Guest, port: u16, files_cnt: u64) -> Result<Served> {
+fn listening(mut guest: Guest, server: SocketAddrV4, files_cnt: u64) -> Result<Served> {
     let wanted = |line: &Line, _: &str| match line {
         Line::Listening {
             files_cnt,
@@ -301,7 +330,7 @@ fn listening(mut guest: Guest, port: u16, files_cnt: u64) -> Result<Served> {
     let boot = at.duration_since(guest.started);
     Ok(Served {
         guest,
-        port,
+        at: server,
         boot,
         entry_ms,
     })
@@ -317,7 +346,7 @@ impl Served {
     /// A frame or a connection is still in use when the guest says that none is, or it says
     /// nothing.
     fn wait_all_home(&mut self) -> Result<()> {
-        let mut client = http::Client::connect(self.port)?;
+        let mut client = http::Client::connect(self.at)?;
         client.get("/index.html")?;
         self.guest.drain();
         drop(client);

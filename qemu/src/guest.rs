@@ -85,30 +85,51 @@ impl Guest {
         let table = LogTable::open(&kernel.elf)?;
         let (log_source, log) = std::io::pipe().context("cannot make a pipe for the log")?;
         let log_path = format!("/proc/{}/fd/{}", std::process::id(), log.as_raw_fd());
-        let mut command = command(launch, &PathBuf::from(log_path));
+        let command = command(launch, &PathBuf::from(log_path));
+        let (mut guest, sender) = Guest::spawn(command, kernel.elf.clone())?;
+        guest.threads.push(spawn_log(log_source, table, sender));
+        guest.log = Some(log);
+        Ok(guest)
+    }
+
+    /// Starts a program of this machine that talks as a guest does; its code is in `elf`.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub(crate) fn start_program(mut command: Command, elf: PathBuf) -> Result<Guest> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(Guest::spawn(command, elf)?.0)
+    }
+
+    fn spawn(mut command: Command, elf: PathBuf) -> Result<(Guest, Sender<Event>)> {
         let started = Instant::now();
-        let mut child = command.spawn().context("cannot run QEMU")?;
+        let name = command.get_program().to_owned();
+        let spawned = command.spawn();
+        let mut child = spawned.with_context(|| format!("cannot run {}", name.display()))?;
         let (sender, events) = channel();
-        let stdout = child.stdout.take().context("QEMU has no output")?;
-        let stderr = child.stderr.take().context("QEMU has no error output")?;
+        let stdout = child.stdout.take().context("it has no output")?;
+        let stderr = child.stderr.take().context("it has no error output")?;
         let threads = vec![
             spawn_console(stdout, sender.clone()),
             spawn_errors(stderr, sender.clone()),
-            spawn_log(log_source, table, sender),
         ];
         let child = Arc::new(Mutex::new(child));
         let ours = Arc::clone(&child);
         let guard = stop::guard(move || end(&ours));
-        Ok(Guest {
+        let guest = Guest {
             started,
             transcript: Vec::new(),
             child,
             events,
             threads,
-            log: Some(log),
-            symbols: Symbols::new(kernel.elf.clone()),
+            log: None,
+            symbols: Symbols::new(elf),
             _guard: guard,
-        })
+        };
+        Ok((guest, sender))
     }
 
     /// QEMU's id, for its figures in `/proc`.

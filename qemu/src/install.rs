@@ -22,6 +22,11 @@ pub(crate) const CURL: Tool = Tool {
     program: "curl",
     package: "curl",
 };
+/// A client that asks as fast as it gets answers.
+pub(crate) const WRK: Tool = Tool {
+    program: "wrk",
+    package: "wrk",
+};
 /// Makes network namespaces and TAP devices.
 pub(crate) const IP: Tool = Tool {
     program: "ip",

@@ -23,7 +23,7 @@ pub(crate) mod check;
 pub(crate) mod exchange;
 mod fast_open;
 mod flood;
-mod netns;
+pub(crate) mod netns;
 mod ours;
 mod peer;
 mod relay;

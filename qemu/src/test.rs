@@ -109,6 +109,7 @@ pub(crate) fn run(args: TestArgs) -> Result<ExitCode> {
     };
     let steps: Vec<&Step> = CARGO_STEPS
         .iter()
+        .chain(e2e::PORTABLE)
         .chain(e2e::CASES)
         .filter(wanted)
         .collect();

@@ -26,7 +26,7 @@ pub(super) fn entropy_rng(world: &mut World) -> Result<Outcome> {
             launch.machine = machine;
             launch.entropy = Entropy::VirtioRng;
         })?;
-        Client::connect(served.port)?.get("/")?.expect(200)?;
+        Client::connect(served.at)?.get("/")?.expect(200)?;
         served.finish()?;
     }
     Ok(Outcome::Passed)

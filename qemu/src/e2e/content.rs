@@ -25,8 +25,8 @@ const FIRST_LIMIT: Duration = Duration::from_secs(10);
 /// curl ends after this, seconds.
 const CURL_LIMIT_S: &str = "240";
 
-/// The big site on q35.
-pub(super) fn site_q35(world: &mut World) -> Result<Outcome> {
+/// The big site.
+pub(super) fn site_1000(world: &mut World) -> Result<Outcome> {
     let pages = sites::big()?;
     fetch_pages(world, &pages, |_| {})
 }
@@ -61,7 +61,7 @@ fn fetch_pages(
     let site = sites::packed(pages)?;
     let mut served = world.serve(&site, change)?;
     let begun = Instant::now();
-    let url = format!("http://127.0.0.1:{}", served.port);
+    let url = format!("http://{}", served.at);
     let curl = install::CURL.need()?;
     let compared = fetch_and_compare(|| Command::new(&curl), &url, pages)?;
     println!(
@@ -154,7 +154,7 @@ pub(super) fn file_256m(world: &mut World) -> Result<Outcome> {
 
 /// Reads `noise.bin` and compares it on the way, without ever having it whole.
 pub(super) fn fetch_noise(served: &mut Served, len: u64) -> Result<()> {
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     client.send(&request("GET", "/noise.bin", "Connection: close\r\n"))?;
     let answer = client.header()?;
     answer.expect(200)?;

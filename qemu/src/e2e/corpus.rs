@@ -69,7 +69,7 @@ pub(super) fn nginx(world: &mut World) -> Result<Outcome> {
     let mut explained_cnt = 0;
     for row in &rows {
         let bytes = unescape(row);
-        let ours = ask(served.port, &bytes).with_context(|| format!("we, asked {row}"))?;
+        let ours = ask(served.at.port(), &bytes).with_context(|| format!("we, asked {row}"))?;
         let theirs = ask(nginx.port, &bytes).with_context(|| format!("nginx, asked {row}"))?;
         let is_same = ours == theirs;
         let [ours_short, theirs_short] = [&ours, &theirs].map(|heard| heard::short(heard));

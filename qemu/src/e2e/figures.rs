@@ -68,7 +68,7 @@ fn boot(world: &mut World, machine: Machine, bar: &'static str) -> Result<()> {
 }
 
 fn first_byte(served: &Served) -> Result<Duration> {
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     client.send(&request("GET", "/", ""))?;
     let mut byte = [0];
     std::io::Read::read_exact(&mut client.stream, &mut byte).context("no answer")?;
@@ -87,7 +87,7 @@ fn memory(world: &mut World) -> Result<()> {
     for beside in BESIDE_MIB {
         let served = world.serve(&site, |launch| launch.memory_mib = site_mib + beside);
         let has_answered = served
-            .and_then(|served| Client::connect(served.port)?.get("/")?.expect(200))
+            .and_then(|served| Client::connect(served.at)?.get("/")?.expect(200))
             .is_ok();
         if !has_answered {
             break;
@@ -106,7 +106,7 @@ fn memory(world: &mut World) -> Result<()> {
 /// What QEMU uses of a core while nobody asks for anything.
 fn idle(world: &mut World) -> Result<()> {
     let mut served = world.serve(&sites::made(1000)?, |_| {})?;
-    Client::connect(served.port)?.get("/")?.expect(200)?;
+    Client::connect(served.at)?.get("/")?.expect(200)?;
     served.wait_all_home()?;
     let pid = served.guest.pid();
     let before = ticks(pid)?;

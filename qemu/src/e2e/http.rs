@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 /// How long an answer may pause.
@@ -12,6 +12,21 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Client {
     /// The connection; reads come through a small buffer.
     pub(super) stream: BufReader<TcpStream>,
+}
+
+/// Where a server is.
+pub(super) struct At(SocketAddrV4);
+
+impl From<u16> for At {
+    fn from(port: u16) -> Self {
+        At(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+}
+
+impl From<SocketAddrV4> for At {
+    fn from(addr: SocketAddrV4) -> Self {
+        At(addr)
+    }
 }
 
 /// An answer, whole.
@@ -26,9 +41,10 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    /// Connects to the port of 127.0.0.1 that leads to the guest.
-    pub(super) fn connect(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
+    /// Connects to a server: by its address, or by the port of 127.0.0.1 that leads to it.
+    pub(super) fn connect(at: impl Into<At>) -> Result<Self> {
+        let At(addr) = at.into();
+        let stream = TcpStream::connect(addr).context("cannot connect")?;
         stream.set_read_timeout(Some(READ_LIMIT))?;
         stream.set_write_timeout(Some(READ_LIMIT))?;
         stream.set_nodelay(true)?;

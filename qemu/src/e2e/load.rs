@@ -27,7 +27,7 @@ pub(super) fn together(world: &mut World) -> Result<Outcome> {
     for idx in 0..TOGETHER_CNT {
         // QEMU's own network accepts one connection at a time and lets the host's kernel try again
         // after a second: an answer to each before the next is opened keeps that out of the test.
-        let mut client = Client::connect(served.port).with_context(|| format!("client {idx}"))?;
+        let mut client = Client::connect(served.at).with_context(|| format!("client {idx}"))?;
         client.get("/index.html")?.expect(200)?;
         clients.push(client);
     }
@@ -58,14 +58,14 @@ pub(super) fn together(world: &mut World) -> Result<Outcome> {
 /// One client stops in mid-transfer; others are served meanwhile; then it reads on.
 pub(super) fn stalled(world: &mut World) -> Result<Outcome> {
     let mut served = world.serve(&sites::made(NOISE_LEN)?, |_| {})?;
-    let mut slow = Client::connect(served.port)?;
+    let mut slow = Client::connect(served.at)?;
     slow.send(&request("GET", "/noise.bin", ""))?;
     slow.header()?.expect(200)?;
     let mut noise = Noise::new(NOISE_LEN);
     compare_noise(&mut slow, &mut noise, MIB)?;
     let until = Instant::now() + STALL;
     while Instant::now() < until {
-        let mut other = Client::connect(served.port)?;
+        let mut other = Client::connect(served.at)?;
         other
             .get("/index.html")
             .context("beside the stalled client")?
@@ -86,7 +86,7 @@ pub(super) fn aborts(world: &mut World) -> Result<Outcome> {
     let mut served = world.serve(&sites::made(NOISE_LEN)?, |_| {})?;
     let mut bytes = vec![0; 1 << 16];
     for idx in 0..ABORTS_CNT {
-        let mut client = Client::connect(served.port).with_context(|| format!("abort {idx}"))?;
+        let mut client = Client::connect(served.at).with_context(|| format!("abort {idx}"))?;
         client.send(&request("GET", "/noise.bin", ""))?;
         client
             .header()

@@ -10,7 +10,7 @@ use crate::machine::Net;
 use crate::stop;
 use crate::text;
 use anyhow::{Context, Result, bail};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Command, Stdio};
 
 /// An address of QEMU's network that its DHCP server does not give first.
@@ -39,7 +39,7 @@ pub(super) fn static_ip(world: &mut World) -> Result<Outcome> {
     {
         bail!("it asked for an address that it was given");
     }
-    Client::connect(served.port)?.get("/")?.expect(200)?;
+    Client::connect(served.at)?.get("/")?.expect(200)?;
     served.wait_all_home()?;
     served.finish()
 }
@@ -116,7 +116,8 @@ pub(super) fn ping(world: &mut World) -> Result<Outcome> {
         launch.netns = Some(netns.clone());
         launch.append = format!("ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off");
     })?;
-    let served = listening(guest, port, site.files_cnt)?;
+    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let served = listening(guest, at, site.files_cnt)?;
     let inside = |program: &std::path::Path| {
         let mut command = Command::new(&ip);
         command.args(["netns", "exec", &netns]).arg(program);

@@ -179,7 +179,7 @@ pub(super) fn image(world: &mut World) -> Result<Outcome> {
         launch.kernel = out_folder.join("simoom");
         launch.initrd = Some(out_folder.join("site.tar"));
     })?;
-    let page = Client::connect(served.port)?.get("/")?;
+    let page = Client::connect(served.at)?.get("/")?;
     if page.body != sites::INDEX {
         bail!("it serves other bytes");
     }

@@ -4,6 +4,7 @@ use super::http::{Answer, Client, request};
 use super::sites::{self, INDEX};
 use super::{Outcome, Served, World};
 use anyhow::{Context, Result, bail};
+use std::net::SocketAddrV4;
 
 /// Bytes of `noise.bin` in these cases.
 const NOISE_LEN: u64 = 100_000;
@@ -19,7 +20,7 @@ fn served(world: &mut World) -> Result<Served> {
 /// Many requests in one write; answers in order, and then the connection still works.
 pub(super) fn pipelined(world: &mut World) -> Result<Outcome> {
     let mut served = served(world)?;
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     let paths = ["/index.html", "/noise.bin", "/nowhere", "/folder/"];
     let mut bytes = Vec::new();
     for idx in 0..PIPELINED_CNT {
@@ -60,7 +61,7 @@ pub(super) fn pipelined(world: &mut World) -> Result<Outcome> {
 /// HEAD: the fields of GET, no body.
 pub(super) fn head(world: &mut World) -> Result<Outcome> {
     let served = served(world)?;
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     for path in ["/", "/noise.bin", "/nowhere"] {
         client.send(&request("HEAD", path, ""))?;
         let head = client
@@ -88,7 +89,7 @@ pub(super) fn head(world: &mut World) -> Result<Outcome> {
 /// 304 for the right ETag, the whole file for another.
 pub(super) fn not_modified(world: &mut World) -> Result<Outcome> {
     let served = served(world)?;
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     let first = client.get("/noise.bin")?;
     first.expect(200)?;
     let etag = first.field("etag").context("no ETag")?.to_owned();
@@ -122,7 +123,7 @@ pub(super) fn not_modified(world: &mut World) -> Result<Outcome> {
 /// A folder without its slash leads to the one with it.
 pub(super) fn redirect(world: &mut World) -> Result<Outcome> {
     let served = served(world)?;
-    let mut client = Client::connect(served.port)?;
+    let mut client = Client::connect(served.at)?;
     let answer = client.get("/folder")?;
     if !matches!(answer.status, 301 | 308) {
         bail!("status {} instead of a redirect", answer.status);
@@ -176,7 +177,7 @@ pub(super) fn errors(world: &mut World) -> Result<Outcome> {
         ),
     ];
     for (status, what, bytes) in rows {
-        let answer = one_answer(served.port, &bytes).with_context(|| what.to_owned())?;
+        let answer = one_answer(served.at, &bytes).with_context(|| what.to_owned())?;
         answer.expect(status).with_context(|| what.to_owned())?;
         let body = String::from_utf8(answer.body.clone()).context("a body that is no text")?;
         if !body.contains(&status.to_string()) || body.len() < 20 {
@@ -190,13 +191,13 @@ pub(super) fn errors(world: &mut World) -> Result<Outcome> {
             bail!("405 without Allow");
         }
     }
-    Client::connect(served.port)?.get("/")?.expect(200)?;
+    Client::connect(served.at)?.get("/")?.expect(200)?;
     served.wait_all_home()?;
     served.finish()
 }
 
-fn one_answer(port: u16, bytes: &[u8]) -> Result<Answer> {
-    let mut client = Client::connect(port)?;
+fn one_answer(at: SocketAddrV4, bytes: &[u8]) -> Result<Answer> {
+    let mut client = Client::connect(at)?;
     // A server may rightly answer and close before it has read a request that is too long.
     let sent = client.send(bytes);
     client.answer(true).or_else(|error| {

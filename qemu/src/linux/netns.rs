@@ -47,6 +47,21 @@ impl Netns {
         })
     }
 
+    /// Does `work` in the namespace with this thread, which then goes back to its own: what it
+    /// starts, threads and programs, begins in there.
+    ///
+    /// # Errors
+    /// Those of `work`, or the way in or back is barred.
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let own = File::open("/proc/thread-self/ns/net").context("/proc/thread-self/ns/net")?;
+        let enter =
+            |file: &File| move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
+        enter(&self.file).context("entering a network namespace")?;
+        let done = work();
+        enter(&own).context("leaving a network namespace")?;
+        done
+    }
+
     /// Does `work` in the namespace. What it opens stays there: sockets, devices.
     ///
     /// # Errors

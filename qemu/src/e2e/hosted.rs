@@ -1,0 +1,172 @@
+//! The same server as a Linux process, on a TAP device in a network namespace of its own.
+//!
+//! The namespace has no name and ends with us, and with it everything in it. Whoever is not root
+//! may have one in a user namespace.
+
+mod failing;
+mod leaving;
+
+pub(super) use failing::errors;
+pub(super) use leaving::ends;
+
+use super::content::fetch_noise;
+use super::sites;
+use super::{BOOT_LIMIT, Outcome, PORTABLE, World};
+use crate::guest::Guest;
+use crate::host;
+use crate::install;
+use crate::linux;
+use crate::linux::netns::Netns;
+use crate::site::Packed;
+use crate::text::{self, MIB};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Where the process serves.
+pub(super) const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 78, 0, 2), 80);
+/// Its address, as it is given.
+const CIDR: &str = "10.78.0.2/24";
+/// Linux's end of the cable.
+const GATEWAY: &str = "10.78.0.1";
+/// The device, and the port that it is.
+const DEVICE: &str = "simoom0";
+const SPEC: &str = "tap:simoom0";
+/// Length of the one big file, bytes.
+const FILE_LEN: u64 = 256 * MIB;
+/// How long wrk asks, and by how many connections.
+const WRK: [&str; 3] = ["-t1", "-c100", "-d3s"];
+
+/// `simoom-httpd`, built.
+pub(super) struct Program {
+    path: PathBuf,
+}
+
+impl Program {
+    /// Starts it with `site` on the device, and more arguments.
+    pub(super) fn start(&self, site: &Packed, more: &[&str]) -> Result<Guest> {
+        let mut command = self.command(site);
+        command.args(["--net", SPEC, "--ip", CIDR, "--gateway", GATEWAY]);
+        command.args(more);
+        Guest::start_program(command, self.path.clone())
+    }
+
+    /// Its command line with nothing but the site.
+    fn command(&self, site: &Packed) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(site.path());
+        command
+    }
+}
+
+/// The portable cases, one big file, and wrk.
+pub(super) fn cases(world: &mut World) -> Result<Outcome> {
+    in_namespace(world, "hosted-cases", |world| {
+        for case in PORTABLE {
+            let begun = Instant::now();
+            (case.run)(world).context(case.name)?;
+            println!("       {} ({})", case.name, text::span(begun.elapsed()));
+        }
+        big_file(world)?;
+        wrk(world)?;
+        Ok(Outcome::Passed)
+    })
+}
+
+/// 256 MiB, every byte.
+fn big_file(world: &mut World) -> Result<()> {
+    let mut served = world.serve(&sites::made(FILE_LEN)?, |_| {})?;
+    let begun = Instant::now();
+    fetch_noise(&mut served, FILE_LEN)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let rate = format!("{:.0} MiB/s", (FILE_LEN / MIB) as f64 / seconds);
+    world.figure("simoom-httpd: one 256 MiB file through TAP", rate, "");
+    served.wait_all_home()?;
+    served.finish().map(drop)
+}
+
+/// 100 connections that ask again and again.
+fn wrk(world: &mut World) -> Result<()> {
+    let Ok(program) = install::WRK.need() else {
+        println!("       no wrk here, and none to be installed");
+        return Ok(());
+    };
+    let mut served = world.serve(&sites::made(1000)?, |_| {})?;
+    let mut wrk = Command::new(program);
+    wrk.args(WRK).arg(format!("http://{}/", served.at.ip()));
+    let out = wrk
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run wrk")?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    if said.contains("Socket errors") || said.contains("Non-2xx") || !out.status.success() {
+        bail!("wrk: {}", text::one_line(&said));
+    }
+    let rate = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Requests/sec:"));
+    let rate = rate.context("wrk names no rate")?.trim().to_owned();
+    let what = "simoom-httpd: requests a second, 100 connections, TAP";
+    world.figure(what, rate, "");
+    served.wait_all_home()?;
+    served.finish().map(drop)
+}
+
+/// Does `work` in a namespace, where guests are processes; `step` is its name.
+fn in_namespace(
+    world: &mut World,
+    step: &str,
+    work: impl FnOnce(&mut World) -> Result<Outcome>,
+) -> Result<Outcome> {
+    let device = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun");
+    if let Err(error) = device {
+        return Ok(Outcome::Skipped(format!("no TAP devices: {error}")));
+    }
+    if !rustix::process::geteuid().is_root() {
+        return match linux::in_user_namespace(&["test", step]) {
+            Ok(status) if status.success() => Ok(Outcome::Passed),
+            Ok(status) => bail!("it failed in a user namespace ({status})"),
+            Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
+        };
+    }
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(error) => return Ok(Outcome::Skipped(text::one_line(&format!("{error:#}")))),
+    };
+    let path = host::build()?;
+    world.process = Some(Program { path });
+    let done = netns.within(|| work(world));
+    world.process = None;
+    done
+}
+
+/// The program of this run.
+fn program(world: &World) -> Result<&Program> {
+    world.process.as_ref().context("only in a namespace")
+}
+
+/// Whether the device is there.
+fn has_device() -> Result<bool> {
+    let table = fs::read_to_string("/proc/thread-self/net/dev")?;
+    Ok(table.lines().any(|line| line.trim().starts_with(DEVICE)))
+}
+
+/// Runs `ip` in the namespace.
+fn ip(words: &str) -> Result<()> {
+    let mut command = Command::new(install::IP.need()?);
+    let out = command
+        .args(words.split(' '))
+        .stdin(Stdio::null())
+        .output()?;
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        bail!("ip {words}: {}", text::one_line(&said));
+    }
+    Ok(())
+}
