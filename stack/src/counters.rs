@@ -134,6 +134,8 @@ pub struct Counters {
     pub payload_bytes_copied: u64,
     /// Content bytes that the processor summed: 0 on a port that does checksums.
     pub payload_bytes_summed: u64,
+    /// Content bytes whose sum a table knew: 0 on a port that does checksums.
+    pub payload_bytes_presummed: u64,
     /// Neighbors that had to go for a newer one before their time.
     pub neighbors_evicted: u64,
     /// ICMP errors sent.
@@ -222,6 +224,7 @@ impl Counters {
             payload_bytes_referenced: 0,
             payload_bytes_copied: 0,
             payload_bytes_summed: 0,
+            payload_bytes_presummed: 0,
             neighbors_evicted: 0,
             icmp_errors_out: 0,
             icmp_errors_suppressed: 0,

@@ -29,6 +29,7 @@ extern crate std;
 
 pub mod addr;
 pub mod config;
+pub mod content;
 pub mod counters;
 pub mod net;
 pub mod random;
@@ -48,6 +49,7 @@ pub mod udp;
 mod testing;
 
 pub use addr::{Addr, Cidr, Endpoint, FourTuple};
+pub use content::{Body, Sums};
 pub use counters::{Counters, DropReason};
 pub use iface::{Polled, Stack};
 pub use time::{Duration, Instant};

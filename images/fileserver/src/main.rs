@@ -59,6 +59,7 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
     });
     let mut net = Net::start(machine).map_err(BootError::Net)?;
     app.set_bounds(options.bounds_for(net.sizes().conns), addresses);
+    app.set_sums(machine.initrd.and_then(|site| net.sums(machine, site)));
     net.stack.listen(port, BACKLOG).map_err(BootError::Listen)?;
     Ok(Started { net, app, port })
 }

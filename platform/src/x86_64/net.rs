@@ -12,7 +12,7 @@ use core::fmt;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{App, Settings};
-use simoom::{Addr, Instant};
+use simoom::{Addr, Instant, Sums};
 use simoom_ring::{Caps, FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
 use simoom_virtio_net::{
     Error as DeviceError, Features, Interrupt, Memory as DeviceMemory, Options, VirtioNet,
@@ -159,6 +159,29 @@ impl<A: App + 'static> Net<A> {
             caps,
             sizes,
         })
+    }
+
+    /// Sums `content` up, which is going to be sent, in what memory is left. `None` when the card
+    /// does checksums; and when there is too little memory, which is told.
+    pub fn sums(&self, machine: &mut Machine, content: &'static [u8]) -> Option<&'static Sums> {
+        if self.caps.checksums.tx {
+            return None;
+        }
+        let memory = &mut machine.memory;
+        let table = memory.take_slice(Sums::entries(content.len()), |_| 0_u16);
+        let place = memory.take_slice(1, |_| None);
+        match (table, place) {
+            (Ok(table), Ok([place])) => {
+                *place = Sums::of(content, table);
+                place.as_ref()
+            }
+            _ => {
+                console!(
+                    "simoom: warning: no memory for checksums: each body is summed as it goes"
+                );
+                None
+            }
+        }
     }
 
     /// The station address.

@@ -1,5 +1,6 @@
 //! The non-blocking calls: [`Stack`] with the thin application [`Calls`].
 
+use crate::content::Body;
 use crate::iface::Stack;
 use crate::tcp::calls::{CallError, CallState, Calls};
 use crate::tcp::cc::Congestion;
@@ -69,7 +70,7 @@ impl<'p, C: Congestion> Stack<'p, Calls<C>> {
         now: Instant,
         app: &Calls<C>,
         id: ConnId,
-        body: &'static [u8],
+        body: impl Into<Body>,
     ) -> nb::Result<(), CallError> {
         let gone = CallError::Gone(app.ended(id));
         self.with_conn(now, id, |conn, _| conn.send_body(body))

@@ -3,6 +3,7 @@
 use simoom_ring::{Fragment, TxRing};
 
 use crate::addr::{Endpoint, FourTuple};
+use crate::content::Body;
 use crate::icmp::Cause;
 use crate::tcp::bodies::{Bodies, SendError};
 use crate::tcp::budget::Budget;
@@ -157,15 +158,14 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.now
     }
 
-    /// Queues immutable content, by reference, however long.
+    /// Queues immutable content, by reference, however long: a slice, or a [`Body`] that knows
+    /// where its sums are.
     ///
     /// # Errors
     /// [`SendError::Full`]: then [`App::writable`] follows. [`SendError::Closed`] after `close`.
-    pub fn send_body(&mut self, body: &'static [u8]) -> Result<(), SendError> {
+    pub fn send_body(&mut self, body: impl Into<Body>) -> Result<(), SendError> {
         self.may_send()?;
-        let queued = self
-            .bodies
-            .push(&mut self.tcb.snd.queue, Fragment::Content(body));
+        let queued = self.bodies.push_body(&mut self.tcb.snd.queue, body.into());
         self.remember_refusal(queued)
     }
 

@@ -12,16 +12,20 @@
 //! connection has none; what is queued on one connection is bounded by [`SEND_NODES_MAX`].
 
 use managed::ManagedSlice;
-use simoom_ring::{Fragment, Frame, TxPacket};
+use simoom_ring::{Fragment, TxPacket};
 
 use crate::config::{GENERATED_COPY_MAX, SEND_NODES_MAX};
+use crate::content::{Body, Sums};
 use crate::counters::Counters;
 use crate::tcp::budget::Budget;
+use crate::tcp::load::Load;
 
 /// The memory of one queued piece.
 #[derive(Debug, Default)]
 pub struct BodyNode<'p> {
     piece: Option<Fragment<'p>>,
+    /// Where the sums of content are.
+    sums: Option<&'static Sums>,
     next: u32,
     /// Of the first node of a queue: its last one.
     last: u32,
@@ -114,6 +118,7 @@ impl<'p> Bodies<'p> {
         for (idx, node) in (0..len).zip(nodes.iter_mut()) {
             *node = BodyNode {
                 piece: None,
+                sums: None,
                 next: if idx + 1 < len { idx + 1 } else { NONE },
                 last: NONE,
             };
@@ -174,11 +179,27 @@ impl<'p> Bodies<'p> {
         self.refused
     }
 
+    /// Queues content at the end.
+    #[inline]
+    pub(crate) fn push_body(&mut self, queue: &mut SendQueue, body: Body) -> Result<(), SendError> {
+        self.insert(queue, Fragment::Content(body.bytes), body.sums)
+    }
+
     /// Queues a piece at the end.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         queue: &mut SendQueue,
         piece: Fragment<'p>,
+    ) -> Result<(), SendError> {
+        self.insert(queue, piece, None)
+    }
+
+    fn insert(
+        &mut self,
+        queue: &mut SendQueue,
+        piece: Fragment<'p>,
+        sums: Option<&'static Sums>,
     ) -> Result<(), SendError> {
         let len = piece.bytes().len() as u64;
         if len == 0 {
@@ -195,6 +216,7 @@ impl<'p> Bodies<'p> {
         self.generated += u32::from(matches!(piece, Fragment::Frame(_)));
         *node = BodyNode {
             piece: Some(piece),
+            sums,
             next: NONE,
             last: idx,
         };
@@ -253,6 +275,7 @@ impl<'p> Bodies<'p> {
         self.generated -= u32::from(matches!(node.piece, Some(Fragment::Frame(_))));
         *node = BodyNode {
             piece: None,
+            sums: None,
             next: self.free_first,
             last: NONE,
         };
@@ -265,22 +288,20 @@ impl<'p> Bodies<'p> {
         }
     }
 
-    /// Puts the bytes `[offset, offset + len)` of the queue behind the headers in `head`: generated
-    /// ones copied while they are few, content by reference as far as the port gathers, else
-    /// copied. Returns the packet and how many bytes it took: fewer than `len` when fragments or
-    /// the frame run out, which only makes a shorter segment.
+    /// Puts the bytes `[offset, offset + len)` of the queue behind the headers in a packet's head:
+    /// generated ones copied while they are few, content by reference as far as the port gathers,
+    /// else copied. Returns how many bytes the packet took: fewer than `len` when fragments or the
+    /// frame run out, which only makes a shorter segment.
     pub(crate) fn attach(
         &self,
         queue: &SendQueue,
         slice: Slice,
-        head: Frame<'p>,
-        fragments_max: usize,
+        packet: &mut TxPacket<'p>,
+        load: &mut Load,
         counters: &mut Counters,
-    ) -> (TxPacket<'p>, usize) {
-        let mut packet = TxPacket::new(head, Default::default());
+    ) -> usize {
         let mut place = self.place(queue, slice.offset);
-        let taken = self.attach_at(&mut place, slice.len, &mut packet, fragments_max, counters);
-        (packet, taken)
+        self.attach_at(&mut place, slice.len, packet, load, counters)
     }
 
     /// The place of the byte at `offset`.
@@ -300,23 +321,25 @@ impl<'p> Bodies<'p> {
         place: &mut Place,
         len: usize,
         packet: &mut TxPacket<'p>,
-        fragments_max: usize,
+        load: &mut Load,
         counters: &mut Counters,
     ) -> usize {
         // Nearly always: all of a segment lies in one piece of content.
         if let Some(BodyNode {
             piece: Some(Fragment::Content(bytes)),
+            sums,
             ..
         }) = self.nodes.get(place.node as usize)
             && let Some(rest) = bytes.get(place.skip..)
-            && let (Some(body), true) = (rest.get(..len), fragments_max > 1)
+            && let (Some(body), true) = (rest.get(..len), load.fragments_max > 1)
             && packet.append(Fragment::Content(body)).is_ok()
         {
             counters.payload_bytes_referenced += len as u64;
+            load.add(body, true, *sums, counters);
             place.skip += len;
             return len;
         }
-        self.attach_pieces(place, len, packet, fragments_max, counters)
+        self.attach_pieces(place, len, packet, load, counters)
     }
 
     fn attach_pieces(
@@ -324,11 +347,12 @@ impl<'p> Bodies<'p> {
         place: &mut Place,
         len: usize,
         packet: &mut TxPacket<'p>,
-        fragments_max: usize,
+        load: &mut Load,
         counters: &mut Counters,
     ) -> usize {
         let (mut taken, mut is_copying) = (0, true);
-        for piece in self.slices(*place, len) {
+        let fragments_max = load.fragments_max;
+        for (piece, sums) in self.slices(*place, len) {
             let bytes = piece.bytes();
             let (len, is_content) = (bytes.len(), matches!(piece, Fragment::Content(_)));
             is_copying &= fragments_max <= 1 || is_small_and_generated(&piece);
@@ -338,6 +362,7 @@ impl<'p> Bodies<'p> {
                 let head = packet.head_mut();
                 let fitting = &bytes[..len.min(head.tailroom())];
                 let _fits = head.append(fitting);
+                load.add(fitting, is_content, sums, counters);
                 if is_content {
                     counters.payload_bytes_copied += fitting.len() as u64;
                 }
@@ -347,9 +372,14 @@ impl<'p> Bodies<'p> {
                 }
                 continue;
             }
-            if packet.pieces() >= fragments_max || packet.append(piece).is_err() {
+            if packet.pieces() >= fragments_max {
                 break;
             }
+            let sum = load.sum_of(bytes, is_content, sums, counters);
+            if packet.append(piece).is_err() {
+                break;
+            }
+            load.sum.combine(sum);
             if is_content {
                 counters.payload_bytes_referenced += len as u64;
             }
@@ -380,12 +410,16 @@ impl<'p> Bodies<'p> {
     }
 
     /// The pieces of the `len` bytes at `place`.
-    fn slices<'a>(&'a self, place: Place, len: usize) -> impl Iterator<Item = Fragment<'p>> + 'a {
+    fn slices<'a>(
+        &'a self,
+        place: Place,
+        len: usize,
+    ) -> impl Iterator<Item = (Fragment<'p>, Option<&'static Sums>)> + 'a {
         let (mut at, mut skip, mut left) = (place.node, place.skip, len);
         core::iter::from_fn(move || {
             while left > 0 {
                 let node = self.nodes.get(at as usize)?;
-                let piece = node.piece.as_ref()?;
+                let (piece, sums) = (node.piece.as_ref()?, node.sums);
                 at = node.next;
                 let len = piece.bytes().len();
                 if skip >= len {
@@ -395,7 +429,7 @@ impl<'p> Bodies<'p> {
                 let part = part_of(piece, skip, left)?;
                 skip = 0;
                 left -= part.bytes().len();
-                return Some(part);
+                return Some((part, sums));
             }
             None
         })
@@ -463,6 +497,8 @@ const NONE: u32 = u32::MAX;
 mod tests {
     use super::*;
     use crate::testing::{assert_all_home, pool};
+    use crate::wire::checksum::Sum;
+    use simoom_ring::Caps;
     use std::vec;
     use std::vec::Vec;
 
@@ -523,8 +559,15 @@ mod tests {
                         offset,
                         len: len.min(model.len() - offset),
                     };
-                    let (packet, taken) =
-                        bodies.attach(&queue, slice, head, fragments_max, &mut counters);
+                    let caps = Caps {
+                        fragments_max,
+                        ..Caps::PLAIN
+                    };
+                    let mut load = Load::new(&caps);
+                    let mut packet = TxPacket::new(head, Default::default());
+                    let taken = bodies.attach(&queue, slice, &mut packet, &mut load, &mut counters);
+                    let sum = Sum::of(&model[offset..][..taken]);
+                    assert_eq!(load.sum.folded(), sum.folded());
                     assert!(packet.pieces() <= fragments_max.max(1) && taken <= slice.len);
                     assert!(taken > 0 || slice.len == 0);
                     assert_eq!(bytes_of(&packet), model[offset..][..taken]);

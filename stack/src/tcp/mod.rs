@@ -11,7 +11,8 @@
 //!
 //! - `tcb.rs`, `snd.rs`, `rcv.rs`: one connection; `state.rs` the table of its states; `flags.rs`,
 //!   `deadline.rs`, `tuple.rs`: what keeps it small
-//! - `bodies.rs`: what is queued to send, by reference; `flight/`: what of it is in flight
+//! - `bodies.rs`: what is queued to send, by reference; `load.rs`: what one packet
+//!   carries of it; `flight/`: what of it is in flight
 //! - `run.rs`: the short cut for many segments in a row
 //! - `super_segment.rs`: packets of many segments, for a device that cuts them
 //! - `recovery.rs`: losses, found out and recovered from
@@ -43,6 +44,7 @@ mod gaps;
 mod input;
 mod keep;
 mod listen;
+mod load;
 mod narrowed;
 mod opening;
 mod output;

@@ -12,6 +12,7 @@ use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::{Flight, Flights, Frto, Nodes};
 use crate::tcp::gaps::Gaps;
+use crate::tcp::load::Load;
 use crate::tcp::run;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::{NextData, Phase, Snd};
@@ -179,15 +180,17 @@ fn send_segment<'p, C: Congestion>(
     }
     // The header goes in last: how much was attached decides on FIN and PSH.
     let _room = head.extend(repr.header_len());
-    let (mut packet, taken) = match slice.filter(|slice| slice.len > 0) {
+    let mut load = Load::new(&net.caps);
+    let mut packet = TxPacket::new(head, TxOffload::default());
+    let taken = match slice.filter(|slice| slice.len > 0) {
         Some(slice) => tables.bodies.attach(
             &tcb.snd.queue,
             slice.up_to(most),
-            head,
-            net.caps.fragments_max,
+            &mut packet,
+            &mut load,
             &mut net.counters,
         ),
-        None => (TxPacket::new(head, TxOffload::default()), 0),
+        None => 0,
     };
     if let Next::Data(data) = next
         && taken == data.len as usize
@@ -203,7 +206,8 @@ fn send_segment<'p, C: Congestion>(
     let len = taken as u32 + u32::from(repr.ctl.has(Ctl::FIN)) + u32::from(syn);
     let mut hint = tcb.neighbor_hint;
     let tos = tcb.tos | codepoint.bits();
-    transmit(net, tx, now, packet, &tcb.tuple.full(), tos, &mut hint);
+    let segment = (packet, repr.header_len(), load.sum);
+    transmit(net, tx, now, segment, &tcb.tuple.full(), tos, &mut hint);
     tcb.neighbor_hint = hint;
     (seq, len)
 }
@@ -314,11 +318,12 @@ pub(crate) fn send_bare<'p>(
     };
     if let Ok(header) = head.extend(repr.header_len()) {
         repr.emit(header);
+        let packet = TxPacket::new(head, TxOffload::default());
         transmit(
             net,
             tx,
             now,
-            TxPacket::new(head, TxOffload::default()),
+            (packet, repr.header_len(), Sum::new()),
             tuple,
             Codepoint::NotEct.bits(),
             &mut 0,
@@ -326,12 +331,13 @@ pub(crate) fn send_bare<'p>(
     }
 }
 
-/// Completes the checksum, or has the device do it, and hands the segment down.
+/// Completes the checksum, or has the device do it, and hands the segment down: a packet, of which
+/// so many bytes are the header, and the sum of what lies behind them.
 fn transmit<'p>(
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
-    mut packet: TxPacket<'p>,
+    (mut packet, header_len, payload): (TxPacket<'p>, usize, Sum),
     tuple: &FourTuple,
     tos: u8,
     hint: &mut u8,
@@ -352,8 +358,8 @@ fn transmit<'p>(
         packet.set_offload(TxOffload { csum, gso });
         sum.folded()
     } else {
-        sum.add(packet.head().bytes());
-        sum_fragments(net, &packet, &mut sum);
+        sum.add(packet.head().bytes().get(..header_len).unwrap_or_default());
+        sum.combine(payload);
         sum.finish()
     };
     let field = usize::from(CSUM_OFFSET)..usize::from(CSUM_OFFSET) + 2;
@@ -364,16 +370,6 @@ fn transmit<'p>(
     // What cannot be sent now is as good as lost on the way: the timers send it again.
     if let Err(unsent) = ip::output_hinted(net, tx, now, packet, &header, hint) {
         unsent.forget(net);
-    }
-}
-
-/// Adds what lies behind the head of a packet.
-#[inline]
-pub(super) fn sum_fragments(net: &mut Net<'_>, packet: &TxPacket<'_>, sum: &mut Sum) {
-    for fragment in packet.fragments() {
-        let bytes = fragment.bytes();
-        net.counters.payload_bytes_summed += bytes.len() as u64;
-        sum.add(bytes);
     }
 }
 

@@ -17,7 +17,8 @@ use super::cc::Congestion;
 use super::deadline::Deadline;
 use super::flags::{SndFlags, TcbFlags};
 use super::flight::{Flights, Frto};
-use super::output::{Sent, Tables, alloc_head, sum_fragments};
+use super::load::Load;
+use super::output::{Sent, Tables, alloc_head};
 use super::seqnum::SeqNum;
 use super::snd::{NextData, Phase};
 use super::state::State;
@@ -308,15 +309,15 @@ impl Template {
     ) -> u32 {
         self.begin(&mut head);
         let mut packet = TxPacket::new(head, TxOffload::default());
+        let mut load = Load::new(&net.caps);
         let len = next.len as usize;
-        let fragments_max = net.caps.fragments_max;
-        let taken = bodies.attach_at(place, len, &mut packet, fragments_max, &mut net.counters);
+        let taken = bodies.attach_at(place, len, &mut packet, &mut load, &mut net.counters);
         if taken > usize::from(self.smss) {
             let tcp_len = self.len - ip::HEADERS_LEN;
             super_segment::request(&mut packet, taken, (self.smss, tcp_len), net);
         }
         let is_pushed = next.psh && taken == len;
-        self.finish(net, tx, packet, next.seq, (taken, is_pushed));
+        self.finish(net, tx, packet, next.seq, (taken, is_pushed, load.sum));
         // A datagram is shorter than 64 KiB.
         taken as u32
     }
@@ -331,7 +332,7 @@ impl Template {
     ) {
         self.begin(&mut head);
         let packet = TxPacket::new(head, TxOffload::default());
-        self.finish(net, tx, packet, seq, (0, false));
+        self.finish(net, tx, packet, seq, (0, false, Sum::new()));
     }
 
     /// Makes room for the headers at the front of an empty frame that has headroom for them.
@@ -349,7 +350,7 @@ impl Template {
         tx: &mut impl TxRing<'p>,
         mut packet: TxPacket<'p>,
         seq: SeqNum,
-        (payload_len, is_pushed): (usize, bool),
+        (payload_len, is_pushed, payload): (usize, bool, Sum),
     ) {
         // A datagram is shorter than 64 KiB.
         let ip_len = (self.len - ethernet::HEADER_LEN + payload_len) as u16;
@@ -372,8 +373,7 @@ impl Template {
             tcp_sum += u32::from(u16::from_be_bytes([s0, s1]));
             tcp_sum += u32::from(u16::from_be_bytes([s2, s3])) + u32::from(psh);
             let mut sum = Sum::from_folded(fold(tcp_sum));
-            sum.add(packet.head().bytes().get(self.len..).unwrap_or_default());
-            sum_fragments(net, &packet, &mut sum);
+            sum.combine(payload);
             sum.finish()
         };
         if let Some(room) = packet.head_mut().bytes_mut().get_mut(..self.len) {

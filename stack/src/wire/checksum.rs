@@ -95,6 +95,29 @@ impl Sum {
         }
     }
 
+    /// The sum of these bytes and those of `next` behind them.
+    #[inline]
+    pub fn followed_by(mut self, next: Self) -> Self {
+        self.combine(next);
+        self
+    }
+
+    /// The sum of what lies before `suffix`, a sum of the last of these bytes, which are an even
+    /// number.
+    #[inline]
+    pub fn without_suffix(self, suffix: Self) -> Self {
+        // What lies before is as odd as what follows.
+        let suffix_words = if suffix.is_odd {
+            suffix.words.rotate_left(8)
+        } else {
+            suffix.words
+        };
+        Self {
+            words: carry_add(self.words, !suffix_words),
+            is_odd: suffix.is_odd,
+        }
+    }
+
     /// The sum of an even number of bytes from its folded form: how a table keeps it.
     #[inline]
     pub fn from_folded(folded: u16) -> Self {

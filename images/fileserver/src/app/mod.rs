@@ -21,10 +21,11 @@ mod bounds;
 mod parts;
 mod patience;
 mod scratch;
+mod sums;
 
 use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
-use simoom::{Duration, Instant};
+use simoom::{Body, Duration, Instant, Sums};
 
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
 use addresses::AddressIdx;
@@ -61,6 +62,7 @@ pub struct FileServer {
     addresses: Addresses,
     conn_cnt: u32,
     counters: Counters,
+    sums: Option<&'static Sums>,
 }
 
 /// What a connection keeps.
@@ -138,6 +140,7 @@ impl FileServer {
             addresses: Addresses::new(&mut [], 0),
             conn_cnt: 0,
             counters: Counters::default(),
+            sums: None,
         }
     }
 
@@ -320,7 +323,7 @@ impl FileServer {
             client.ends_with_parts = answer.close;
             return self.send_parts(conn, client);
         }
-        let has_body = has_head && conn.send_body(answer.body).is_ok();
+        let has_body = has_head && conn.send_body(Body::summed(answer.body, self.sums)).is_ok();
         if answer.close || !has_body {
             self.close(conn, client);
         }
@@ -361,7 +364,7 @@ impl FileServer {
             match (sent, piece) {
                 (Ok(()), Some(piece)) => {
                     // There is room for it.
-                    let _queued = conn.send_body(piece.body);
+                    let _queued = conn.send_body(Body::summed(piece.body, self.sums));
                     parts.advance();
                 }
                 // No frame for what stands in front of it: the stack asks again.

@@ -22,7 +22,7 @@ const CAPS: Caps = Caps {
     ..Caps::PLAIN
 };
 
-const PLAIN: Settings = Settings {
+pub(super) const PLAIN: Settings = Settings {
     sack: false,
     timestamps: false,
     window_scaling: true,
