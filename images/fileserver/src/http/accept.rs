@@ -22,11 +22,12 @@ pub(super) fn choose(
     file: &File,
 ) -> Option<Representation> {
     // RFC 9110 12.5.3, first rule: without the field anything goes, and the plain file does.
-    if !request.fields.has_accept_encoding {
+    let Some(value) = request.fields.accept_encoding else {
         return Some(file.identity());
-    }
+    };
     // Only a weight can say that the plain file is not wanted.
-    if !file.has_variants() && !values(request).any(|value| value.contains(&b';')) {
+    let may_exclude = request.fields.has_more_accept_encoding || value.contains(&b';');
+    if !file.has_variants() && !may_exclude {
         return Some(file.identity());
     }
     choose_by_weight(request, site, file)
@@ -35,7 +36,10 @@ pub(super) fn choose(
 #[inline(never)]
 fn choose_by_weight(request: &Request<'_, '_>, site: &Site, file: &File) -> Option<Representation> {
     let mut wishes = Wishes::default();
-    values(request).for_each(|value| wishes.read(value));
+    match request.fields.accept_encoding {
+        Some(value) if !request.fields.has_more_accept_encoding => wishes.read(value),
+        _ => values(request).for_each(|value| wishes.read(value)),
+    }
     let (mut best, mut best_weight) = (None, 0);
     for (coding, variant) in site.variants(file) {
         let weight = wishes.weight(coding);
@@ -49,6 +53,7 @@ fn choose_by_weight(request: &Request<'_, '_>, site: &Site, file: &File) -> Opti
     best
 }
 
+/// All values of the field.
 fn values<'r>(request: &'r Request<'_, '_>) -> impl Iterator<Item = &'r [u8]> {
     let headers = request.headers.iter();
     let is_ours = |name: &str| name.eq_ignore_ascii_case("accept-encoding");

@@ -179,7 +179,10 @@ pub(super) struct Fields<'b> {
     pub(super) host: Option<&'b [u8]>,
     /// The body may or may not come: RFC 9110 10.1.1.
     pub(super) expects_continue: bool,
-    pub(super) has_accept_encoding: bool,
+    /// The first of them.
+    pub(super) accept_encoding: Option<&'b [u8]>,
+    /// There are more, which make one list with it (RFC 9110 5.3).
+    pub(super) has_more_accept_encoding: bool,
     /// One of the next four is there.
     pub(super) has_condition: bool,
     pub(super) has_if_match: bool,
@@ -196,37 +199,38 @@ impl<'b> Fields<'b> {
         let mut transfer_coding = None;
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-            // Most fields are told apart by length alone.
-            match header.name.len() {
-                4 if is("host") => {
+            // Nearly all fields are told apart by length and first letter alone.
+            let first = header.name.as_bytes().first().copied().unwrap_or(0) | 0x20;
+            match (header.name.len(), first) {
+                (4, b'h') if is("host") => {
                     if fields.host.is_some() || !is_host(header.value) {
                         return Err(Status::BadRequest);
                     }
                     fields.host = Some(header.value);
                 }
                 // RFC 9110 10.1.1: not from a client of version 1.0.
-                6 if !is_http10 && is("expect") => {
+                (6, b'e') if !is_http10 && is("expect") => {
                     if !header.value.eq_ignore_ascii_case(b"100-continue") {
                         return Err(Status::ExpectationFailed);
                     }
                     fields.expects_continue = true;
                 }
-                10 if is("connection") => fields.connection(header.value),
-                14 if is("content-length") => {
+                (10, b'c') if is("connection") => fields.connection(header.value),
+                (14, b'c') if is("content-length") => {
                     // RFC 9112 6.3 allows equal repetitions; nobody honest sends them.
                     if fields.content_length.is_some() {
                         return Err(Status::BadRequest);
                     }
                     fields.content_length = Some(length(header.value).ok_or(Status::BadRequest)?);
                 }
-                17 if is("transfer-encoding") => {
+                (17, b't') if is("transfer-encoding") => {
                     // Two fields would be a list of two codings.
                     if transfer_coding.is_some() {
                         return Err(Status::BadRequest);
                     }
                     transfer_coding = Some(header.value);
                 }
-                5 | 8 | 13 | 15 | 17 | 19 => fields.wish(header),
+                (5, b'r') | (8 | 13 | 17 | 19, b'i') | (15, b'a') => fields.wish(header),
                 _ => {}
             }
         }
@@ -253,7 +257,11 @@ impl<'b> Fields<'b> {
             8 if is("if-range") => set_once(&mut self.if_range, header.value),
             8 if is("if-match") => self.has_if_match = true,
             13 if is("if-none-match") => self.has_if_none_match = true,
-            15 if is("accept-encoding") => self.has_accept_encoding = true,
+            15 if is("accept-encoding") => {
+                self.has_more_accept_encoding = self.accept_encoding.is_some();
+                self.accept_encoding = self.accept_encoding.or(Some(header.value));
+                return;
+            }
             17 if is("if-modified-since") => set_once(&mut self.if_modified_since, header.value),
             19 if is("if-unmodified-since") => {
                 set_once(&mut self.if_unmodified_since, header.value);

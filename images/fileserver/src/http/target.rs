@@ -56,22 +56,22 @@ impl<'t> RawTarget<'t> {
             let (authority, path) = split_authority(target)?;
             (Some(authority), path)
         };
-        // One pass for all that is looked for; letters and more are above all of it.
-        let (mut last, mut path_len, mut is_normal) = (0, path.len(), true);
+        // One pass for all that is looked for; most bytes are nothing of it.
+        let (mut path_len, mut is_normal) = (path.len(), true);
         for (at, &byte) in path.iter().enumerate() {
-            if byte <= b'?' {
-                match byte {
-                    b'?' => {
-                        path_len = at;
-                        break;
-                    }
-                    b'#' => return Err(Status::BadRequest),
-                    b'%' => is_normal = false,
-                    b'/' | b'.' if last == b'/' => is_normal = false,
-                    _ => {}
-                }
+            if ODD_BYTES.get(usize::from(byte)) != Some(&true) {
+                continue;
             }
-            last = byte;
+            match byte {
+                b'?' => {
+                    path_len = at;
+                    break;
+                }
+                b'#' => return Err(Status::BadRequest),
+                b'%' => is_normal = false,
+                // A slash, and what may not follow it.
+                _ => is_normal &= !matches!(path.get(at + 1), Some(b'/' | b'.')),
+            }
         }
         let (path, after) = path.split_at_checked(path_len).ok_or(Status::BadRequest)?;
         let query = after.strip_prefix(b"?");
@@ -131,6 +131,17 @@ impl<'t> RawTarget<'t> {
         })
     }
 }
+
+/// What makes a path end, or be another one than it says.
+const ODD_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"?#%/";
+    while let Some((byte, after)) = rest.split_first() {
+        table[*byte as usize] = true;
+        rest = after;
+    }
+    table
+};
 
 /// The authority of an absolute form, and what follows it.
 fn split_authority(target: &[u8]) -> Result<(&[u8], &[u8]), Status> {
