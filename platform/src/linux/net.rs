@@ -8,6 +8,7 @@ use std::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simoom::iface::{Setup, Stack};
+use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{App, Settings};
 use simoom::{Addr, Cidr, Duration};
 use simoom_netmap::NetmapPort;
@@ -124,6 +125,7 @@ impl<A: App + 'static, H: Open + 'static> Net<A, H> {
         started: Started<H>,
         sizes: Sizes,
         addressing: Addressing,
+        congestion: Algorithm,
         clock: &Clock,
     ) -> Result<Self, NetError> {
         let Started {
@@ -157,7 +159,10 @@ impl<A: App + 'static, H: Open + 'static> Net<A, H> {
             caps,
             mac,
             storage,
-            tcp: Settings::default(),
+            tcp: Settings {
+                congestion,
+                ..Settings::default()
+            },
             seed: seed()?,
             now,
         });

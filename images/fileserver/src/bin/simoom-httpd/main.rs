@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use simoom::tcp::cc::Algorithm;
 use simoom_netmap::hosts::Spec;
 use simoom_netmap::hosts::netmap::NetmapHost;
 use simoom_netmap::hosts::pipe::PipeHost;
@@ -48,6 +49,9 @@ struct Args {
     /// TCP port to listen on
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Congestion control
+    #[arg(long, value_name = "cubic|reno|westwood", default_value_t, value_parser = algorithm)]
+    cc: Algorithm,
     /// Processor core to run on
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
@@ -60,6 +64,10 @@ struct Args {
     /// Print a line of figures each second
     #[arg(long)]
     stats: bool,
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
+    Algorithm::from_name(name).ok_or("cubic, reno or westwood")
 }
 
 fn main() -> ExitCode {

@@ -46,7 +46,7 @@ pub(crate) fn run<H: Open + 'static>(
     let mut app = server(args, &options, bytes, &clock)?;
     let file_cnt = app.server().site().file_cnt();
 
-    let net = Net::<FileServer, H>::start(started, SIZES, addressing, &clock)?;
+    let net = Net::<FileServer, H>::start(started, SIZES, addressing, args.cc, &clock)?;
     let Net {
         mut served,
         wake,
