@@ -55,11 +55,24 @@ impl Addr {
     }
 
     /// Whether it names one host: not unspecified, multicast, or IPv4's limited broadcast.
+    #[inline]
     pub fn is_unicast(self) -> bool {
-        match self.to_ip() {
-            IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
-            IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast()),
+        match self.v4_bits() {
+            // Multicast is 224.0.0.0/4.
+            Some(v4) => v4 != 0 && v4 >> 28 != 0xe && v4 != u32::MAX,
+            None => {
+                let (high, low) = self.words();
+                high | low != 0 && high >> 56 != 0xff
+            }
         }
+    }
+
+    /// The 32 bits of an IPv4 address, if it is one.
+    #[inline]
+    fn v4_bits(self) -> Option<u32> {
+        let (high, low) = self.words();
+        // The lower half is the address.
+        (high == 0 && low >> 32 == 0xffff).then_some(low as u32)
     }
 }
 
@@ -171,18 +184,31 @@ impl Cidr {
     /// Whether `other` is on this network (and of this family).
     #[inline]
     pub fn contains(&self, other: Addr) -> bool {
+        if let (Some(ours), Some(theirs)) = (self.addr.v4_bits(), other.v4_bits()) {
+            return (ours ^ theirs) & self.v4_mask() == 0;
+        }
         let mask = self.mask();
         u128::from_be_bytes(self.addr.0) & mask == u128::from_be_bytes(other.0) & mask
     }
 
     /// The directed broadcast address of an IPv4 network that has one (RFC 3021: /31 has none).
+    #[inline]
     pub fn broadcast(&self) -> Option<Addr> {
-        if !self.addr.is_v4() || self.prefix_len > 30 {
-            return None;
-        }
-        Some(Addr(
-            (u128::from_be_bytes(self.addr.0) | !self.mask()).to_be_bytes(),
-        ))
+        let ours = self.addr.v4_bits().filter(|_| self.prefix_len <= 30)?;
+        Some(Addr::v4(Ipv4Addr::from_bits(ours | !self.v4_mask())))
+    }
+
+    /// Address and mask of an IPv4 network.
+    #[inline]
+    pub(crate) fn v4_parts(&self) -> Option<(u32, u32)> {
+        Some((self.addr.v4_bits()?, self.v4_mask()))
+    }
+
+    /// The prefix of an IPv4 network as a mask.
+    #[inline]
+    fn v4_mask(&self) -> u32 {
+        let host_bits = 32_u32.saturating_sub(self.prefix_len.into());
+        u32::MAX.checked_shl(host_bits).unwrap_or(0)
     }
 
     /// The prefix as a mask over the 16-byte form.

@@ -3,6 +3,7 @@
 //! Every `input` and `output` below TCP and UDP works on this, so that a call chain can hold it
 //! and a transport's tables at the same time.
 
+use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
 use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
@@ -147,6 +148,17 @@ impl<'p> Net<'p> {
             true => Some(NextHop::Broadcast),
             false => Some(NextHop::Neighbor(dst)),
         }
+    }
+
+    /// The neighbor that a datagram from `src` to another host goes to first, where there is no
+    /// doubt: what [`next_hop`](Self::next_hop) says of the same, at less cost. `None` if in doubt.
+    #[inline]
+    pub(crate) fn next_neighbor(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Option<Addr> {
+        let (ours, mask) = self.cidr?.v4_parts()?;
+        let (src, to) = (src.to_bits(), dst.to_bits());
+        // On the network, the last address may be for all, and a network of two has none.
+        let is_host = (to ^ ours) & mask == 0 && to | mask != u32::MAX && to != ours;
+        (src == ours && is_host).then(|| Addr::v4(dst))
     }
 
     /// Room that a transport leaves in front of its header: the driver's own, Ethernet, IP.

@@ -134,6 +134,9 @@ pub(super) struct Client {
     /// Ends of segments that are not acknowledged yet.
     unacked: VecDeque<u32>,
     ts_recent: u32,
+    /// As the header has it: 128 KB in bulk, so that each acknowledgment makes room for as much as
+    /// it acknowledges.
+    wnd: u16,
     answered: u64,
     /// From here on callgrind counts.
     pub(super) is_counted: bool,
@@ -178,6 +181,10 @@ impl Client {
             rcv_nxt: 0,
             unacked: VecDeque::with_capacity(4_096),
             ts_recent: 0,
+            wnd: match wish {
+                Wish::Bulk => 1_024,
+                _ => u16::MAX,
+            },
             answered: 0,
             is_counted: false,
         };
@@ -200,6 +207,7 @@ impl Client {
                 self.turn();
                 while self.unacked.len() < 64 {
                     self.acknowledge(2);
+                    self.turn();
                 }
             }
         }
@@ -222,14 +230,19 @@ impl Client {
     pub(super) fn ask(&mut self) {
         self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
         self.turn();
+        // What goes out in a burst is acknowledged in one.
         while !self.unacked.is_empty() {
-            self.acknowledge(2);
+            for _ in 0..ACKS.min(self.unacked.len().div_ceil(2)) {
+                self.acknowledge(2);
+            }
+            self.turn();
         }
     }
 
     /// The oldest segment in flight is acknowledged.
     pub(super) fn acknowledge_one(&mut self) {
         self.acknowledge(1);
+        self.turn();
     }
 
     /// Two full segments.
@@ -245,7 +258,6 @@ impl Client {
         let last = segments.min(self.unacked.len());
         let ack = self.unacked.drain(..last).next_back().expect("a segment");
         self.arrive_segment(Ctl::default(), Some(ack), &[]);
-        self.turn();
     }
 
     /// A little later: the stack works, and what it has sent is read.
@@ -301,7 +313,7 @@ impl Client {
             seq: SeqNum(self.snd_nxt),
             ack: ack.map(SeqNum),
             ctl,
-            wnd: WireWnd(u16::MAX),
+            wnd: WireWnd(self.wnd),
             options,
         };
         let header_len = ipv4::HEADER_LEN + repr.header_len();
@@ -369,6 +381,9 @@ fn counted(client: &mut Client) {
 fn warming_up(client: &mut Client) {
     poll(client);
 }
+
+/// Acknowledgments that come in together at most.
+const ACKS: usize = 32;
 
 const REQUEST: &[u8] = &[b'r'; 100];
 

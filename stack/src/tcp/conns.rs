@@ -257,10 +257,9 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let deadline = tcb
             .next_deadline()
-            .instant(cx.now)
-            .min(self.flights.next_deadline(tcb.flight));
-        if deadline != Instant::NEVER {
-            self.wheel.set(idx, deadline);
+            .min(Deadline::at(self.flights.next_deadline(tcb.flight)));
+        if let Some(tick) = deadline.tick() {
+            self.wheel.set_tick(idx, tick);
         }
         if sent == Sent::Blocked {
             self.conns.push_ready(idx);

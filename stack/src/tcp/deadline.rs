@@ -50,6 +50,12 @@ impl Deadline {
         }
     }
 
+    /// The tick of the timer wheel that it is, modulo 2^32; `None` if the timer is off.
+    #[inline]
+    pub(crate) fn tick(self) -> Option<u32> {
+        (self != Self::NEVER).then_some(self.0)
+    }
+
     /// The point in time that it stands for, seen from `now`.
     #[inline]
     pub(crate) fn instant(self, now: Instant) -> Instant {

@@ -312,7 +312,9 @@ impl<'p, A: App> Tcp<'p, A> {
             };
             self.forget_time_wait(idx);
         }
-        self.can_resume(cx.net, cx.tx.space()) || self.next_at(cx.now) <= cx.now
+        self.can_resume(cx.net, cx.tx.space())
+            || self.wheel.is_due(cx.now)
+            || self.time_waits.expired(cx.now).is_some()
     }
 
     /// Whether a connection waits for space on the transmit ring or for a frame, and can go on.

@@ -26,12 +26,11 @@ use super::super_segment;
 use super::tcb::Tcb;
 use crate::arp::Lookup;
 use crate::counters::DropReason;
-use crate::eth::EtherType;
 use crate::ip;
 use crate::net::{Net, NextHop};
 use crate::time::Instant;
 use crate::wire::checksum::{Sum, fold};
-use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN, Options, Repr};
+use crate::wire::tcp::{CSUM_OFFSET, HEADER_LEN};
 use crate::wire::{ethernet, ipv4};
 
 /// Sends what is plain of what the connection may send now. `None` when there is something to be
@@ -214,10 +213,13 @@ struct Way {
 impl Way {
     #[inline]
     fn find<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>) -> Option<Self> {
-        let tuple = tcb.tuple.full();
-        let next_hop = net.next_hop(tuple.local.addr, tuple.remote.addr)?;
-        let NextHop::Neighbor(addr) = next_hop else {
-            return None;
+        let (local, remote) = tcb.tuple.addrs();
+        let addr = match net.next_neighbor(local, remote) {
+            Some(addr) => addr,
+            None => match net.next_hop(local.into(), remote.into())? {
+                NextHop::Neighbor(addr) => addr,
+                NextHop::Broadcast => return None,
+            },
         };
         match net.neighbors.lookup(addr, &mut tcb.neighbor_hint) {
             Lookup::Found(mac) => Some(Self { mac }),
@@ -241,6 +243,7 @@ struct Template {
 
 impl Template {
     /// The headers of what `tcb` sends now. From here on their window is promised.
+    #[inline]
     fn new<'p, C: Congestion>(
         tcb: &mut Tcb<'p, C>,
         net: &Net<'p>,
@@ -248,50 +251,41 @@ impl Template {
         way: &Way,
     ) -> Self {
         let wnd = tcb.rcv.advertise(net.budget(), false);
-        let repr = Repr {
-            src_port: tcb.tuple.local_port(),
-            dst_port: tcb.tuple.remote_port(),
-            seq: SeqNum(0),
-            ack: Some(tcb.rcv.nxt),
-            ctl: Ctl::default(),
-            wnd,
-            options: Options {
-                timestamps: tcb.ts.stamp(tcb.rcv.nxt, now),
-                ..Options::default()
-            },
-        };
-        let ethernet = ethernet::Repr {
-            dst: way.mac,
-            src: net.mac,
-            ethertype: EtherType::Ipv4,
-        };
+        let timestamps = tcb.ts.stamp(tcb.rcv.nxt, now);
         let (local, remote) = tcb.tuple.addrs();
-        let datagram = ipv4::Repr {
-            tos: tcb.tos,
-            total_len: 0,
-            ident: 0,
-            ttl: net.ttl.get(),
-            proto: ip::proto::TCP,
-            src: local,
-            dst: remote,
-        };
-        let mut bytes = [0; LEN_MAX];
-        let (front, tcp_part) = bytes.split_at_mut(ip::HEADERS_LEN);
-        let (ethernet_part, ip_part) = front.split_at_mut(ethernet::HEADER_LEN);
-        ethernet_part.copy_from_slice(&ethernet.emit());
-        ip_part.copy_from_slice(&datagram.emit());
-        repr.emit(tcp_part);
-        let mut tcp_sum = Sum::pseudo_header(local.into(), remote.into(), ip::proto::TCP, 0);
+        let (from, to) = (local.octets(), remote.octets());
+        let options_len = if timestamps.is_some() { OPTIONS_LEN } else { 0 };
+        let mut bytes = FIXED;
+        *part(&mut bytes, 0) = way.mac.0;
+        *part(&mut bytes, 6) = net.mac.0;
+        *part(&mut bytes, IP_TOS) = [tcb.tos];
+        *part(&mut bytes, IP_TTL) = [net.ttl.get()];
+        *part(&mut bytes, IP_ADDRS) = from;
+        *part(&mut bytes, IP_ADDRS + 4) = to;
+        *part(&mut bytes, TCP) = tcb.tuple.local_port().to_be_bytes();
+        *part(&mut bytes, TCP + 2) = tcb.tuple.remote_port().to_be_bytes();
+        *part(&mut bytes, TCP + 8) = tcb.rcv.nxt.0.to_be_bytes();
+        // At most eight words.
+        *part(&mut bytes, TCP + 12) = [((HEADER_LEN + options_len) as u8) << 2];
+        *part(&mut bytes, TCP + 14) = wnd.0.to_be_bytes();
+        let stamps = timestamps.map_or([0; 2], |both| [both.val, both.ecr]);
+        *part(&mut bytes, TCP + 24) = stamps[0].to_be_bytes();
+        *part(&mut bytes, TCP + 28) = stamps[1].to_be_bytes();
+        let addrs = halves(from) + halves(to);
+        let ttl_proto = u32::from(net.ttl.get()) << 8 | u32::from(ip::proto::TCP);
+        let ip_sum = 0x4500 + u32::from(tcb.tos) + DF + ttl_proto + addrs;
+        let mut tcp_sum = addrs + u32::from(ip::proto::TCP);
         if !net.caps.checksums.tx {
-            // What lies behind a shorter header is zero.
-            tcp_sum.add(tcp_part);
+            // Without timestamps, what lies behind is not sent.
+            let tcp_len = HEADER_LEN + options_len;
+            let part = bytes.get(TCP..TCP + tcp_len).unwrap_or_default();
+            tcp_sum += u32::from(Sum::of(part).folded());
         }
         Self {
             bytes,
-            len: ip::HEADERS_LEN + repr.header_len(),
-            // The header's own checksum is that of one with zeros in it.
-            ip_sum: !u16::from_be_bytes([bytes[IP_CSUM], bytes[IP_CSUM + 1]]),
-            tcp_sum: tcp_sum.folded(),
+            len: TCP + HEADER_LEN + options_len,
+            ip_sum: fold(ip_sum),
+            tcp_sum: fold(tcp_sum),
             smss: tcb.snd.smss,
         }
     }
@@ -376,18 +370,19 @@ impl Template {
             sum.combine(payload);
             sum.finish()
         };
-        if let Some(room) = packet.head_mut().bytes_mut().get_mut(..self.len) {
-            let bytes = self.bytes.get(..room.len()).unwrap_or_default();
-            room.copy_from_slice(bytes);
-            put(room, IP_LEN, ip_len);
-            put(room, IP_IDENT, ident);
-            put(room, IP_CSUM, !fold(ip_sum));
-            put(room, TCP_SEQ, u16::from_be_bytes([s0, s1]));
-            put(room, TCP_SEQ + 2, u16::from_be_bytes([s2, s3]));
-            put(room, TCP_CSUM, csum);
-            if let Some(ctl) = room.get_mut(TCP_CTL) {
-                *ctl |= psh;
-            }
+        let room = packet.head_mut().bytes_mut();
+        if let Some(room) = room
+            .first_chunk_mut::<LEN_MAX>()
+            .filter(|_| self.len == LEN_MAX)
+        {
+            *room = self.bytes;
+            patch(room, (ip_len, ident, !fold(ip_sum)), (seq, psh, csum));
+        } else if let (Some(room), Some(bytes)) = (
+            room.first_chunk_mut::<LEN_MIN>(),
+            self.bytes.first_chunk::<LEN_MIN>(),
+        ) {
+            *room = *bytes;
+            patch(room, (ip_len, ident, !fold(ip_sum)), (seq, psh, csum));
         }
         net.counters.tcp_segments_out += 1;
         let frame_len = self.len + payload_len;
@@ -402,23 +397,74 @@ impl Template {
     }
 }
 
+/// Writes what is not the same in each segment.
 #[inline]
-fn put(bytes: &mut [u8], at: usize, value: u16) {
-    if let Some(field) = bytes.get_mut(at..at + 2) {
-        field.copy_from_slice(&value.to_be_bytes());
-    }
+fn patch<const N: usize>(
+    bytes: &mut [u8; N],
+    (ip_len, ident, ip_csum): (u16, u16, u16),
+    (seq, psh, csum): (SeqNum, u8, u16),
+) {
+    *part(bytes, IP_LEN) = ip_len.to_be_bytes();
+    *part(bytes, IP_IDENT) = ident.to_be_bytes();
+    *part(bytes, IP_CSUM) = ip_csum.to_be_bytes();
+    *part(bytes, TCP + 4) = seq.0.to_be_bytes();
+    *part(bytes, TCP + 13) = [ACK | psh];
+    *part(bytes, TCP_CSUM) = csum.to_be_bytes();
 }
 
-/// Bytes of the headers with timestamps.
-const LEN_MAX: usize = ip::HEADERS_LEN + HEADER_LEN + 12;
+/// The `K` bytes at `at`, which is a constant: nothing is left of the check.
+///
+/// # Panics
+/// When they are not within the headers: a bug of ours.
+#[inline(always)]
+fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut [u8; K] {
+    let rest = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
+    rest.expect("a field of the headers")
+}
 
-/// Where the fields lie that differ.
-const IP_LEN: usize = ethernet::HEADER_LEN + 2;
-const IP_IDENT: usize = ethernet::HEADER_LEN + 4;
-const IP_CSUM: usize = ethernet::HEADER_LEN + 10;
-const TCP_SEQ: usize = ip::HEADERS_LEN + 4;
-const TCP_CTL: usize = ip::HEADERS_LEN + 13;
-const TCP_CSUM: usize = ip::HEADERS_LEN + CSUM_OFFSET as usize;
+/// The sum of the two halves of an address.
+#[inline]
+fn halves([a, b, c, d]: [u8; 4]) -> u32 {
+    u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d]))
+}
 
-/// PSH, as the header has it.
+/// Bytes of the timestamps with their padding.
+const OPTIONS_LEN: usize = 12;
+
+/// Bytes of all headers, without timestamps and with them.
+const LEN_MIN: usize = ip::HEADERS_LEN + HEADER_LEN;
+const LEN_MAX: usize = LEN_MIN + OPTIONS_LEN;
+
+/// Where the fields lie.
+const IP: usize = ethernet::HEADER_LEN;
+const IP_TOS: usize = IP + 1;
+const IP_LEN: usize = IP + 2;
+const IP_IDENT: usize = IP + 4;
+const IP_TTL: usize = IP + 8;
+const IP_CSUM: usize = IP + 10;
+const IP_ADDRS: usize = IP + 12;
+const TCP: usize = ip::HEADERS_LEN;
+const TCP_CSUM: usize = TCP + CSUM_OFFSET as usize;
+
+/// Don't fragment, as it is summed.
+const DF: u32 = 0x4000;
+
+/// Control bits, as the header has them.
+const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
+
+/// What is the same in all headers: IPv4's type and version, DF, TCP, ACK, and behind the header
+/// two NOPs and the kind and length of timestamps.
+const FIXED: [u8; LEN_MAX] = {
+    let mut bytes = [0; LEN_MAX];
+    bytes[IP - 2] = 0x08;
+    bytes[IP] = 0x45;
+    bytes[IP + 6] = 0x40;
+    bytes[IP + 9] = ip::proto::TCP;
+    bytes[TCP + 13] = ACK;
+    bytes[TCP + 20] = 1;
+    bytes[TCP + 21] = 1;
+    bytes[TCP + 22] = 8;
+    bytes[TCP + 23] = 10;
+    bytes
+};

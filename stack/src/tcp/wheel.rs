@@ -44,6 +44,8 @@ pub(crate) struct Wheel<'p> {
     occupied: [u64; LEVELS],
     /// The last tick that has been looked at.
     elapsed: u64,
+    /// No slot that is not empty begins before this tick.
+    soonest: u64,
 }
 
 impl<'p> Wheel<'p> {
@@ -55,6 +57,7 @@ impl<'p> Wheel<'p> {
             firsts: [[NONE; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
             elapsed: tick_before(now),
+            soonest: u64::MAX,
         }
     }
 
@@ -65,10 +68,15 @@ impl<'p> Wheel<'p> {
     /// Makes the timer fire at `at` at the latest; it may fire earlier, for an older setting.
     #[inline]
     pub(crate) fn set(&mut self, idx: u32, at: Instant) {
+        self.set_at(idx, tick_after(at));
+    }
+
+    #[inline]
+    fn set_at(&mut self, idx: u32, tick: u64) {
         let Some(node) = self.nodes.get(idx as usize) else {
             return;
         };
-        let tick = tick_after(at).clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
         if node.previous != IDLE {
             if self.tick_of(node.at) <= tick {
                 return;
@@ -76,6 +84,12 @@ impl<'p> Wheel<'p> {
             self.stop(idx);
         }
         self.link(idx, tick);
+    }
+
+    /// As [`set`](Self::set), at a tick of which the lower half is known.
+    #[inline]
+    pub(crate) fn set_tick(&mut self, idx: u32, at: u32) {
+        self.set_at(idx, self.tick_of(at));
     }
 
     /// Takes the timer off.
@@ -106,8 +120,14 @@ impl<'p> Wheel<'p> {
     /// for each timer that it moves or returns.
     pub(crate) fn fire(&mut self, now: Instant) -> Option<u32> {
         let now = tick_before(now);
+        if now < self.soonest {
+            self.elapsed = self.elapsed.max(now);
+            return None;
+        }
+        self.soonest = u64::MAX;
         while let Some((level, slot, start)) = self.next_slot() {
             if start > now {
+                self.soonest = start;
                 break;
             }
             self.elapsed = self.elapsed.max(start);
@@ -115,6 +135,8 @@ impl<'p> Wheel<'p> {
             self.stop(idx);
             let tick = self.tick_of(self.nodes[idx as usize].at);
             if tick <= now {
+                // There may be more.
+                self.soonest = 0;
                 return Some(idx);
             }
             // Its time is in a finer slot.
@@ -123,6 +145,12 @@ impl<'p> Wheel<'p> {
         // All slots up to now are empty.
         self.elapsed = self.elapsed.max(now);
         None
+    }
+
+    /// Whether `fire` has something to do now.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        tick_before(now) >= self.soonest && self.next_at().is_some_and(|at| at <= now)
     }
 
     /// When `fire` has something to do next: no later than the next timer.
@@ -161,6 +189,9 @@ impl<'p> Wheel<'p> {
         let differing = (self.elapsed ^ tick) | u64::from(SLOT_MASK);
         let level = ((63 - differing.leading_zeros()) / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
         let slot = (tick >> (level as u32 * SLOT_BITS)) as usize & SLOT_MASK as usize;
+        // There is something to be done when its slot begins.
+        let shift = level as u32 * SLOT_BITS;
+        self.soonest = self.soonest.min(tick >> shift << shift);
         let next = self.firsts[level][slot];
         if next != NONE {
             self.nodes[next as usize].previous = idx;

@@ -4,7 +4,7 @@ use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
 use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::flags::{SndFlags, TcbFlags};
-use crate::tcp::flight::Told;
+use crate::tcp::flight::{Flight, Told};
 use crate::tcp::recovery::{News, Recovery};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 use crate::tcp::snd::Phase;
@@ -87,8 +87,11 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             is_mark_echoed: tcb.ecn.is_on() && self.seg.ctl.has(Ctl::ECE),
             ..News::default()
         };
-        let echoed = |seg| tcb.ts.echoed_by(seg, self.now);
-        let echoed_by = self.options.timestamps.and_then(echoed);
+        // What is echoed tells of what was sent again, if anything was.
+        let is_plain = |(flight, _): (&Flight, _)| flight.ranges.is_plain();
+        let is_plain = self.flights.get(tcb.flight).is_some_and(is_plain);
+        let theirs = self.options.timestamps.filter(|_| !is_plain);
+        let echoed_by = theirs.and_then(|theirs| tcb.ts.echoed_by(theirs, self.now));
         let mut reordering = tcb.reordering;
         let mut told = Told::new(self.now, echoed_by, tcb.snd.recover, &mut reordering);
         if has_moved {

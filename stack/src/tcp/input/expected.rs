@@ -24,7 +24,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             tcb.totals.nxt_moved(nxt, tcb.rcv.nxt, tcb.irs);
             self.acknowledge_later();
         }
-        self.tcb.invariants();
+        // Output follows at once, and looks at the invariants.
         self.outcome
     }
 }

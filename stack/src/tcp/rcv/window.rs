@@ -42,11 +42,12 @@ impl<'p> Rcv<'p> {
     #[inline]
     pub(crate) fn window(&self, budget: Budget<'p>) -> u32 {
         let promised = self.wnd();
-        let window = self
-            .limit()
-            .saturating_sub(self.queued_len(budget))
-            .min(budget.promise_len())
-            .max(promised);
+        let open = self.limit().saturating_sub(self.queued_len(budget));
+        if open <= promised {
+            // Whatever the frames: all that it may be is promised.
+            return promised;
+        }
+        let window = open.min(budget.promise_len()).max(promised);
         let is_little = window.saturating_sub(promised) < budget.rmss.into();
         // With much open, its sender fills segments whatever the edge.
         if is_little && window < RCV_WND_MAX / 2 {
