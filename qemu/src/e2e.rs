@@ -12,6 +12,7 @@ mod http;
 mod linux;
 mod load;
 mod network;
+mod offloads;
 mod program;
 mod protocol;
 mod sites;
@@ -96,6 +97,11 @@ pub(crate) const CASES: &[Step] = &[
         "net-ping",
         "ping and curl through a TAP device",
         network::ping,
+    ),
+    step(
+        "offload-matrix",
+        "each offload on and off, through a TAP device",
+        offloads::matrix,
     ),
     step(
         "entropy-rng",
@@ -269,6 +275,7 @@ impl World {
             initrd: Some(site.path()),
             append: String::new(),
             net: Net::User { port, guest: None },
+            card_options: String::new(),
             entropy: Entropy::Rdrand,
             netns: None,
         };

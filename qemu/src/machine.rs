@@ -194,6 +194,8 @@ pub(crate) struct Launch {
     pub(crate) append: String,
     /// What the card is connected to.
     pub(crate) net: Net,
+    /// More properties of the network card, such as `,csum=off`.
+    pub(crate) card_options: String,
     /// Where chance comes from.
     pub(crate) entropy: Entropy,
     /// Run inside this network namespace.
@@ -245,7 +247,11 @@ impl Launch {
             } else {
                 ",romfile="
             };
-            let card = format!("{},netdev=net{rom}", self.machine.virtio("net"));
+            let card = format!(
+                "{},netdev=net{rom}{}",
+                self.machine.virtio("net"),
+                self.card_options
+            );
             add(&["-netdev", &netdev, "-device", &card]);
         }
         add(&["-kernel", &self.kernel.to_string_lossy()]);

@@ -75,6 +75,7 @@ impl MachineArgs {
             initrd: Some(site.path()),
             append: self.append.clone(),
             net,
+            card_options: String::new(),
             entropy: Entropy::Rdrand,
             netns: None,
         })

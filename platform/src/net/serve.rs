@@ -42,6 +42,9 @@ pub trait Ground<A: App + 'static, P: Port<'static>> {
     /// There is an address, another one, or none any more.
     fn addressed(&mut self, _port: &mut P, _addr: Option<Addr>) {}
 
+    /// The last connection has gone, and all frames are home.
+    fn rested(&self, _served: &Served<A, P>) {}
+
     /// Whether the port is of no use any more.
     fn is_gone(&self, queue: &P::Queue) -> bool;
 }
@@ -223,6 +226,7 @@ impl Watch {
         }
         self.has_served = false;
         self.home_since = None;
+        ground.rested(served);
         ground.say(format_args!(
             "all home: connections 0, frames {home} of {all}"
         ));

@@ -6,11 +6,12 @@ use super::sites;
 use super::{BOOT_LIMIT, Outcome, World, listening};
 use crate::console::Line;
 use crate::install;
-use crate::machine::Net;
+use crate::machine::{Launch, Net};
 use crate::stop;
 use crate::text;
 use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// An address of QEMU's network that its DHCP server does not give first.
@@ -18,7 +19,7 @@ const STATIC_ADDR: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 77);
 /// The TAP device and the addresses at its two ends.
 const TAP: &str = "simoom0";
 const TAP_HOST: &str = "10.77.0.1";
-const TAP_GUEST: &str = "10.77.0.2";
+pub(super) const TAP_GUEST: &str = "10.77.0.2";
 /// Times that an unanswered DHCP client must have asked again.
 const RETRIES_MIN: u32 = 2;
 
@@ -69,66 +70,81 @@ pub(super) fn no_dhcp(world: &mut World) -> Result<Outcome> {
 
 /// A TAP device in a network namespace of its own, with `ping` and `curl` on the host's side.
 pub(super) fn ping(world: &mut World) -> Result<Outcome> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(Outcome::Skipped(
-            "needs root for a network namespace".to_owned(),
-        ));
-    }
-    let ip = install::IP.need()?;
     let ping = install::PING.need()?;
     let curl = install::CURL.need()?;
-    let netns = format!("simoom-{}", std::process::id());
-    let run = |words: &[&str]| run(Command::new(&ip).args(words));
-    if let Err(error) = run(&["netns", "add", &netns]) {
-        return Ok(Outcome::Skipped(format!("no network namespace: {error:#}")));
-    }
-    let (tool, name) = (ip.clone(), netns.clone());
-    let _guard = stop::guard(move || {
-        // It may be gone with the machine that it was made on.
-        let _ = Command::new(tool)
-            .args(["netns", "del", &name])
-            .stderr(Stdio::null())
-            .status();
-    });
-    let made = run(&[
-        "-n", &netns, "tuntap", "add", TAP, "mode", "tap", "vnet_hdr",
-    ]);
-    if let Err(error) = made {
-        return Ok(Outcome::Skipped(format!("no TAP device: {error:#}")));
-    }
-    run(&[
-        "-n",
-        &netns,
-        "addr",
-        "add",
-        &format!("{TAP_HOST}/24"),
-        "dev",
-        TAP,
-    ])?;
-    run(&["-n", &netns, "link", "set", TAP, "up"])?;
-
+    let cable = match Cable::lay() {
+        Ok(cable) => cable,
+        Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
+    };
     let pages = sites::small()?;
     let site = sites::packed(&pages)?;
-    let (guest, port) = world.start(&site, |launch| {
-        launch.net = Net::Tap {
-            name: TAP.to_owned(),
-        };
-        launch.netns = Some(netns.clone());
-        launch.append = format!("ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off");
-    })?;
+    let (guest, port) = world.start(&site, |launch| cable.connect(launch))?;
     let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let served = listening(guest, at, site.files_cnt)?;
-    let inside = |program: &std::path::Path| {
-        let mut command = Command::new(&ip);
-        command.args(["netns", "exec", &netns]).arg(program);
-        command
-    };
+    let inside = |program: &Path| cable.inside(program);
     for len in ["56", "1400"] {
         self::run(inside(&ping).args(["-c", "3", "-i", "0.2", "-W", "10", "-s", len, TAP_GUEST]))
             .with_context(|| format!("ping with {len} bytes"))?;
     }
     fetch_and_compare(|| inside(&curl), &format!("http://{TAP_GUEST}"), &pages)?;
     served.finish()
+}
+
+/// A TAP device in a network namespace of its own, which goes with this.
+pub(super) struct Cable {
+    ip: PathBuf,
+    netns: String,
+    _guard: stop::Guard,
+}
+
+impl Cable {
+    /// Makes both.
+    ///
+    /// # Errors
+    /// Why they are not to be had.
+    pub(super) fn lay() -> Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("needs root for a network namespace");
+        }
+        let ip = install::IP.need()?;
+        let netns = format!("simoom-{}", std::process::id());
+        let run = |words: &[&str]| run(Command::new(&ip).args(words));
+        run(&["netns", "add", &netns]).context("no network namespace")?;
+        let (tool, name) = (ip.clone(), netns.clone());
+        let guard = stop::guard(move || {
+            // It may be gone with the machine that it was made on.
+            let _ = Command::new(tool)
+                .args(["netns", "del", &name])
+                .stderr(Stdio::null())
+                .status();
+        });
+        let tap = ["tuntap", "add", TAP, "mode", "tap", "vnet_hdr"];
+        run(&[&["-n", &netns], &tap[..]].concat()).context("no TAP device")?;
+        let host = format!("{TAP_HOST}/24");
+        run(&["-n", &netns, "addr", "add", &host, "dev", TAP])?;
+        run(&["-n", &netns, "link", "set", TAP, "up"])?;
+        Ok(Self {
+            ip,
+            netns,
+            _guard: guard,
+        })
+    }
+
+    /// Connects a guest's network card to it, and gives the guest its address.
+    pub(super) fn connect(&self, launch: &mut Launch) {
+        launch.net = Net::Tap {
+            name: TAP.to_owned(),
+        };
+        launch.netns = Some(self.netns.clone());
+        launch.append = format!("ip={TAP_GUEST}::{TAP_HOST}:255.255.255.0::eth0:off");
+    }
+
+    /// A command on the host's side of it.
+    pub(super) fn inside(&self, program: &Path) -> Command {
+        let mut command = Command::new(&self.ip);
+        command.args(["netns", "exec", &self.netns]).arg(program);
+        command
+    }
 }
 
 /// Runs a command to its end; its last line is the reason when it fails.

@@ -23,6 +23,7 @@ fn launch(machine: Machine, version: (u32, u32)) -> Launch {
             port: 8080,
             guest: None,
         },
+        card_options: String::new(),
         entropy: Entropy::Rdrand,
         netns: None,
     }
