@@ -169,6 +169,11 @@ pub(crate) const PORTABLE: &[Step] = &[
         protocol::head,
     ),
     step(
+        "http-date",
+        "Date by the machine's clock and by the command line",
+        protocol::date,
+    ),
+    step(
         "http-304",
         "what has not changed is not sent again",
         protocol::not_modified,

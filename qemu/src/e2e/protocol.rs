@@ -5,11 +5,15 @@ use super::sites::{self, INDEX};
 use super::{Outcome, Served, World};
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddrV4;
+use std::process::Command;
+use std::time::SystemTime;
 
 /// Bytes of `noise.bin` in these cases.
 const NOISE_LEN: u64 = 100_000;
 /// Requests that come together.
 const PIPELINED_CNT: usize = 50;
+/// How far from what it should be a Date may be, seconds.
+const DATE_SLACK_S: i64 = 30;
 /// Longer than any request line or header that a server should take, bytes.
 const TOO_LONG: usize = 70_000;
 
@@ -84,6 +88,44 @@ pub(super) fn head(world: &mut World) -> Result<Outcome> {
         }
     }
     served.finish()
+}
+
+/// Date is right by the machine's clock, by the command line, and not there without a time.
+pub(super) fn date(world: &mut World) -> Result<Outcome> {
+    let now = || -> Result<i64> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        Ok(i64::try_from(since.as_secs())?)
+    };
+    let site = sites::made(NOISE_LEN)?;
+    for (word, told_s) in [("", None), ("time=784111777", Some(784_111_777))] {
+        let served = world.serve(&site, |launch| launch.append = word.to_owned())?;
+        let answer = Client::connect(served.at)?.get("/")?;
+        let date = answer.field("date").context("no Date")?;
+        let date_s = unix(date)?;
+        let wanted_s = told_s.map_or_else(now, Ok)?;
+        // A clock that counts seconds, a boot, and a busy machine.
+        if !(wanted_s - 5..=wanted_s + DATE_SLACK_S).contains(&date_s) {
+            bail!("Date {date} with {word:?}, at {wanted_s}");
+        }
+        served.finish()?;
+    }
+    let served = world.serve(&site, |launch| launch.append = "time=none".to_owned())?;
+    let answer = Client::connect(served.at)?.get("/")?;
+    if let Some(date) = answer.field("date") {
+        bail!("Date {date} without a clock");
+    }
+    served.finish()
+}
+
+/// An HTTP date as seconds since 1970, as `date` reads it.
+fn unix(date: &str) -> Result<i64> {
+    let out = Command::new("date")
+        .args(["-u", "+%s", "-d", date])
+        .output()
+        .context("cannot run date")?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let seconds = text.trim().parse();
+    seconds.with_context(|| format!("date does not read {date:?}"))
 }
 
 /// 304 for the right ETag, the whole file for another.
