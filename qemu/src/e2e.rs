@@ -16,6 +16,7 @@ mod offloads;
 mod program;
 mod protocol;
 mod sites;
+mod xdp;
 
 use crate::accel::{self, Accel, AccelChoice};
 use crate::console::Line;
@@ -102,6 +103,26 @@ pub(crate) const CASES: &[Step] = &[
         "offload-matrix",
         "each offload on and off, through a TAP device",
         offloads::matrix,
+    ),
+    step(
+        "xdp-native",
+        "simoom-httpd on AF_XDP beside nginx: a site, a big file, 100 connections",
+        xdp::native,
+    ),
+    step(
+        "xdp-skb",
+        "the same where the driver takes no program",
+        xdp::skb,
+    ),
+    step(
+        "xdp-ends",
+        "SIGTERM, kill -9 and a crash leave nothing on the interface",
+        xdp::ends,
+    ),
+    step(
+        "xdp-refusals",
+        "what is wrong with an interface: one line, nothing changed",
+        xdp::refusals,
     ),
     step(
         "entropy-rng",

@@ -32,6 +32,16 @@ pub(crate) const IP: Tool = Tool {
     program: "ip",
     package: "iproute2",
 };
+/// Switches offloads of network devices.
+pub(crate) const ETHTOOL: Tool = Tool {
+    program: "ethtool",
+    package: "ethtool",
+};
+/// A web server on Linux's own stack.
+pub(crate) const NGINX: Tool = Tool {
+    program: "nginx",
+    package: "nginx-light",
+};
 /// ICMP echo.
 pub(crate) const PING: Tool = Tool {
     program: "ping",

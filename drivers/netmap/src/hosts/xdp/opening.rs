@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::string::{String, ToString};
+use std::thread;
+use std::time::{Duration, Instant};
 use std::vec;
 use std::vec::Vec;
 
@@ -156,7 +158,7 @@ pub(super) fn attach(
             }
             Err(error) => return Err(failed("attaching the XDP program")(error)),
         };
-        match unbound.bind(link.ifindex, queue, mode == Mode::Native) {
+        match bind_when_free(unbound, link.ifindex, queue, mode) {
             Ok(bound) => {
                 let entered = bpf::set_socket(sockets.as_fd(), queue, unbound.fd());
                 entered.map_err(failed("map of AF_XDP sockets"))?;
@@ -180,6 +182,20 @@ pub(super) fn attach(
     }
     // The loop has returned by its second round.
     Err(in_use(None))
+}
+
+/// Binds the socket. One that has ended a moment ago is taken off its queue by a worker of the
+/// kernel's, a little later: it is waited for.
+fn bind_when_free(unbound: &Unbound, ifindex: u32, queue: u32, mode: Mode) -> io::Result<Bound> {
+    let deadline = Instant::now() + FREE_LIMIT;
+    loop {
+        match unbound.bind(ifindex, queue, mode == Mode::Native) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                thread::sleep(FREE_LIMIT / 100);
+            }
+            done => return done,
+        }
+    }
 }
 
 impl Attached {
@@ -218,6 +234,8 @@ fn is_busy(error: &io::Error) -> bool {
     errno == Some(libc::EBUSY) || errno == Some(libc::EEXIST)
 }
 
+/// How long a socket that has ended may keep its queue.
+const FREE_LIMIT: Duration = Duration::from_secs(1);
 /// Slots of either ring, and entries of the kernel's: a power of two. A gap of some milliseconds
 /// at a million frames a second.
 const SLOTS: u32 = 2048;
