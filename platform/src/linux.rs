@@ -99,3 +99,6 @@ impl Tables for Leaked {
         Ok(table.leak())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{App, Settings};
-use simoom::{Addr, Cidr, Duration};
+use simoom::{Addr, Cidr, Duration, Instant};
 use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, OpenError, Started, Syscalls, Wake};
-use simoom_ring::{BodyMemory, Caps, Port};
+use simoom_ring::{BodyMemory, Caps, Port, Queue};
 
 use super::{Clock, Leaked, seed};
 use crate::net::{Conflict, Probe, Served, Sizes, host_cidr};
@@ -138,21 +138,19 @@ impl<A: App + 'static, H: Open + 'static> Net<A, H> {
         } = started;
         let caps = port.caps();
         let mac = port.mac();
-        if let Some(addr) = addressing.addr() {
+        let asked_at = clock.now();
+        let probe = addressing.addr().and_then(|addr| {
             let headroom = usize::from(caps.headroom);
-            let probe = Probe::ask(&mut queue, pool, headroom, mac, addr);
-            let until = clock.now() + PROBE;
-            while let (Some(probe), true) = (probe, clock.now() < until) {
-                wait(&wake, until.since(clock.now()))?;
-                if let Some(conflict) = probe.heard(&mut queue) {
-                    return Err(NetError::Conflict(conflict));
-                }
-            }
-        }
+            Probe::ask(&mut queue, pool, headroom, mac, addr)
+        });
+        // While the answer is on its way.
         let storage = match sizes.storage(&mut Leaked) {
             Ok(storage) => storage,
             Err(never) => match never {},
         };
+        if let Some(probe) = probe {
+            hear(probe, &mut queue, &wake, clock, asked_at + PROBE)?;
+        }
         let now = clock.now();
         let mut stack = Stack::new(Setup {
             pool,
@@ -183,6 +181,26 @@ impl<A: App + 'static, H: Open + 'static> Net<A, H> {
             syscalls,
             bound,
         })
+    }
+}
+
+/// Waits for answers to the probe. The last look is after the wait, however long anything took.
+fn hear(
+    probe: Probe,
+    queue: &mut impl Queue<'static>,
+    wake: &Wake,
+    clock: &Clock,
+    until: Instant,
+) -> Result<(), NetError> {
+    loop {
+        let now = clock.now();
+        wait(wake, until.since(now))?;
+        if let Some(conflict) = probe.heard(queue) {
+            return Err(NetError::Conflict(conflict));
+        }
+        if now >= until {
+            return Ok(());
+        }
     }
 }
 

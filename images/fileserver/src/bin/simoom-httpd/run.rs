@@ -215,8 +215,8 @@ fn url(endpoint: Endpoint) -> String {
     }
 }
 
-/// 32 MiB of frames that are not touched until they are needed, and 16,384 connections.
-const SIZES: Sizes = Sizes::with(16_384, 16_384);
+/// 16 MiB of frames, and twice as many connections, of which those at rest hold none.
+const SIZES: Sizes = Sizes::with(8_192, 16_384);
 
 /// Heads of requests that straddle frames at once.
 const SCRATCHES: usize = 64;
