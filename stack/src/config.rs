@@ -93,6 +93,10 @@ pub const HEADS_RESERVED: u32 = 8;
 /// fragment of their own. Content is never copied where the port gathers.
 pub const GENERATED_COPY_MAX: usize = 512;
 
+/// SYNs that come again before any connection has been accepted, until the device's checksums are
+/// not trusted any more: Linux's third SYN is sent three seconds after the first.
+pub const SYNS_AGAIN_MAX: u8 = 2;
+
 /// MSS when the far side says nothing (RFC 9293 3.7.1, MUST-15).
 pub const MSS_DEFAULT: u16 = 536;
 

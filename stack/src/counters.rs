@@ -136,6 +136,8 @@ pub struct Counters {
     pub payload_bytes_summed: u64,
     /// Content bytes whose sum a table knew: 0 on a port that does checksums.
     pub payload_bytes_presummed: u64,
+    /// Times that the device's checksums were given up, because nobody took our SYN-ACKs.
+    pub checksum_fallbacks: u64,
     /// Neighbors that had to go for a newer one before their time.
     pub neighbors_evicted: u64,
     /// ICMP errors sent.
@@ -225,6 +227,7 @@ impl Counters {
             payload_bytes_copied: 0,
             payload_bytes_summed: 0,
             payload_bytes_presummed: 0,
+            checksum_fallbacks: 0,
             neighbors_evicted: 0,
             icmp_errors_out: 0,
             icmp_errors_suppressed: 0,

@@ -3,6 +3,8 @@
 //! Every `input` and `output` below TCP and UDP works on this, so that a call chain can hold it
 //! and a transport's tables at the same time.
 
+mod fallback;
+
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
 
@@ -22,6 +24,8 @@ pub struct Net<'p> {
     pub(crate) caps: Caps,
     /// Payload bytes of a super-segment at most; 0 while there are none.
     pub(crate) super_len: u32,
+    /// SYNs that came again before any connection was accepted.
+    pub(crate) syns_again: u8,
     pub(crate) mac: MacAddr,
     pub(crate) link: LinkState,
     /// IP MTU in bytes: the port's, or what DHCP has lowered it to.
@@ -50,6 +54,7 @@ impl<'p> Net<'p> {
             pool,
             caps,
             super_len: super_segment::payload_max(&caps),
+            syns_again: 0,
             mac,
             link: LinkState::Up,
             mtu: caps.mtu,

@@ -114,6 +114,8 @@ struct Watch {
     link: LinkState,
     link_at: Instant,
     addr: Option<Addr>,
+    /// Fallbacks that were told.
+    fallbacks: u64,
     /// There have been connections since all was home.
     has_served: bool,
     /// Connections that had been accepted when that was last looked at.
@@ -130,6 +132,7 @@ impl Watch {
             link: LinkState::Up,
             link_at: now,
             addr: None,
+            fallbacks: 0,
             has_served: false,
             accepted: 0,
             home_since: None,
@@ -161,6 +164,14 @@ impl Watch {
     {
         while let Some(event) = served.stack.dhcp_event() {
             tell(ground, &event);
+        }
+        let fallbacks = served.stack.counters().checksum_fallbacks;
+        if fallbacks != self.fallbacks {
+            self.fallbacks = fallbacks;
+            ground.say(format_args!(
+                "warning: network card: SYN-ACKs with its checksums are not taken; from now on \
+                 checksums and segments are ours"
+            ));
         }
         let addr = served.stack.cidr().map(|cidr| cidr.addr());
         if addr != self.addr {

@@ -223,7 +223,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 if let Some(entry) = self.syns.get_mut(idx) {
                     entry.comes_again(&seg, options, cx.now);
                 }
-                cx.net.counters.tcp_retransmits += 1;
+                cx.net.syn_came_again();
                 return self.send_syn_ack(cx, idx);
             }
             // Fourth: a new SYN takes the place of the old one.

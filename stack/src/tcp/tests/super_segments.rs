@@ -252,3 +252,38 @@ fn timestamps_are_in_each_segment() {
     peer.send(0, 3_000);
     peer.expect("P. 1:3001(3000) ack 1 win 65535 <nop,nop,TS val 1 ecr 100> cut 1000");
 }
+
+/// A device, or what lies behind it, that breaks partial checksums: TCP does not connect, ping
+/// works. The third SYN is answered with a checksum of ours, and all that follows.
+#[test]
+fn checksums_are_ours_when_nobody_takes_the_devices() {
+    let mut peer = Peer::over(CAPS, Sizes::SMALL, PLAIN);
+    for seconds in [1, 2] {
+        peer.arrive("S 0:0(0) win 60000 <mss 1000>");
+        // Lost: its checksum was left to the device.
+        assert!(peer.sent().iter().all(|sent| sent.offload.csum.is_some()));
+        peer.pass(seconds * 1_000 - 1);
+        assert!(peer.sent().iter().all(|sent| sent.offload.csum.is_some()));
+    }
+    peer.arrive("S 0:0(0) win 60000 <mss 1000>");
+    peer.take_iss();
+    assert!(peer.sent.iter().all(|sent| sent.offload.csum.is_none()));
+    peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+    peer.arrive(". 1:1(0) ack 1 win 60000");
+    peer.send(0, 2_000);
+    assert!(peer.sent.iter().all(|sent| sent.offload.csum.is_none()));
+    peer.expect(". 1:1001(1000) ack 1 win 65535");
+    peer.expect("P. 1001:2001(1000) ack 1 win 65535");
+    assert_eq!(peer.counters().checksum_fallbacks, 1);
+}
+
+#[test]
+fn a_device_that_has_served_a_client_stays_trusted() {
+    let mut peer = established(CAPS, 60_000);
+    peer.port += 1;
+    for _ in 0..5 {
+        peer.arrive("S 0:0(0) win 60000 <mss 1000>");
+        assert!(peer.sent().iter().all(|sent| sent.offload.csum.is_some()));
+    }
+    assert_eq!(peer.counters().checksum_fallbacks, 0);
+}
