@@ -8,6 +8,7 @@
 mod congestion;
 mod crowd;
 mod fairness;
+mod fast;
 mod flood;
 mod foreign;
 mod goodput;
