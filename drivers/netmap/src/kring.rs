@@ -124,6 +124,7 @@ impl<'m> Kring<'m> {
     }
 
     /// Slots of the ring.
+    #[inline]
     pub fn num_slots(&self) -> u32 {
         self.memory.num_slots()
     }
@@ -156,11 +157,13 @@ impl<'m> Kring<'m> {
     }
 
     /// Whether there is something that [`end`](Self::end) would tell.
+    #[inline]
     pub fn has_news(&self) -> bool {
         self.rtail != self.hwtail
     }
 
     /// Writes the indices as they are believed here.
+    #[inline]
     pub fn rewrite(&mut self) {
         self.memory.store_head(self.rhead);
         self.end();
@@ -174,6 +177,12 @@ impl<'m> Kring<'m> {
             // One slot is never filled: a full ring must differ from an empty one.
             false => self.num_slots() - 1 - self.distance(self.hwcur, self.hwtail),
         }
+    }
+
+    /// The first of these slots.
+    #[inline]
+    pub(crate) fn first(&self) -> u32 {
+        if self.is_tx { self.hwcur } else { self.hwtail }
     }
 
     /// The position of the `n`-th of these slots.
@@ -265,6 +274,7 @@ impl<'m> Kring<'m> {
     }
 
     /// The rules for the indices, then those for each new slot; the new `head`.
+    #[inline]
     fn check(&mut self) -> Result<u32, Fault> {
         let Indices { head, cur, tail } = self.memory.load_indices();
         let num_slots = self.num_slots();

@@ -19,6 +19,7 @@ use core::cell::RefCell;
 use simoom_ring::{LinkState, MacAddr};
 
 use crate::abi::{NetmapSlot, SlotFlags};
+use crate::rx::after;
 use crate::{Buffers, FarSide, Fault, Gone, Host, Interface, Kring, RingKind, Traits};
 
 /// A ring pair of each end, connected crosswise.
@@ -132,6 +133,9 @@ impl<'m> Wire<'m> {
     /// Moves packets from an end's transmit ring to the other's receive ring, as far as they fit.
     #[inline]
     fn transfer(&mut self, from: usize) {
+        if self.buffers == Buffers::Move && !self.is_stopped[1 - from] {
+            self.swap_single(from);
+        }
         // No more packets than there are slots to be sent.
         while let Some((slots_cnt, byte_len)) = self.next_packet(from) {
             let (peer, buf_size) = (1 - from, usize::from(self.interface.buf_size()));
@@ -174,6 +178,45 @@ impl<'m> Wire<'m> {
             }
         }
         (cnt > 0).then_some((cnt, byte_len))
+    }
+
+    /// Lets the buffers of packets of one slot change places with empty ones, up to the first
+    /// packet of more: most bursts have none.
+    #[inline]
+    fn swap_single(&mut self, from: usize) {
+        let [first, second] = &mut self.rx;
+        let rx = if from == 0 { second } else { first };
+        let tx = &mut self.tx[from];
+        let cnt = tx.ready().min(rx.ready());
+        let (mut sent, mut filled) = (tx.first(), rx.first());
+        let mut swapped_cnt = 0;
+        while swapped_cnt < cnt {
+            let slot = tx.slot(sent as usize);
+            if slot.flags.contains(SlotFlags::MOREFRAG) {
+                break;
+            }
+            // The names as they were checked: the slots may read differently now.
+            let (full, empty) = (tx.buf_idx(sent as usize), rx.buf_idx(filled as usize));
+            let ptr = tx.offset(&slot);
+            let slot = NetmapSlot {
+                buf_idx: full,
+                len: slot.len,
+                flags: SlotFlags::NONE,
+                ptr,
+            };
+            rx.write(filled as usize, slot);
+            let slot = NetmapSlot {
+                buf_idx: empty,
+                ..NetmapSlot::default()
+            };
+            tx.write(sent as usize, slot);
+            sent = after(sent, tx.num_slots());
+            filled = after(filled, rx.num_slots());
+            swapped_cnt += 1;
+        }
+        tx.advance(swapped_cnt);
+        rx.advance(swapped_cnt);
+        self.counters.packets += u64::from(swapped_cnt);
     }
 
     /// Lets the buffers of a packet change places with empty ones.

@@ -53,16 +53,19 @@ impl RingMemory {
     }
 
     /// Slots of the ring, as it was found.
+    #[inline]
     pub fn num_slots(&self) -> u32 {
         self.num_slots
     }
 
     /// The bits of a slot's `ptr` that are an offset, as the ring was found.
+    #[inline]
     pub fn offset_mask(&self) -> u64 {
         self.offset_mask
     }
 
     /// What the start of a packet to send must be a multiple of; 0 and 1 say nothing.
+    #[inline]
     pub fn buf_align(&self) -> u64 {
         self.buf_align
     }
@@ -77,6 +80,7 @@ impl RingMemory {
     }
 
     /// All three indices.
+    #[inline]
     pub fn load_indices(&self) -> Indices {
         let index = |at| self.index(at).load(Ordering::Acquire);
         Indices {

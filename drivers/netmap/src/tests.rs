@@ -2,59 +2,27 @@
 
 mod chains;
 mod closing;
+mod fuzzed;
 mod hostile;
+mod memory;
 mod moving;
 mod stacks;
 
-use std::boxed::Box;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::vec;
 use std::vec::Vec;
 
-use core::ptr::NonNull;
-
 use simoom_ring::{
-    Frame, FrameMeta, FramePool, MacAddr, Port, Queue, RxPacket, RxRing, TxOffload, TxPacket,
-    TxRing,
+    Frame, FramePool, MacAddr, Port, Queue, RxPacket, RxRing, TxOffload, TxPacket, TxRing,
 };
 
 use crate::pipe::{PipeHost, Wire};
-use crate::{
-    Buffers, Interface, Memory, NetmapPort, NetmapQueue, Plan, Region, RxShadow, Traits, TxShadow,
-};
+use crate::{Buffers, Interface, NetmapPort, NetmapQueue, Plan, Region, Traits};
+pub(crate) use memory::{memory, pool, region};
 
 pub(crate) type TestPort = NetmapPort<'static, PipeHost<'static>>;
 pub(crate) type TestQueue = NetmapQueue<'static, 'static, PipeHost<'static>>;
-
-/// Memory as a mapping has it: aligned, and there until the end.
-#[derive(Clone)]
-#[repr(C, align(4096))]
-struct Page([u8; 4096]);
-
-/// A zeroed region of `len` bytes at least.
-pub(crate) fn region(len: usize) -> Region {
-    let pages = vec![Page([0; 4096]); len.div_ceil(4096)].leak();
-    let len = pages.len() * 4096;
-    // SAFETY: leaked memory that nothing else refers to.
-    unsafe { Region::new(NonNull::from(pages).cast(), len) }.expect("pages are aligned")
-}
-
-/// A pool over all buffers of a region.
-pub(crate) fn pool(interface: &Interface) -> &'static FramePool<'static> {
-    let metas: Vec<_> = (0..interface.bufs_cnt())
-        .map(|_| FrameMeta::new())
-        .collect();
-    // SAFETY: each test's pools adopt what is in the slots and the list of one port.
-    Box::leak(Box::new(unsafe { interface.pool(metas.leak()) }))
-}
-
-pub(crate) fn memory(slots: usize) -> Memory<'static> {
-    Memory {
-        rx: vec![RxShadow::default(); slots].leak(),
-        tx: vec![TxShadow::default(); slots].leak(),
-    }
-}
 
 /// What a pair of ports is made by.
 #[derive(Clone, Copy)]

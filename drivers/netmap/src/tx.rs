@@ -238,6 +238,9 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
                 self.pool.adopt(spare);
                 return;
             };
+            if usize::from(len) > self.pool.frame_size() {
+                return self.break_off(Violation::Len);
+            }
             if !self.pool.adopt_lent(FrameIdx(buf_idx)) {
                 return self.break_off(Violation::BufIdx);
             }

@@ -73,6 +73,7 @@ impl<'p> Frame<'p> {
     }
 
     /// Whether the window is empty.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -180,6 +181,7 @@ impl<'p> Frame<'p> {
     }
 
     /// The name of the frame in its pool.
+    #[inline]
     pub fn idx(&self) -> FrameIdx {
         FrameIdx(self.idx)
     }

@@ -48,6 +48,7 @@ pub struct RxPacket<'p> {
 
 impl<'p> RxPacket<'p> {
     /// A packet of one frame about whose checksum nothing is known.
+    #[inline]
     pub fn plain(frame: Frame<'p>) -> Self {
         let rest = FrameQueue::new(frame.pool());
         Self {
@@ -59,6 +60,7 @@ impl<'p> RxPacket<'p> {
     }
 
     /// Length of the whole frame in bytes, from the Ethernet header on.
+    #[inline]
     pub fn frame_len(&self) -> usize {
         self.frame.len() + self.rest.byte_len()
     }
@@ -134,6 +136,7 @@ pub struct TxPacket<'p> {
 
 impl<'p> TxPacket<'p> {
     /// A packet that is all in `head`, from the Ethernet header on.
+    #[inline]
     pub fn new(head: Frame<'p>, offload: TxOffload) -> Self {
         const NONE: Fragment<'static> = Fragment::Content(&[]);
         Self {
@@ -161,11 +164,13 @@ impl<'p> TxPacket<'p> {
     }
 
     /// The head frame.
+    #[inline]
     pub fn head(&self) -> &Frame<'p> {
         &self.head
     }
 
     /// The head frame, for the layers that prepend their headers.
+    #[inline]
     pub fn head_mut(&mut self) -> &mut Frame<'p> {
         &mut self.head
     }
@@ -179,6 +184,7 @@ impl<'p> TxPacket<'p> {
     }
 
     /// What the device is asked to do.
+    #[inline]
     pub fn offload(&self) -> TxOffload {
         self.offload
     }

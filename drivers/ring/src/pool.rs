@@ -136,6 +136,7 @@ impl<'m> FramePool<'m> {
     }
 
     /// Takes a foreign frame into the pool, at home; false when there is none of that index.
+    #[inline]
     pub fn adopt(&self, idx: FrameIdx) -> bool {
         let Some(meta) = self.foreign(idx) else {
             return false;
@@ -148,6 +149,7 @@ impl<'m> FramePool<'m> {
 
     /// Takes a foreign frame into the pool that lies in one of the device's slots now; false when
     /// there is none of that index.
+    #[inline]
     pub fn adopt_lent(&self, idx: FrameIdx) -> bool {
         let Some(meta) = self.foreign(idx) else {
             return false;
@@ -171,6 +173,7 @@ impl<'m> FramePool<'m> {
 
     /// Gives up a frame that is lent and that nobody else holds: the other side keeps it (a netmap
     /// pipe does), and it is foreign again. False when it is not so: then nothing changes.
+    #[inline]
     pub fn forsake_lent(&self, idx: FrameIdx) -> bool {
         let Some(meta) = self.metas.get(idx.0 as usize) else {
             return false;
@@ -184,6 +187,7 @@ impl<'m> FramePool<'m> {
         true
     }
 
+    #[inline]
     fn foreign(&self, idx: FrameIdx) -> Option<&FrameMeta> {
         self.metas
             .get(idx.0 as usize)
@@ -263,6 +267,7 @@ impl<'m> FramePool<'m> {
     }
 
     /// Frames that belong to the pool, wherever they are.
+    #[inline]
     pub fn owned_cnt(&self) -> u32 {
         self.owned_cnt.get()
     }
@@ -281,11 +286,13 @@ impl<'m> FramePool<'m> {
     }
 
     /// Bytes in each frame.
+    #[inline]
     pub fn frame_size(&self) -> usize {
         usize::from(self.frame_size)
     }
 
     /// The first byte of frame 0: what a driver translates to the device's addresses.
+    #[inline]
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
