@@ -20,31 +20,26 @@ use crate::tcp::tuple::Tuple;
 use crate::time::{Duration, Instant};
 
 /// One connection. The state changes through [`Tcb::transition`] alone.
+///
+/// ```text
+///   0         what decides on the short cut, in and out          116           212
+///   │ snd │ rcv │ flight │ tuple │ ts │ state, flags, tos, hint │ timers │ cc │ rest │
+///   └─────────────── two cache lines' worth ────────────────────┘
+/// ```
+#[repr(C)]
 pub(crate) struct Tcb<'p, C> {
     pub(crate) snd: Snd,
     pub(crate) rcv: Rcv<'p>,
-    pub(crate) cc: C,
-    pub(crate) rtt: Rtt,
+    /// What is in flight, in the table of flights; `NONE` while nothing is.
+    pub(crate) flight: u32,
+    pub(crate) tuple: Tuple,
     pub(crate) ts: Ts,
-    pub(crate) keep: Keep,
-    /// The user timeout in milliseconds; 0 for that of RFC 9293 3.8.3 (R2).
-    pub(crate) user_timeout_ms: u32,
     state: State,
     pub(crate) opening: Opening,
     pub(crate) ecn: Ecn,
-    /// What was in flight when the window was last reduced ends here.
-    pub(crate) ecn_end: SeqNum,
     pub(crate) flags: TcbFlags,
-    /// Timeouts of the segment at SND.UNA.
-    pub(crate) retransmits: u8,
-    /// What is in flight, in the table of flights; `NONE` while nothing is.
-    pub(crate) flight: u32,
     /// Type of service: the codepoint that the application has set.
     pub(crate) tos: u8,
-    /// How much the path reorders.
-    pub(crate) reordering: Reordering,
-    /// Which listener it came from; out of range for an active open.
-    pub(crate) listener: u8,
     /// Where the neighbor table had the next hop last.
     pub(crate) neighbor_hint: u8,
     /// `Rexmt`, `Persist`, the retry of a refused send, or the end of FIN-WAIT-2: one deadline,
@@ -54,12 +49,24 @@ pub(crate) struct Tcb<'p, C> {
     pub(crate) delack_at: Deadline,
     /// The application's own.
     pub(crate) app_at: Deadline,
-    pub(crate) totals: Totals,
+    pub(crate) cc: C,
     /// ISS.
     pub(crate) iss: SeqNum,
     /// IRS.
     pub(crate) irs: SeqNum,
-    pub(crate) tuple: Tuple,
+    /// What was in flight when the window was last reduced ends here.
+    pub(crate) ecn_end: SeqNum,
+    /// The user timeout in milliseconds; 0 for that of RFC 9293 3.8.3 (R2).
+    pub(crate) user_timeout_ms: u32,
+    pub(crate) keep: Keep,
+    pub(crate) totals: Totals,
+    pub(crate) rtt: Rtt,
+    /// Timeouts of the segment at SND.UNA.
+    pub(crate) retransmits: u8,
+    /// How much the path reorders.
+    pub(crate) reordering: Reordering,
+    /// Which listener it came from; out of range for an active open.
+    pub(crate) listener: u8,
 }
 
 impl<'p, C: Congestion> Tcb<'p, C> {
@@ -274,3 +281,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 /// The contract is 256 bytes for an idle connection: 16 are its slot's links and what holds the
 /// application's value, 12 its timer's, 16 its places' in the hash table.
 const _: () = assert!(size_of::<Tcb<'static, crate::tcp::cc::Cubic>>() <= 212);
+
+/// What decides whether a segment is expected, and what headers say, lies together.
+const _: () =
+    assert!(core::mem::offset_of!(Tcb<'static, crate::tcp::cc::Cubic>, rexmt_at) <= 2 * 64);
