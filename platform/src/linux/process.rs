@@ -18,6 +18,9 @@ use crate::net::{Ground, Served};
 /// How long connections may take to end after the first signal.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long the resets of those that were aborted may take: bursts, without waiting for answers.
+const ABORT: Duration = Duration::from_secs(1);
+
 /// What the application has to do with the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Hooks<A> {
@@ -101,8 +104,12 @@ impl<A: App + 'static> Process<A> {
             }
             return false;
         };
-        if stack.levels().conns == 0 || self.state.is_aborted {
+        if stack.levels().conns == 0 {
             return true;
+        }
+        if self.state.is_aborted {
+            // Resets go out a burst a round.
+            return now >= drain_at + ABORT;
         }
         if now >= drain_at || asked_cnt != self.state.asked_cnt {
             let ids: Vec<ConnId> = stack.conn_ids().collect();
@@ -110,7 +117,7 @@ impl<A: App + 'static> Process<A> {
             for id in ids {
                 stack.with_conn(now, id, |conn, _| conn.abort());
             }
-            // One more round, in which the resets go out.
+            self.state.drain_at = Some(now);
             self.state.is_aborted = true;
         }
         false
