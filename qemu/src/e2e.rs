@@ -85,6 +85,11 @@ pub(crate) const CASES: &[Step] = &[
         corpus::nginx,
     ),
     step(
+        "http-date",
+        "Date by the machine's clock and by the command line",
+        protocol::date,
+    ),
+    step(
         "net-static",
         "a static ip= instead of DHCP",
         network::static_ip,
@@ -154,6 +159,7 @@ pub(crate) const CASES: &[Step] = &[
         "the cases above of no particular machine, asked of simoom-httpd on TAP",
         hosted::cases,
     ),
+    step("hosted-xdp", "the same over AF_XDP", hosted::xdp),
     step(
         "hosted-ends",
         "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
@@ -171,8 +177,8 @@ pub(crate) const CASES: &[Step] = &[
     ),
 ];
 
-/// Cases that ask nothing of the machine: of the booted image, and all over again of the Linux
-/// process, by `hosted-cases`.
+/// Cases that change nothing of the machine nor of its command line: asked of the booted image,
+/// and all over again of the Linux process, by `hosted-cases` and `hosted-xdp`.
 pub(crate) const PORTABLE: &[Step] = &[
     step(
         "site-1000",
@@ -188,11 +194,6 @@ pub(crate) const PORTABLE: &[Step] = &[
         "http-head",
         "HEAD: the same header, no body",
         protocol::head,
-    ),
-    step(
-        "http-date",
-        "Date by the machine's clock and by the command line",
-        protocol::date,
     ),
     step(
         "http-304",
@@ -313,7 +314,7 @@ impl World {
     fn serve(&mut self, site: &Packed, change: impl FnOnce(&mut Launch)) -> Result<Served> {
         if let Some(process) = &self.process {
             // What is changed is a machine, and there is none.
-            let guest = process.start(site, &[])?;
+            let guest = process.start(site)?;
             return listening(guest, hosted::AT, site.files_cnt);
         }
         let (guest, port) = self.start(site, change)?;

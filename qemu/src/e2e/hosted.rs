@@ -1,11 +1,13 @@
-//! The same server as a Linux process, on a TAP device in a network namespace of its own.
+//! The same server as a Linux process, on a TAP device or AF_XDP in network namespaces of its own.
 //!
 //! The namespace has no name and ends with us, and with it everything in it. Whoever is not root
 //! may have one in a user namespace.
 
+mod cable;
 mod failing;
 mod leaving;
 
+pub(super) use cable::xdp;
 pub(super) use failing::errors;
 pub(super) use leaving::ends;
 
@@ -43,15 +45,22 @@ const WRK: [&str; 3] = ["-t1", "-c100", "-d3s"];
 /// `simoom-httpd`, built.
 pub(super) struct Program {
     path: PathBuf,
+    /// The port that it serves on.
+    spec: &'static str,
+    /// Where that is, unless it is where the client is, too.
+    netns: Option<Netns>,
 }
 
 impl Program {
-    /// Starts it with `site` on the device, and more arguments.
-    pub(super) fn start(&self, site: &Packed, more: &[&str]) -> Result<Guest> {
+    /// Starts it with `site` on its port.
+    pub(super) fn start(&self, site: &Packed) -> Result<Guest> {
         let mut command = self.command(site);
-        command.args(["--net", SPEC, "--ip", CIDR, "--gateway", GATEWAY]);
-        command.args(more);
-        Guest::start_program(command, self.path.clone())
+        command.args(["--net", self.spec, "--ip", CIDR, "--gateway", GATEWAY]);
+        let start = || Guest::start_program(command, self.path.clone());
+        match &self.netns {
+            Some(netns) => netns.within(start),
+            None => start(),
+        }
     }
 
     /// Its command line with nothing but the site.
@@ -65,31 +74,36 @@ impl Program {
 /// The portable cases, one big file, and wrk.
 pub(super) fn cases(world: &mut World) -> Result<Outcome> {
     in_namespace(world, "hosted-cases", |world| {
-        for case in PORTABLE {
-            let begun = Instant::now();
-            (case.run)(world).context(case.name)?;
-            println!("       {} ({})", case.name, text::span(begun.elapsed()));
-        }
-        big_file(world)?;
-        wrk(world)?;
+        portable(world, "TAP")?;
         Ok(Outcome::Passed)
     })
 }
 
+/// All that can be asked on any port; `port` is its name in the figures.
+fn portable(world: &mut World, port: &str) -> Result<()> {
+    for case in PORTABLE {
+        let begun = Instant::now();
+        (case.run)(world).context(case.name)?;
+        println!("       {} ({})", case.name, text::span(begun.elapsed()));
+    }
+    big_file(world, port)?;
+    wrk(world, port)
+}
+
 /// 256 MiB, every byte.
-fn big_file(world: &mut World) -> Result<()> {
+fn big_file(world: &mut World, port: &str) -> Result<()> {
     let mut served = world.serve(&sites::made(FILE_LEN)?, |_| {})?;
     let begun = Instant::now();
     fetch_noise(&mut served, FILE_LEN)?;
     let seconds = begun.elapsed().as_secs_f64();
     let rate = format!("{:.0} MiB/s", (FILE_LEN / MIB) as f64 / seconds);
-    world.figure("simoom-httpd: one 256 MiB file through TAP", rate, "");
+    world.figure(format!("simoom-httpd: 256 MiB file, {port}"), rate, "");
     served.wait_all_home()?;
     served.finish().map(drop)
 }
 
 /// 100 connections that ask again and again.
-fn wrk(world: &mut World) -> Result<()> {
+fn wrk(world: &mut World, port: &str) -> Result<()> {
     let Ok(program) = install::WRK.need() else {
         println!("       no wrk here, and none to be installed");
         return Ok(());
@@ -109,7 +123,7 @@ fn wrk(world: &mut World) -> Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("Requests/sec:"));
     let rate = rate.context("wrk names no rate")?.trim().to_owned();
-    let what = "simoom-httpd: requests a second, 100 connections, TAP";
+    let what = format!("simoom-httpd: requests a second, {port}");
     world.figure(what, rate, "");
     served.wait_all_home()?;
     served.finish().map(drop)
@@ -140,7 +154,11 @@ fn in_namespace(
         Err(error) => return Ok(Outcome::Skipped(text::one_line(&format!("{error:#}")))),
     };
     let path = host::build()?;
-    world.process = Some(Program { path });
+    world.process = Some(Program {
+        path,
+        spec: SPEC,
+        netns: None,
+    });
     let done = netns.within(|| work(world));
     world.process = None;
     done

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -45,6 +46,12 @@ impl Netns {
                 .context("entering a network namespace")?;
             work()
         })
+    }
+
+    /// A path by which another program can name it while we run.
+    pub(crate) fn path(&self) -> PathBuf {
+        let (pid, fd) = (std::process::id(), self.file.as_raw_fd());
+        PathBuf::from(format!("/proc/{pid}/fd/{fd}"))
     }
 
     /// Does `work` in the namespace with this thread, which then goes back to its own: what it

@@ -53,7 +53,7 @@ fn no_tar(world: &World) -> Result<()> {
 
 /// A device that another process of ours is on.
 fn in_use(world: &World, site: &Packed) -> Result<()> {
-    let guest = program(world)?.start(site, &[])?;
+    let guest = program(world)?.start(site)?;
     let served = listening(guest, AT, site.files_cnt)?;
     expect_refused(world, site, &["--net", SPEC, "--ip", CIDR], "it is in use")?;
     served.finish().map(drop)

@@ -92,7 +92,7 @@ fn persistent(world: &mut World) -> Result<()> {
     let is_up = || Ok::<_, anyhow::Error>(NetDev::find(DEVICE)?.is_up()?);
     for fate in [Signal::TERM, Signal::KILL, Signal::TERM] {
         let was_up = is_up()?;
-        let guest = program(world)?.start(&site, &[])?;
+        let guest = program(world)?.start(&site)?;
         let mut served = super::super::listening(guest, super::AT, site.files_cnt)?;
         if !is_up()? {
             bail!("it serves on a device that is down");
