@@ -17,6 +17,7 @@ mod memory;
 mod network;
 mod scale;
 mod seeds;
+mod segments;
 mod served;
 mod short_cuts;
 mod talk;
