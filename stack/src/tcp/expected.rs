@@ -160,17 +160,17 @@ impl Headers {
                     .get(tcb.flight)
                     .is_some_and(|(flight, _)| flight.is_untroubled())
         };
-        is_recent && is_good_ack && (self.payload_len == 0 || self.fits(tcb, budget))
+        // What the application has not taken yet is offered again when there is room to answer.
+        let is_all_read = tcb.rcv.is_all_read();
+        let fits = self.payload_len == 0 || self.fits(tcb, budget);
+        is_recent && is_good_ack && is_all_read && fits
     }
 
-    /// Whether there is room for its payload, and nothing that the application has to take first.
+    /// Whether there is room for its payload.
     #[inline]
     fn fits<'p, C>(&self, tcb: &Tcb<'p, C>, budget: Budget<'p>) -> bool {
         let end = self.seq + self.payload_len as u32;
-        !end.after(tcb.rcv.adv)
-            && tcb.rcv.is_all_read()
-            && budget.pool.free_cnt() >= FRAMES_RESERVED
-            && !budget.is_short()
+        !end.after(tcb.rcv.adv) && budget.pool.free_cnt() >= FRAMES_RESERVED && !budget.is_short()
     }
 }
 
@@ -255,14 +255,19 @@ impl<'p, A: App> Tcp<'p, A> {
             outcome: Outcome::default(),
         }
         .expected(headers.ack);
-        if outcome.has_room && live.tcb.flags.has(TcbFlags::WANTS_TO_SEND) {
-            self.tell_writable(cx, idx);
-        }
+        let may_send = outcome.has_room && live.tcb.flags.has(TcbFlags::WANTS_TO_SEND);
         if headers.payload_len == 0 {
-            // The frame goes home first: a window that goes out tells what there is.
+            // The frame goes home first: a window that goes out tells what there is, and so does
+            // whether bytes may be generated.
             drop(pkt);
+            if may_send {
+                self.tell_writable(cx, idx);
+            }
             self.after_offer(cx, idx);
             return self.settle(cx, idx);
+        }
+        if may_send {
+            self.tell_writable(cx, idx);
         }
         pkt.frame.trim(headers.len + headers.payload_len);
         pkt.frame.pull(headers.len);
