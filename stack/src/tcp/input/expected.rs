@@ -12,7 +12,10 @@ impl<C: Congestion> Arrival<'_, '_, C> {
         if ack != self.tcb.snd.una {
             self.acked(ack, true);
         }
-        self.tcb.snd.wl1 = self.seg.seq;
+        // The window is as it was; whether a later segment has moved it is not forgotten.
+        if self.tcb.snd.wl1.before(self.seg.seq) {
+            self.tcb.snd.wl1 = self.seg.seq;
+        }
         if let Some(theirs) = self.options.timestamps {
             self.tcb.ts.update(theirs, self.seg.seq, self.now);
         }

@@ -147,3 +147,20 @@ fn a_window_does_not_open_by_little() {
     peer.expect(". 1:1(0) ack 65536 win 4480");
     peer.silent();
 }
+
+/// RFC 9293 3.10.7.4, fifth: the window of a segment from before the one that last moved it is old
+/// news, although segments with the window as it is came in between.
+#[test]
+fn a_window_from_before_is_not_taken() {
+    let mut peer = Peer::established(4_000);
+    peer.arrive(". 2001:2001(0) ack 1 win 4000");
+    peer.arrive(". 1:1001(1000) ack 1 win 4000");
+    assert_eq!(peer.counters().tcp_short_cuts, 1);
+    peer.arrive(". 1001:2001(1000) ack 1 win 500");
+    assert_eq!(peer.counters().tcp_short_cuts, 1);
+    peer.sent();
+    peer.send(0, 2_000);
+    peer.expect(". 1:1001(1000) ack 2001 win 65535");
+    peer.expect("P. 1001:2001(1000) ack 2001 win 65535");
+    peer.silent();
+}
