@@ -119,16 +119,23 @@ impl Meeting {
         let page = Mapping::shared(CONTROL_LEN)?;
         let (event, epoll) = sleepers().map_err(failed)?;
         let shown = page.fd().expect("a file is mapped");
-        send(&stream, 0, &[memory.as_fd(), event.as_fd(), shown]).map_err(failed)?;
+        let in_use = || OpenError::InUse {
+            name: path.display().to_string(),
+            by: None,
+        };
+        send(&stream, 0, &[memory.as_fd(), event.as_fd(), shown]).map_err(|error| {
+            match error.kind() {
+                // The first end has hung up before we could say who we are.
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => in_use(),
+                _ => failed(error),
+            }
+        })?;
         stream.set_nonblocking(true).map_err(failed)?;
         // Whoever has another end already hangs up; who is busy answers later.
         let mut fds = [PollFd::new(&stream, PollFlags::IN)];
         let _ = poll(&mut fds, Some(&PATIENCE));
         if fds[0].revents().contains(PollFlags::IN) && !has_bytes(&stream) {
-            return Err(OpenError::InUse {
-                name: path.display().to_string(),
-                by: None,
-            });
+            return Err(in_use());
         }
         watch(&epoll, &stream).map_err(failed)?;
         let wake = Wake::new(epoll.try_clone().map_err(failed)?);
