@@ -36,6 +36,8 @@ struct Client {
     asking: Asking,
     has_their_fin: bool,
     is_over: bool,
+    /// It was over before all was said.
+    is_refused: bool,
     tries: u32,
     due: Instant,
 }
@@ -52,6 +54,7 @@ impl Client {
             asking: Asking::new(vec![request]),
             has_their_fin: false,
             is_over: false,
+            is_refused: false,
             tries: 0,
             due: Instant::ZERO,
         }
@@ -172,7 +175,8 @@ impl Client {
     fn takes(&mut self, segment: &Segment, text: &[u8]) -> bool {
         let Some(ack) = segment.ack else { return false };
         if segment.ctl.has(Ctl::RST) {
-            assert!(self.is_over, "the server may not refuse");
+            self.is_refused |= !self.is_over;
+            self.is_over = true;
             return false;
         }
         let furthest = self.fin_seq() + 1;
@@ -301,8 +305,16 @@ fn one_world(seed: u64) {
             assert!(is_over, "round {round} does not end: {tally:?}");
         }
     }
+    // With a table of flights that is too small to tell ranges apart, a loss may take a timeout to
+    // mend, and the server's patience ends: it alone may end a connection, after ten minutes.
+    let refused = clients.all.iter().filter(|one| one.is_refused).count();
+    let given_up = usize::try_from(tally.borrow().given_up).expect("a few");
+    assert!(
+        refused <= given_up,
+        "{refused} refused, {given_up} given up"
+    );
     let answered = clients.all.iter().filter(|one| one.asking.is_answered());
-    assert_eq!(answered.count(), usize::from(asked));
+    assert!(answered.count() + refused >= usize::from(asked));
     let counters = server.stack.counters();
     assert!(counters.tcp_fast_open_cookies > 0);
     FAST.fetch_add(counters.tcp_fast_opens, Ordering::Relaxed);

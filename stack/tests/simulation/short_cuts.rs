@@ -16,7 +16,7 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 #[test]
 fn short_cuts_put_the_same_bytes_on_the_wire() {
-    seeds::each(60, 1, one_pair);
+    seeds::each(600, 10, one_pair);
     assert!(TAKEN.load(Ordering::Relaxed) > 1_000, "{TAKEN:?}");
 }
 

