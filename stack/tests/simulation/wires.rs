@@ -1,8 +1,8 @@
 //! Goodput over the wires of `bench linux`, in virtual time: what congestion control and recovery
 //! are worth where packets are lost by chance.
 //!
-//! `SIMOOM_SEEDS=n` makes as many transfers of each kind, `SIMOOM_WIRE=name` only those over one
-//! wire; `-- --nocapture` shows what came of them.
+//! `SIMOOM_TRANSFERS=n` makes as many transfers of each kind, `SIMOOM_WIRE=name` only those over
+//! one wire; `-- --nocapture` shows what came of them.
 
 use simoom::tcp::Settings;
 use simoom::tcp::cc::Algorithm::{self, Cubic, Westwood};
@@ -138,7 +138,8 @@ fn transfer(faults: &Faults, asked: Algorithm, seed: u64) -> Outcome {
 
 /// The mean of some transfers.
 fn transfers(name: &str, faults: &Faults, asked: Algorithm) -> Outcome {
-    let seeds = std::env::var("SIMOOM_SEEDS").map_or(SEEDS, |n| n.parse().expect("a number"));
+    let seeds = std::env::var("SIMOOM_TRANSFERS");
+    let seeds = seeds.map_or(SEEDS, |n| n.parse().expect("a number"));
     let each = (0..seeds).map(|seed| transfer(faults, asked, seed));
     let sum = each.fold(Outcome::default(), Outcome::plus);
     let mean = sum.part(seeds as f64);
