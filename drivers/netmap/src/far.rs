@@ -12,6 +12,7 @@
 //! ([`Plan`](crate::Plan)) and reads and writes the rings from the other side
 //! ([`Kring`](crate::Kring)).
 
+use simoom_ring::net_hdr::Agreed;
 use simoom_ring::{Checksums, LinkState, MacAddr, Segmentation};
 
 /// The far side is gone for good: the interface has been taken away, the program is ending.
@@ -136,4 +137,17 @@ impl Traits {
         chain_max: 1,
         buffers: Buffers::Stay,
     };
+
+    /// What a received header may say: any merged packet where large ones are taken, with ECN's
+    /// marks, too, since Linux merges and sends those unasked.
+    #[inline]
+    pub(crate) fn agreed(&self) -> Agreed {
+        Agreed {
+            csum: self.checksums.rx,
+            tcp_v4: self.rx_large,
+            tcp_v6: self.rx_large,
+            udp: self.rx_large,
+            ecn: true,
+        }
+    }
 }

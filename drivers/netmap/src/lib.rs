@@ -47,7 +47,6 @@ pub mod hosts;
 mod interface;
 mod kring;
 mod layout;
-mod net_hdr;
 pub mod pipe;
 mod port;
 mod region;

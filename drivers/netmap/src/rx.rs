@@ -10,11 +10,10 @@
 //! `NS_BUF_CHANGED`, and goes back to the far side. While the pool has none the slot stays here,
 //! and the far side works with fewer.
 
-use simoom_ring::{BadTail, Cursor, Frame, FrameIdx, FramePool, RxPacket, RxRing};
+use simoom_ring::{BadTail, Cursor, Frame, FrameIdx, FramePool, NetHdr, RxPacket, RxRing};
 
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
 use crate::counters::RxCounters;
-use crate::net_hdr::NetHdr;
 use crate::{Buffers, FarSide, RingMemory, Traits, Violation};
 
 /// Bytes of an Ethernet header.
@@ -283,13 +282,8 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         }
         if hdr_len > 0 {
             let frame_len = packet.frame_len() - hdr_len;
-            let Traits {
-                checksums,
-                rx_large,
-                ..
-            } = self.traits;
             let header = NetHdr::parse(packet.frame.bytes())
-                .and_then(|header| header.for_rx(frame_len, checksums.rx, rx_large));
+                .and_then(|header| header.for_rx(frame_len, self.traits.agreed()));
             let Some((csum, gso_size)) = header else {
                 self.counters.dropped_header += 1;
                 return None;

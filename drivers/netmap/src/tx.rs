@@ -13,13 +13,12 @@
 //! frame is moved to its start, counted ([`TxCounters::bytes_moved`]).
 
 use simoom_ring::{
-    BadTail, Cursor, Fragment, FrameIdx, FramePool, GsoKind, TxOffload, TxPacket, TxRing,
+    BadTail, Cursor, Fragment, FrameIdx, FramePool, GsoKind, NetHdr, TxOffload, TxPacket, TxRing,
 };
 
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
 use crate::content::ContentRange;
 use crate::counters::TxCounters;
-use crate::net_hdr::NetHdr;
 use crate::rx::{adopt, after, fresh_cursor, leave_slot};
 use crate::{Buffers, FarSide, RingMemory, Traits, Violation};
 

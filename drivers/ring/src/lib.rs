@@ -14,6 +14,7 @@
 //! - [`Queue`] is one pair of rings, owned by one core: [`RxRing`] and [`TxRing`].
 //! - [`Cursor`] is netmap's index discipline (head, cur, tail) for the drivers whose rings have it.
 //! - [`RxPacket`] and [`TxPacket`] are what crosses the rings.
+//! - [`NetHdr`] is how a virtio device, a TAP device or a VALE switch is told of offloads.
 //! - [`Frame`], [`SharedFrame`] and [`FrameQueue`] are the memory that they are made of, and
 //!   [`FramePool`] is where it comes from and goes home to.
 //!
@@ -29,6 +30,7 @@ pub mod caps;
 pub mod cursor;
 pub mod frame;
 pub mod frame_queue;
+pub mod net_hdr;
 pub mod packet;
 pub mod pool;
 pub mod port;
@@ -37,6 +39,7 @@ pub use caps::{BodyMemory, Caps, Checksums, Segmentation};
 pub use cursor::{BadTail, Cursor, SlotIdx};
 pub use frame::{Frame, NoRoom, SharedFrame};
 pub use frame_queue::{FrameQueue, Parked};
+pub use net_hdr::NetHdr;
 pub use packet::{
     CsumOffload, FRAGMENTS_MAX, Fragment, GsoKind, GsoOffload, RxChecksum, RxPacket, TxOffload,
     TxPacket,

@@ -8,12 +8,11 @@
 
 use core::cell::{Cell, RefCell};
 
-use simoom_ring::{FRAME_SIZE, LinkState, MacAddr};
+use simoom_ring::{FRAME_SIZE, LinkState, MacAddr, NetHdr};
 use virtio_drivers::transport::{DeviceStatus, Transport};
 use virtio_drivers::{PAGE_SIZE, PhysAddr};
 
 use crate::config::CONFIG_READS_MAX;
-use crate::net_hdr::{LEGACY_LEN, MODERN_LEN};
 use crate::registers::{Registers, wait_until};
 use crate::{Error, Features};
 
@@ -82,9 +81,9 @@ impl<T: Transport> Control<T> {
     pub(crate) fn hdr_len(&self) -> usize {
         let has_num_buffers = Features::VERSION_1.bits() | Features::MRG_RXBUF.bits();
         if self.features.bits() & has_num_buffers != 0 {
-            MODERN_LEN
+            NetHdr::LONG_LEN
         } else {
-            LEGACY_LEN
+            NetHdr::SHORT_LEN
         }
     }
 
@@ -249,7 +248,7 @@ fn mtu_max(features: Features) -> u16 {
     if features.contains(Features::MRG_RXBUF) {
         return u16::MAX;
     }
-    (FRAME_SIZE - MODERN_LEN - ETHERNET_LEN) as u16
+    (FRAME_SIZE - NetHdr::LONG_LEN - ETHERNET_LEN) as u16
 }
 
 /// Bytes of an Ethernet header.

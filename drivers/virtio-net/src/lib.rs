@@ -52,7 +52,6 @@ mod dma;
 mod error;
 mod features;
 pub mod mmio;
-mod net_hdr;
 pub mod pci;
 mod port;
 mod registers;

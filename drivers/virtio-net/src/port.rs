@@ -3,6 +3,7 @@
 use core::cell::{Cell, RefCell};
 use core::marker::PhantomData;
 
+use simoom_ring::net_hdr::Agreed;
 use simoom_ring::{
     Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, FramePool, LinkState, MacAddr, Port, Queue,
     Segmentation,
@@ -199,6 +200,7 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
             pool,
             hdr_len,
             features: self.features,
+            agreed: agreed(self.features),
             is_armed: false,
             rekick: Rekick::default(),
             counters: RxCounters::default(),
@@ -364,6 +366,18 @@ impl<'m, H: Hal> Ring<'m, H> {
             pages,
             doorbell,
         })
+    }
+}
+
+/// What the agreed features let a received header say. Who merged segments may not say ECN: its
+/// feature is not asked for.
+fn agreed(features: Features) -> Agreed {
+    Agreed {
+        csum: features.contains(Features::GUEST_CSUM),
+        tcp_v4: features.contains(Features::GUEST_TSO4),
+        tcp_v6: features.contains(Features::GUEST_TSO6),
+        udp: false,
+        ecn: false,
     }
 }
 

@@ -11,14 +11,14 @@
 //! A packet that is larger than a frame lies in several (`MRG_RXBUF`, virtio 1.2 5.1.6.3.1), of
 //! which the first has the header: these become one [`RxPacket`], and nothing is copied.
 
-use simoom_ring::{Frame, FramePool, FrameQueue, RxPacket, RxRing};
+use simoom_ring::net_hdr::Agreed;
+use simoom_ring::{Frame, FramePool, FrameQueue, NetHdr, RxPacket, RxRing};
 use virtio_drivers::{BufferDirection, Hal};
 
 use crate::Features;
 use crate::control::{ETHERNET_LEN, RingAddrs};
 use crate::counters::RxCounters;
 use crate::dma::{DmaPages, device_addr};
-use crate::net_hdr::NetHdr;
 use crate::registers::{Doorbell, LineAck};
 use crate::rekick::Rekick;
 use crate::split::{Piece, SplitQueue, Violation};
@@ -34,6 +34,8 @@ pub struct Rx<'m, 'p, H: Hal> {
     pub(crate) frames_max: u16,
     pub(crate) hdr_len: usize,
     pub(crate) features: Features,
+    /// What the features let a header say.
+    pub(crate) agreed: Agreed,
     pub(crate) is_armed: bool,
     pub(crate) rekick: Rekick,
     pub(crate) counters: RxCounters,
@@ -113,7 +115,7 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
         }
         frame.pull(self.hdr_len);
         let frame_len = frame.len() + rest.byte_len();
-        let Some((csum, gso_size)) = header.for_rx(frame_len, self.features) else {
+        let Some((csum, gso_size)) = header.for_rx(frame_len, self.agreed) else {
             self.counters.dropped_header += 1;
             return None;
         };

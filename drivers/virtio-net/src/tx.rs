@@ -8,14 +8,13 @@
 //! Content is `&'static` and immutable: nothing tracks it. The head and the frames among the
 //! fragments are lent, and go home when the chain is finished, in any order.
 
-use simoom_ring::{Fragment, FramePool, GsoKind, TxOffload, TxPacket, TxRing};
+use simoom_ring::{Fragment, FramePool, GsoKind, NetHdr, TxOffload, TxPacket, TxRing};
 use virtio_drivers::{BufferDirection, Hal};
 
 use crate::Features;
 use crate::control::RingAddrs;
 use crate::counters::TxCounters;
 use crate::dma::{DmaPages, device_addr};
-use crate::net_hdr::NetHdr;
 use crate::port::PIECES_MAX;
 use crate::registers::Doorbell;
 use crate::rekick::Rekick;
