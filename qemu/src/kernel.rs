@@ -87,14 +87,16 @@ pub(crate) fn build(package: &str, bin: &str) -> Result<Kernel> {
     cut(built(cargo, bin)?)
 }
 
-/// Builds binary `bin` of `package` as a program of this machine, with `features`, optimised.
+/// Builds binary `bin` of `package` as a program of this machine, with `features`, optimised as the
+/// image is.
 ///
 /// # Errors
 /// Cargo is missing or fails.
 pub(crate) fn build_program(package: &str, bin: &str, features: &str) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo
-        .args(["build", "--release", "--package", package, "--bin", bin])
+        .args(["build", "--profile", "image"])
+        .args(["--package", package, "--bin", bin])
         .args(["--features", features])
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
