@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 7] = [
+const CARGO_STEPS: [Step; 8] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -75,15 +75,25 @@ const CARGO_STEPS: [Step; 7] = [
         name: "lints-hosted",
         what: "clippy has nothing to say of the Linux process",
         run: |_| {
-            let package = ["--package", "simoom-fileserver", "--bin", "simoom-httpd"];
+            let package = ["--package", "simoom-fileserver"];
+            let targets = ["--bin", "simoom-httpd", "--test", "hosted"];
             let flags = ["--features", "hosted", "--", "-D", "warnings"];
-            cargo(&[&["clippy"], &package[..], &flags[..]].concat())
+            cargo(&[&["clippy"], &package[..], &targets[..], &flags[..]].concat())
         },
     },
     Step {
         name: "units",
         what: "unit, simulation and documentation tests, and the tidy rules",
         run: |_| cargo(&["test", "--workspace"]),
+    },
+    Step {
+        name: "hosted-pipe",
+        what: "simoom-httpd over a pipe, and its loop on a fake /dev/netmap: 1,000 files, 256 MiB",
+        run: |_| {
+            let package = ["--package", "simoom-fileserver"];
+            let flags = ["--features", "hosted", "--test", "hosted"];
+            cargo(&[&["test"], &package[..], &flags[..]].concat())
+        },
     },
     Step {
         name: "simulation",

@@ -3,8 +3,7 @@
 use std::io::{self, Read};
 use std::vec;
 
-use simoom_netmap::NetmapPort;
-use simoom_netmap::hosts::Open;
+use simoom_netmap::{Host, NetmapPort};
 use simoom_ring::{BodyMemory, Port};
 
 /// Reads `len` bytes to where the port can refer to them: its region, or, where
@@ -12,7 +11,7 @@ use simoom_ring::{BodyMemory, Port};
 ///
 /// # Errors
 /// They cannot be read or are fewer, or the region has no room.
-pub fn load<H: Open>(
+pub fn load<H: Host>(
     port: &mut NetmapPort<'static, H>,
     from: &mut dyn Read,
     len: usize,

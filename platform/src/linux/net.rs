@@ -11,8 +11,8 @@ use simoom::iface::{Setup, Stack};
 use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{App, Settings};
 use simoom::{Addr, Cidr, Duration, Instant};
-use simoom_netmap::NetmapPort;
-use simoom_netmap::hosts::{Open, OpenError, Started, Syscalls, Wake};
+use simoom_netmap::hosts::{OpenError, Started, Syscalls, Wake};
+use simoom_netmap::{Host, NetmapPort};
 use simoom_ring::{BodyMemory, Caps, Port, Queue};
 
 use super::{Clock, Leaked, seed};
@@ -105,7 +105,7 @@ impl From<io::Error> for NetError {
 }
 
 /// A network that a stack serves on.
-pub struct Net<A: App + 'static, H: Open + 'static> {
+pub struct Net<A: App + 'static, H: Host + 'static> {
     /// Stack, rings, port, frames.
     pub served: Served<A, NetmapPort<'static, H>>,
     /// What to wait for.
@@ -116,7 +116,7 @@ pub struct Net<A: App + 'static, H: Open + 'static> {
     pub bound: Vec<String>,
 }
 
-impl<A: App + 'static, H: Open + 'static> Net<A, H> {
+impl<A: App + 'static, H: Host + 'static> Net<A, H> {
     /// Asks the link for the address, unless a DHCP server gives it, and puts a stack on the port.
     ///
     /// # Errors

@@ -28,6 +28,8 @@
 mod adapter;
 mod bind;
 mod calls;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 mod far;
 mod pass;
 #[cfg(test)]

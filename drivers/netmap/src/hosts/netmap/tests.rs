@@ -1,7 +1,5 @@
 //! Ports of a fake `/dev/netmap`: each trap of the real one, and what is made of it.
 
-mod fake;
-
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,12 +10,14 @@ use simoom_ring::{
     BodyMemory, Fragment, LinkState, MacAddr, Port, Queue, RxRing, TxOffload, TxPacket, TxRing,
 };
 
+use super::fake::{Dims, Fake, FakeFd};
 use super::{Adapter, NetmapHost, Way};
 use crate::hosts::{OpenError, Opened, Spec, Started, Takes, Wanted};
 use crate::{Buffers, Host, Violation};
-use fake::{Fake, FakeFd, SLOTS};
 
 type FakeHost = NetmapHost<FakeFd>;
+
+const SLOTS: u32 = Dims::SMALL.slots;
 
 fn wanted() -> Wanted {
     Wanted {
