@@ -97,6 +97,20 @@ pub const GENERATED_COPY_MAX: usize = 512;
 /// not trusted any more: Linux's third SYN is sent three seconds after the first.
 pub const SYNS_AGAIN_MAX: u8 = 2;
 
+/// Flights in a row that have not come through as the device has cut them, and segments that were
+/// missing from them, until nothing is left to be cut any more: each alone may be bad luck, on a
+/// wire that loses much.
+pub const CUT_FLIGHTS_LOST_MAX: u8 = 5;
+/// See [`CUT_FLIGHTS_LOST_MAX`].
+pub const CUT_SEGMENTS_LOST_MAX: u32 = 10;
+
+/// Segments in flights that came through, until the device is trusted to cut: the body of some
+/// hundred kilobytes.
+pub const CUT_SEGMENTS_TRUSTED: u32 = 100;
+
+/// How long a flight that nobody acknowledges keeps others from being watched.
+pub const CUT_WATCH_MAX: Duration = Duration::from_secs(10);
+
 /// MSS when the far side says nothing (RFC 9293 3.7.1, MUST-15).
 pub const MSS_DEFAULT: u16 = 536;
 

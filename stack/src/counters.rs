@@ -138,6 +138,8 @@ pub struct Counters {
     pub payload_bytes_presummed: u64,
     /// Times that the device's checksums were given up, because nobody took our SYN-ACKs.
     pub checksum_fallbacks: u64,
+    /// Times that segmentation by the device was given up, because what it cut did not arrive.
+    pub segmentation_fallbacks: u64,
     /// Neighbors that had to go for a newer one before their time.
     pub neighbors_evicted: u64,
     /// ICMP errors sent.
@@ -228,6 +230,7 @@ impl Counters {
             payload_bytes_summed: 0,
             payload_bytes_presummed: 0,
             checksum_fallbacks: 0,
+            segmentation_fallbacks: 0,
             neighbors_evicted: 0,
             icmp_errors_out: 0,
             icmp_errors_suppressed: 0,

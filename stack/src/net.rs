@@ -3,6 +3,7 @@
 //! Every `input` and `output` below TCP and UDP works on this, so that a call chain can hold it
 //! and a transport's tables at the same time.
 
+pub(crate) mod cuts;
 mod fallback;
 
 use core::net::Ipv4Addr;
@@ -10,6 +11,7 @@ use core::num::NonZeroU8;
 
 use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
 
+use self::cuts::Cuts;
 use crate::addr::{Addr, Cidr};
 use crate::arp::Neighbors;
 use crate::config::{MSS_MIN, TTL_DEFAULT};
@@ -24,6 +26,8 @@ pub struct Net<'p> {
     pub(crate) caps: Caps,
     /// Payload bytes of a super-segment at most; 0 while there are none.
     pub(crate) super_len: u32,
+    /// Whether they arrive.
+    pub(crate) cuts: Cuts,
     /// SYNs that came again before any connection was accepted.
     pub(crate) syns_again: u8,
     pub(crate) mac: MacAddr,
@@ -54,6 +58,7 @@ impl<'p> Net<'p> {
             pool,
             caps,
             super_len: super_segment::payload_max(&caps),
+            cuts: Cuts::default(),
             syns_again: 0,
             mac,
             link: LinkState::Up,

@@ -2,6 +2,8 @@
 
 use simoom_ring::{BodyMemory, Caps, Checksums, FRAGMENTS_MAX, MacAddr, Segmentation};
 
+use crate::Cutting;
+
 /// What a receiving end says about transport checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxCsum {
@@ -40,6 +42,8 @@ pub struct PortConfig {
     pub rx_csum: RxCsum,
     /// Which super-segments the device cuts.
     pub tso: Segmentation,
+    /// Whether the device cuts them as it should.
+    pub cutting: Cutting,
     /// Super-segments cross the wire whole towards an end with `rx_large` (and suffer its faults
     /// as one frame), as between two guests of one machine.
     pub tso_uncut: bool,
@@ -73,6 +77,7 @@ impl PortConfig {
             tx_csum: false,
             rx_csum: RxCsum::Unknown,
             tso: Caps::PLAIN.tso,
+            cutting: Cutting::Right,
             tso_uncut: false,
             rx_large: false,
             rx_merge: false,

@@ -13,7 +13,7 @@ pub struct Counters {
     /// Super-segments that were cut.
     pub cut: u64,
     /// Frames that this end put on the wire with a wrong IPv4, TCP, UDP or ICMP checksum: 0, or
-    /// the stack (or the test) has a mistake.
+    /// the stack (or the test) has a mistake, or the device was told to cut wrongly.
     pub bad_csum_sent: u64,
     /// Vanished by chance.
     pub lost: u64,

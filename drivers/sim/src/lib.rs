@@ -29,8 +29,8 @@
 //! The devices are strict: what a real one would garble (too many pieces, a segment above the MTU,
 //! content out of its reach) panics with the rule that was broken. What arrives never panics.
 //!
-//! In the order in which a frame meets them: [`port`], [`tx`], [`segment`] and [`checksum`],
-//! `medium`, `path`, `corrupt`, `merge`, [`rx`]; [`record`] looks on.
+//! In the order in which a frame meets them: [`port`], [`tx`], [`segment`], [`miscut`] and
+//! [`checksum`], `medium`, `path`, `corrupt`, `merge`, [`rx`]; [`record`] looks on.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +42,7 @@ pub mod faults;
 mod layout;
 mod medium;
 mod merge;
+pub mod miscut;
 mod path;
 pub mod port;
 pub mod record;
@@ -55,6 +56,7 @@ mod wire_frame;
 pub use config::{PortConfig, RxCsum};
 pub use counters::Counters;
 pub use faults::{Bandwidth, CorruptScope, Delay, Faults};
+pub use miscut::Cutting;
 pub use port::{SimPort, SimQueue};
 pub use record::{Event, Record};
 pub use rng::{Chance, Rng};

@@ -224,7 +224,11 @@ impl Medium {
             match offload.gso {
                 Some(gso) if !receives_whole => {
                     self.end_mut(from).counters.cut += 1;
-                    for segment in segment::cut(&whole, gso)? {
+                    let mut segments = segment::cut(&whole, gso)?;
+                    if segments.len() > 1 {
+                        self.end(from).config.cutting.spoil(&mut segments);
+                    }
+                    for segment in segments {
                         self.enter(from, to, Rc::new(segment), TxOffload::default());
                     }
                 }

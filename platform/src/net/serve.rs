@@ -114,8 +114,8 @@ struct Watch {
     link: LinkState,
     link_at: Instant,
     addr: Option<Addr>,
-    /// Fallbacks that were told.
-    fallbacks: u64,
+    /// Fallbacks that were told: of checksums, of segmentation.
+    fallbacks: [u64; 2],
     /// There have been connections since all was home.
     has_served: bool,
     /// Connections that had been accepted when that was last looked at.
@@ -132,7 +132,7 @@ impl Watch {
             link: LinkState::Up,
             link_at: now,
             addr: None,
-            fallbacks: 0,
+            fallbacks: [0; 2],
             has_served: false,
             accepted: 0,
             home_since: None,
@@ -165,18 +165,34 @@ impl Watch {
         while let Some(event) = served.stack.dhcp_event() {
             tell(ground, &event);
         }
-        let fallbacks = served.stack.counters().checksum_fallbacks;
-        if fallbacks != self.fallbacks {
-            self.fallbacks = fallbacks;
+        self.fallbacks(ground, &served.stack);
+        let addr = served.stack.cidr().map(|cidr| cidr.addr());
+        if addr != self.addr {
+            self.addr = addr;
+            ground.addressed(&mut served.port, addr);
+        }
+    }
+
+    /// Tells what of the network card is not used any more, and why.
+    fn fallbacks<A, P, G>(&mut self, ground: &G, stack: &Stack<'static, A>)
+    where
+        A: App + 'static,
+        P: Port<'static>,
+        G: Ground<A, P>,
+    {
+        let counters = stack.counters();
+        let [checksums, segments] = [counters.checksum_fallbacks, counters.segmentation_fallbacks];
+        let told = core::mem::replace(&mut self.fallbacks, [checksums, segments]);
+        if told[0] != checksums {
             ground.say(format_args!(
                 "warning: network card: SYN-ACKs with its checksums are not taken; from now on \
                  checksums and segments are ours"
             ));
         }
-        let addr = served.stack.cidr().map(|cidr| cidr.addr());
-        if addr != self.addr {
-            self.addr = addr;
-            ground.addressed(&mut served.port, addr);
+        if told[1] != segments {
+            ground.say(format_args!(
+                "warning: network card: segments cut by it do not arrive; segmentation offload off"
+            ));
         }
     }
 

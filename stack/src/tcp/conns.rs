@@ -234,7 +234,11 @@ impl<'p, A: App> Tcp<'p, A> {
             flights: &mut self.flights,
             short_cuts: self.settings.short_cuts,
         };
+        let before = cx.net.before_cuts(tcb.tuple, &tcb.snd);
         let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
+        if let Some(before) = before {
+            cx.net.after_cuts(tcb.tuple, &tcb.snd, before, cx.now);
+        }
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
         tcb.set_rexmt(cx.now, false);

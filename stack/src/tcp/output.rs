@@ -67,12 +67,9 @@ pub(crate) fn output<'p, C: Congestion>(
             return Sent::Blocked;
         };
         let next = match next {
-            Next::Data(data) if net.super_len > 0 => Next::Data(super_segment::grow(
-                tcb,
-                tables.flights,
-                data,
-                net.super_len,
-            )),
+            Next::Data(data) if net.super_len > 0 => {
+                Next::Data(super_segment::grow(tcb, tables.flights, data, net))
+            }
             _ => next,
         };
         let (seq, len) = send_segment(tcb, tables, net, tx, now, head, next);
@@ -235,8 +232,11 @@ fn mark_sent<C: Congestion>(
     }
     let end = seq + len;
     if seq.before(tcb.snd.max) {
-        net.counters.tcp_retransmits += 1;
-        tcb.totals.retransmits = tcb.totals.retransmits.saturating_add(1);
+        // Of a super-segment each; a packet has fewer than 65,536.
+        let segments = len.div_ceil(u32::from(tcb.snd.smss).max(1)) as u16;
+        net.counters.tcp_retransmits += u64::from(segments);
+        tcb.totals.retransmits = tcb.totals.retransmits.saturating_add(segments);
+        net.sent_cut_again(tcb.tuple, seq);
     }
     if tcb.snd.una == tcb.snd.max && !flights.has_node() {
         tcb.end_flight(flights);

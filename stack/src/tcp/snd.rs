@@ -218,15 +218,20 @@ impl Snd {
     /// A segment of what has been sent before: from `seq` on, `len` bytes of sequence space at
     /// most.
     pub(crate) fn again(&self, seq: SeqNum, len: u32) -> Option<NextData> {
+        self.again_at_most(seq, len, self.smss.into())
+    }
+
+    /// As [`again`](Self::again), with `most` bytes of data in place of a segment's.
+    pub(crate) fn again_at_most(&self, seq: SeqNum, len: u32, most: u32) -> Option<NextData> {
         let offset = u64::from(seq.bytes_since(self.una));
         let queued = self.queue.len().saturating_sub(offset);
-        let taken = queued.min(len.into()).min(self.smss.into());
+        let taken = queued.min(len.into()).min(most.into());
         let is_last = taken == queued;
         let fin = is_last && self.has_fin() && u64::from(len) > queued;
         if taken == 0 && !fin {
             return None;
         }
-        // At most smss.
+        // At most `most`.
         Some(NextData {
             seq,
             len: taken as u32,

@@ -7,9 +7,11 @@
 //! ```
 //!
 //! All else in TCP counts bytes and is not aware of them: a flight is ranges, windows and quotas
-//! are bytes, an acknowledgment may end within what was one packet, and what is lost is sent again
-//! a segment at a time. Where a segment differs from its neighbors (CWR, SACK blocks) it goes
-//! alone.
+//! are bytes, an acknowledgment may end within what was one packet. What is lost goes again in one,
+//! too, wherever that begins and ends: from where the first lost byte is, across the bounds of what
+//! was sent before, to where the lost bytes end. As long as it is not certain that what the device
+//! cuts arrives ([`Cuts`](crate::net::cuts::Cuts)), it goes again a segment at a time. Where a
+//! segment differs from its neighbors (CWR, SACK blocks) it goes alone.
 
 use simoom_ring::{Caps, GsoKind, GsoOffload, TxOffload, TxPacket};
 
@@ -17,7 +19,7 @@ use crate::ip;
 use crate::net::Net;
 use crate::tcp::cc::Congestion;
 use crate::tcp::flags::SndFlags;
-use crate::tcp::flight::Flights;
+use crate::tcp::flight::{Flights, Range};
 use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::tcb::Tcb;
 use crate::wire::tcp::{HEADER_LEN_MAX, Options};
@@ -54,6 +56,26 @@ impl Snd {
             ..next
         }
     }
+
+    /// Lets a full segment of what is sent again go on, as far as `lost` does, which begins with
+    /// it, and the window, the `quota` and `room`: to a whole number of segments, or to the end of
+    /// what is lost.
+    #[cold]
+    fn grown_again(&self, next: NextData, lost: Range, quota: u32, room: u32) -> NextData {
+        let smss = u32::from(self.smss);
+        let is_due = self
+            .flags
+            .has(SndFlags::REXMT_DUE.with(SndFlags::PROBE_DUE));
+        if is_due || next.len != smss || lost.start != next.seq {
+            return next;
+        }
+        let in_window = (self.una + self.wnd.0).bytes_since(next.seq);
+        let len = lost.len().min(quota).min(in_window).min(room);
+        let short_len = len.checked_rem(smss).filter(|_| len < lost.len());
+        let len = len.saturating_sub(short_len.unwrap_or(0));
+        let grown = self.again_at_most(next.seq, len, room);
+        grown.filter(|_| len > smss).unwrap_or(next)
+    }
 }
 
 /// What is to be sent next, made longer where it may be.
@@ -62,7 +84,7 @@ pub(crate) fn grow<C: Congestion>(
     tcb: &Tcb<'_, C>,
     flights: &Flights<'_>,
     next: NextData,
-    room: u32,
+    net: &Net<'_>,
 ) -> NextData {
     // A tail loss probe is one segment (RFC 8985 7.3).
     let is_probe = flights
@@ -71,7 +93,16 @@ pub(crate) fn grow<C: Congestion>(
     if is_probe {
         return next;
     }
-    tcb.snd.grown(next, tcb.quota(flights), room)
+    let (quota, room) = (tcb.quota(flights), net.super_len);
+    if !next.seq.before(tcb.snd.max) {
+        return tcb.snd.grown(next, quota, room);
+    }
+    let lost = flights.get(tcb.flight);
+    let lost = lost.and_then(|(flight, nodes)| flight.next_lost(nodes, quota.min(room)));
+    match lost.filter(|_| net.cuts.is_trusted()) {
+        Some(lost) => tcb.snd.grown_again(next, lost, quota, room),
+        None => next,
+    }
 }
 
 /// Bytes of the next packet at most, as far as headers go; `None` for one segment. SACK blocks are

@@ -7,6 +7,7 @@
 
 mod congestion;
 mod crowd;
+mod cuts;
 mod fairness;
 mod fast;
 mod flood;

@@ -4,6 +4,7 @@
 use simoom_ring::{Caps, Checksums, Segmentation};
 
 use super::peer::{Peer, Sizes};
+use crate::config::{CUT_FLIGHTS_LOST_MAX, CUT_SEGMENTS_TRUSTED};
 use crate::tcp::cc::Algorithm;
 use crate::tcp::{EcnUse, Settings};
 use crate::testing::Sent;
@@ -286,4 +287,115 @@ fn a_device_that_has_served_a_client_stays_trusted() {
         assert!(peer.sent().iter().all(|sent| sent.offload.csum.is_some()));
     }
     assert_eq!(peer.counters().checksum_fallbacks, 0);
+}
+
+/// Sends `flights` of 3,000 bytes of which nothing arrives until it is sent again.
+fn lose_cut_flights(peer: &mut Peer, flights: usize) {
+    for n in 0..flights {
+        let at = 3_000 * n;
+        let seq = |offset: usize| at + offset + 1;
+        peer.send(at, 3_000);
+        peer.expect(&std::format!(
+            "P. {}:{}(3000) ack 1 win 65535 cut 1000",
+            seq(0),
+            seq(3_000)
+        ));
+        // Half a minute is more than a timeout, however often there was one before.
+        for _ in 0..150 {
+            peer.pass(200);
+            if !peer.sent.is_empty() {
+                break;
+            }
+        }
+        // Alone, it arrives.
+        for piece in [0, 1_000, 2_000] {
+            let psh = if piece == 2_000 { "P" } else { "" };
+            peer.expect(&std::format!(
+                "{psh}. {}:{}(1000) ack 1 win 65535",
+                seq(piece),
+                seq(piece + 1_000)
+            ));
+            if piece != 1_000 {
+                let ack = if piece == 0 { 1_000 } else { 3_000 };
+                peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", seq(ack)));
+            }
+        }
+        peer.silent();
+    }
+}
+
+#[test]
+fn a_device_whose_segments_do_not_arrive_cuts_no_more() {
+    let mut peer = established(CAPS, 60_000);
+    lose_cut_flights(&mut peer, usize::from(CUT_FLIGHTS_LOST_MAX));
+    assert_eq!(peer.counters().segmentation_fallbacks, 1);
+    let at = 3_000 * usize::from(CUT_FLIGHTS_LOST_MAX);
+    peer.send(at, 2_000);
+    for (from, flags) in [(at + 1, "."), (at + 1_001, "P.")] {
+        let to = from + 1_000;
+        peer.expect(&std::format!("{flags} {from}:{to}(1000) ack 1 win 65535"));
+    }
+    // Checksums are left to it still.
+    assert!(peer.sent.iter().all(|sent| sent.offload.csum.is_some()));
+}
+
+/// One flight that comes through as it was cut is one more than a broken device manages.
+#[test]
+fn a_flight_that_arrives_is_weighed_against_those_that_do_not() {
+    let mut peer = established(CAPS, 60_000);
+    let lost = usize::from(CUT_FLIGHTS_LOST_MAX) - 1;
+    lose_cut_flights(&mut peer, lost);
+    let at = 3_000 * lost;
+    peer.send(at, 2_000);
+    peer.sent();
+    peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", at + 2_001));
+    peer.send(at + 2_000, 3_000);
+    peer.sent();
+    peer.pass(200);
+    peer.sent();
+    peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", at + 5_001));
+    assert_eq!(peer.counters().segmentation_fallbacks, 0);
+}
+
+/// What is lost then goes again in one, wherever it begins and ends.
+#[test]
+fn a_device_that_has_proven_itself_stays_trusted_and_repeats_in_one() {
+    let mut peer = established(CAPS, 60_000);
+    let mut at = 0;
+    while at < 1_000 * CUT_SEGMENTS_TRUSTED as usize {
+        peer.send(at, 10_000);
+        peer.sent();
+        at += 10_000;
+        peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", at + 1));
+    }
+    let seq = |offset: usize| at + offset + 1;
+    peer.send(at, 7_500);
+    let (from, to) = (seq(0), seq(7_000));
+    peer.expect(&std::format!(
+        ". {from}:{to}(7000) ack 1 win 65535 cut 1000"
+    ));
+    // An odd number of bytes arrives, the rest is lost.
+    peer.arrive(&std::format!(". 1:1(0) ack {} win 60000", seq(1_501)));
+    peer.pass(200);
+    let (from, to) = (seq(1_501), seq(2_501));
+    peer.expect(&std::format!(". {from}:{to}(1000) ack 1 win 65535"));
+    peer.arrive(&std::format!(". 1:1(0) ack {to} win 60000"));
+    // Across the bounds of what was cut before, to a whole number of segments.
+    let (from, to) = (seq(2_501), seq(4_501));
+    peer.expect(&std::format!(
+        ". {from}:{to}(2000) ack 1 win 65535 cut 1000"
+    ));
+    peer.silent();
+    peer.arrive(&std::format!(". 1:1(0) ack {to} win 60000"));
+    // And to the end of what is lost, which is short; what had to wait goes behind it.
+    let (from, to) = (seq(4_501), seq(7_000));
+    peer.expect(&std::format!(
+        ". {from}:{to}(2499) ack 1 win 65535 cut 1000"
+    ));
+    peer.arrive(&std::format!(". 1:1(0) ack {to} win 60000"));
+    let (from, to) = (seq(7_000), seq(7_500));
+    peer.expect(&std::format!("P. {from}:{to}(500) ack 1 win 65535"));
+    let counters = peer.counters();
+    assert_eq!(counters.tcp_retransmits, 1 + 2 + 3);
+    assert_eq!(counters.segmentation_fallbacks, 0);
 }
