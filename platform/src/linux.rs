@@ -16,11 +16,13 @@
 pub mod content;
 mod cores;
 mod net;
+mod printer;
 mod process;
 mod signals;
 
 pub use cores::{Cores, CoresError};
 pub use net::{Addressing, Net, NetError, Rungs};
+pub use printer::Printer;
 pub use process::{DRAIN, Hooks, Process};
 pub use signals::Signals;
 

@@ -5,10 +5,12 @@
 //!   serve    the loop: poll, look a little longer, sleep ─► Ground: what a machine gives it
 //! ```
 
+mod attend;
 mod probe;
 mod serve;
 mod sizes;
 
+pub use attend::{Attend, Round};
 pub use probe::{Conflict, Probe};
 pub use serve::{End, Ground, Served, serve};
 pub use sizes::{Sizes, Tables, TooLittle};

@@ -120,6 +120,8 @@ drop_reasons! {
 #[derive(Clone, Debug)]
 pub struct Counters {
     drops: [u64; DropReason::ALL.len()],
+    /// Why the last packet was dropped, until somebody asks.
+    last_drop: Option<DropReason>,
     /// Frames received.
     pub rx_frames: u64,
     /// Bytes received, from the Ethernet header on.
@@ -221,6 +223,7 @@ impl Counters {
     pub const fn new() -> Self {
         Self {
             drops: [0; DropReason::ALL.len()],
+            last_drop: None,
             rx_frames: 0,
             rx_bytes: 0,
             tx_packets: 0,
@@ -274,6 +277,15 @@ impl Counters {
         if let Some(count) = self.drops.get_mut(reason as usize) {
             *count += 1;
         }
+        self.last_drop = Some(reason);
+    }
+
+    /// Why a packet was dropped since the last call, if one was: the last of them.
+    #[inline]
+    pub(crate) fn take_last_drop(&mut self) -> Option<DropReason> {
+        let last = self.last_drop?;
+        self.last_drop = None;
+        Some(last)
     }
 
     /// Packets dropped for this reason.

@@ -1,8 +1,8 @@
 //! The port and its queue pairs.
 
 use simoom_ring::{
-    Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, FramePool, LinkState, MacAddr, Port, Queue,
-    Segmentation,
+    Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, Figures, FramePool, LinkState, MacAddr,
+    Port, Queue, Segmentation, TxRing,
 };
 
 use crate::content::ContentMemory;
@@ -211,6 +211,26 @@ impl<'m, 'p, H: Host> Queue<'p> for NetmapQueue<'m, 'p, H> {
         match self.tx.arm(is_short) || is_rx_ready {
             true => Armed::Ready,
             false => Armed::Sleep,
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let Counters { rx, tx } = self.counters();
+        // Rings have fewer slots than 2^32.
+        let cnt = |cnt: usize| u32::try_from(cnt).unwrap_or(u32::MAX);
+        Figures {
+            rx_packets: rx.packets,
+            rx_dropped: rx.dropped_short + rx.dropped_header + rx.dropped_violation,
+            rx_pool_empty: rx.pool_empty,
+            rx_doorbells: rx.syncs,
+            rx_frames: cnt(self.rx.filled_cnt() as usize),
+            tx_packets: tx.packets,
+            tx_dropped: tx.dropped_request,
+            tx_doorbells: tx.syncs,
+            tx_outstanding: cnt(self.tx_outstanding_cnt()),
+            tx_space: cnt(self.tx.space()),
+            bytes_copied: tx.bytes_moved + tx.content_copied,
+            resets: rx.resets + tx.resets,
         }
     }
 }

@@ -100,6 +100,11 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         self.ready_cnt > 0 || self.violation.is_some() || self.far.arm()
     }
 
+    /// Slots that have a frame of ours.
+    pub(crate) fn filled_cnt(&self) -> u32 {
+        self.memory.num_slots().saturating_sub(self.missing_cnt())
+    }
+
     /// Slots that wait for a frame.
     pub(crate) fn missing_cnt(&self) -> u32 {
         self.received_cnt

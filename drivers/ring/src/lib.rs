@@ -45,4 +45,4 @@ pub use packet::{
     TxPacket,
 };
 pub use pool::{FRAME_SIZE, FrameIdx, FrameMemory, FrameMeta, FramePool};
-pub use port::{Armed, LinkState, MacAddr, Port, Queue, RxRing, TxRing};
+pub use port::{Armed, Figures, LinkState, MacAddr, Port, Queue, RxRing, TxRing};

@@ -96,6 +96,40 @@ pub trait Queue<'p> {
     /// in between is seen by the look, work after it by the interrupt). Until the next
     /// [`RxRing::sync`], which disarms, an interrupt may come; between the two, none does.
     fn arm(&mut self) -> Armed;
+
+    /// What has happened on the rings and how full they are, as far as anybody counts it.
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
+}
+
+/// What a queue pair can tell of itself, for statistics: since the start, or now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Packets that were taken out of the receive ring.
+    pub rx_packets: u64,
+    /// Packets that the driver dropped: too short, or with a header that makes no sense.
+    pub rx_dropped: u64,
+    /// Times that there was no frame for a place of the receive ring.
+    pub rx_pool_empty: u64,
+    /// Doorbells or system calls of the receive ring.
+    pub rx_doorbells: u64,
+    /// Frames that lie in the receive ring now.
+    pub rx_frames: u32,
+    /// Packets put on the transmit ring.
+    pub tx_packets: u64,
+    /// Packets that the driver dropped: mistakes of the caller.
+    pub tx_dropped: u64,
+    /// Doorbells or system calls of the transmit ring.
+    pub tx_doorbells: u64,
+    /// Packets that the device has not finished sending.
+    pub tx_outstanding: u32,
+    /// Packets that there is space for now.
+    pub tx_space: u32,
+    /// Bytes that the driver had to copy.
+    pub bytes_copied: u64,
+    /// Times that a ring was reset because the far side had broken it.
+    pub resets: u64,
 }
 
 /// The receive half of a queue.
@@ -107,6 +141,11 @@ pub trait RxRing<'p> {
     /// Takes the next ready packet out of its slot; a spare frame takes its place at the next
     /// [`sync`](Self::sync).
     fn recv(&mut self) -> Option<RxPacket<'p>>;
+
+    /// Told that the packet which [`recv`](Self::recv) gave last was dropped, or its answer was,
+    /// and why: for a ring that shows somebody what passes. Others need not know.
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 /// The transmit half of a queue.

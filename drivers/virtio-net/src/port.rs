@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 
 use simoom_ring::net_hdr::Agreed;
 use simoom_ring::{
-    Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, FramePool, LinkState, MacAddr, Port, Queue,
-    Segmentation,
+    Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, Figures, FramePool, LinkState, MacAddr,
+    Port, Queue, Segmentation, TxRing,
 };
 use virtio_drivers::Hal;
 use virtio_drivers::transport::{SomeTransport, Transport};
@@ -268,6 +268,26 @@ impl<'m, 'p, H: Hal, T: Transport> Queue<'p> for VirtioQueue<'m, 'p, H, T> {
         self.tx.before_sleep();
         self.rx.before_sleep();
         Armed::Sleep
+    }
+
+    fn figures(&self) -> Figures {
+        let Counters { rx, tx, resets, .. } = self.counters();
+        // Rings have at most 2^15 places.
+        let cnt = |cnt: usize| u32::try_from(cnt).unwrap_or(u32::MAX);
+        Figures {
+            rx_packets: rx.frames,
+            rx_dropped: rx.dropped_short + rx.dropped_header,
+            rx_pool_empty: rx.pool_empty,
+            rx_doorbells: rx.kicks + rx.rekicks,
+            rx_frames: cnt(self.rx_lent_cnt()),
+            tx_packets: tx.packets,
+            tx_dropped: tx.dropped_request,
+            tx_doorbells: tx.kicks + tx.rekicks,
+            tx_outstanding: cnt(self.tx_outstanding_cnt()),
+            tx_space: cnt(self.tx.space()),
+            bytes_copied: 0,
+            resets,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Conn};
 use simoom::udp::UdpOut;
 use simoom::{Addr, Endpoint};
+use simoom_platform::net::Attend;
 use simoom_platform::x86_64::{ExitCode, Machine, console, net, run, selftest};
 use simoom_ring::TxRing;
 
@@ -54,6 +55,8 @@ fn failed(error: &dyn core::fmt::Display) -> ExitCode {
 /// Sends back what comes. It keeps nothing: what cannot be sent yet is not taken, so the far side
 /// stops sending.
 struct Echo;
+
+impl Attend for Echo {}
 
 impl App for Echo {
     type Conn = ();

@@ -1,5 +1,6 @@
 //! A stack over a port that was opened.
 
+use core::cell::RefCell;
 use core::fmt;
 use core::net::Ipv4Addr;
 use std::io;
@@ -174,6 +175,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
             queue,
             port,
             pool,
+            capture: RefCell::default(),
         };
         Ok(Self {
             served,

@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use std::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use simoom::tcp::{App, ConnId, ListenerId};
+use simoom::tcp::{ConnId, ListenerId};
 use simoom::{Addr, Duration, Instant};
 use simoom_netmap::hosts::{Open, Syscalls, Takes, Wake};
 use simoom_netmap::{NetmapPort, NetmapQueue};
 
 use super::net::timespec;
-use super::{Clock, Signals, say};
-use crate::net::{Ground, Served};
+use super::{Clock, Printer, Signals, say};
+use crate::net::{Attend, Ground, Served};
 
 /// How long connections may take to end after the first signal.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -50,6 +50,8 @@ pub struct Process<A> {
     pub takes: Takes,
     /// Told of an address that we have come to have.
     pub told: Box<dyn FnMut(Addr)>,
+    /// Who writes what the application prints; made when it is first wanted.
+    pub printer: Printer,
     /// The application's part.
     pub hooks: Hooks<A>,
     /// What goes on.
@@ -81,12 +83,13 @@ struct Figures {
     syscalls: u64,
 }
 
-impl<A: App + 'static> Process<A> {
+impl<A: Attend> Process<A> {
     /// The last connections end. True when that is done, or has taken long enough.
     fn is_drained<H: Open + 'static>(
         &mut self,
         now: Instant,
         served: &mut Served<A, NetmapPort<'static, H>>,
+        app: &mut A,
     ) -> bool {
         let asked_cnt = self.signals.asked_cnt();
         let stack = &mut served.stack;
@@ -94,6 +97,7 @@ impl<A: App + 'static> Process<A> {
             self.signals.seen();
             self.state.drain_at = Some(now + DRAIN);
             self.state.asked_cnt = asked_cnt;
+            app.ending();
             stack.unlisten(self.listener);
             let cnt = stack.levels().conns;
             say(format_args!("ending: {cnt} connections to close"));
@@ -172,7 +176,7 @@ impl<A: App + 'static> Process<A> {
     }
 }
 
-impl<A: App + 'static, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process<A> {
+impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process<A> {
     #[inline]
     fn now(&self) -> Instant {
         self.clock.now()
@@ -180,6 +184,10 @@ impl<A: App + 'static, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for 
 
     fn say(&self, line: fmt::Arguments<'_>) {
         say(line);
+    }
+
+    fn print(&mut self, text: &[u8]) -> usize {
+        self.printer.offer(text)
     }
 
     fn sleep(&mut self, until: Instant) {
@@ -230,7 +238,7 @@ impl<A: App + 'static, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for 
         {
             self.second(now, served, app);
         }
-        self.signals.asked_cnt() == 0 || !self.is_drained(now, served)
+        self.signals.asked_cnt() == 0 || !self.is_drained(now, served, app)
     }
 
     fn addressed(&mut self, port: &mut NetmapPort<'static, H>, addr: Option<Addr>) {

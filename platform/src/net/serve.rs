@@ -1,21 +1,25 @@
 //! The loop: poll while there is work, look a little longer, then sleep.
 //!
 //! ```text
-//!      ┌──────────────────────────── news, or a timer is due ────────────────────────┐
-//!      ▼                                                                             │
-//!   poll ─ busy? again ─ idle ─ news ─ moved a moment ago? again ─ arm ─ sleep ──────┘
+//!      ┌────────────────────────────── news, or a timer is due ───────────────────────────────┐
+//!      ▼                                                                                      │
+//!   poll ─ attend ─ busy? again ─ idle ─ news ─ moved a moment ago? again ─ arm ─ sleep ──────┘
 //! ```
 //!
 //! The loop says what a person may want to know of the network: addresses, the link, and when the
 //! last connection has gone whether all frames have come home.
 
+use core::cell::RefCell;
 use core::fmt;
 
 use simoom::dhcp::Event;
 use simoom::iface::{Polled, Stack};
 use simoom::tcp::App;
 use simoom::{Addr, Duration, Instant};
+use simoom_capture::{Store, Watched};
 use simoom_ring::{Armed, FramePool, LinkState, Port, Queue};
+
+use super::{Attend, Round};
 
 /// What the loop stands on: a bare machine, or a process.
 pub trait Ground<A: App + 'static, P: Port<'static>> {
@@ -24,6 +28,9 @@ pub trait Ground<A: App + 'static, P: Port<'static>> {
 
     /// Says a line to whoever watches.
     fn say(&self, line: fmt::Arguments<'_>);
+
+    /// Writes text for whoever watches, as much as goes without waiting: how many bytes.
+    fn print(&mut self, text: &[u8]) -> usize;
 
     /// Sleeps until the port has news or `until` has come; the rings are armed. It may end early.
     fn sleep(&mut self, until: Instant);
@@ -59,6 +66,8 @@ pub struct Served<A: App + 'static, P: Port<'static>> {
     pub port: P,
     /// The frames.
     pub pool: &'static FramePool<'static>,
+    /// What is captured of what passes: of no memory, nothing.
+    pub capture: RefCell<Store<'static>>,
 }
 
 /// Why the loop has ended.
@@ -73,7 +82,7 @@ pub enum End {
 /// Serves with `app` until it is asked to end, or the port is given up.
 pub fn serve<A, P, G>(ground: &mut G, served: &mut Served<A, P>, app: &mut A) -> End
 where
-    A: App + 'static,
+    A: Attend,
     P: Port<'static>,
     G: Ground<A, P>,
 {
@@ -83,7 +92,21 @@ where
         if !ground.goes_on(now, served, app) {
             return End::Asked;
         }
-        if served.stack.poll(now, &mut served.queue, app) == Polled::Busy {
+        let polled = {
+            let Served { stack, queue, .. } = served;
+            let mut watched = Watched::new(queue, &served.capture, now.as_micros());
+            stack.poll(now, &mut watched, app)
+        };
+        let has_more = app.attend(Round {
+            now,
+            is_idle: polled == Polled::Idle,
+            stack: &mut served.stack,
+            queue: &mut served.queue,
+            pool: served.pool,
+            capture: &served.capture,
+            print: &mut |text| ground.print(text),
+        });
+        if polled == Polled::Busy || has_more {
             continue;
         }
         watch.addresses(ground, served);
@@ -100,6 +123,7 @@ where
         }
         let until = watch.connections(now, ground, served);
         let until = until.min(watch.link_at).min(served.stack.poll_at(now));
+        let until = until.min(app.attend_at());
         if served.queue.arm() == Armed::Sleep {
             ground.sleep(until);
         }

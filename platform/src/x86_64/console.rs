@@ -4,9 +4,16 @@
 
 use super::uart::Uart;
 use crate::command_line::ConsoleAt;
-use core::fmt::{self, Write};
+use core::fmt::{self, Write as _};
+use embedded_hal_nb::serial::Write;
 
-static CONSOLE: spin::Mutex<Option<Uart>> = spin::Mutex::new(None);
+static CONSOLE: spin::Mutex<Option<Console>> = spin::Mutex::new(None);
+
+/// The UART, and whether a line of [`offer`] has begun on it and not ended.
+struct Console {
+    uart: Uart,
+    is_within_line: bool,
+}
 
 /// Times that a report of a failure tries to get the console before it gives up: its holder may
 /// be the very code that failed.
@@ -16,7 +23,12 @@ const TRIES_MAX: u32 = 1000;
 pub(crate) fn open(place: ConsoleAt) {
     *CONSOLE.lock() = match place {
         ConsoleAt::None => None,
-        ConsoleAt::Serial { port_idx, baud } => Uart::new(usize::from(port_idx), baud),
+        ConsoleAt::Serial { port_idx, baud } => {
+            Uart::new(usize::from(port_idx), baud).map(|uart| Console {
+                uart,
+                is_within_line: false,
+            })
+        }
     };
 }
 
@@ -24,7 +36,11 @@ pub(crate) fn open(place: ConsoleAt) {
 pub fn print(text: fmt::Arguments<'_>) {
     for _ in 0..TRIES_MAX {
         if let Some(mut console) = CONSOLE.try_lock() {
-            if let Some(uart) = console.as_mut() {
+            if let Some(console) = console.as_mut() {
+                let uart = &mut console.uart;
+                if core::mem::take(&mut console.is_within_line) {
+                    uart.send(b"\r\n");
+                }
                 // A UART cannot fail: what it cannot take is dropped.
                 let _ = Lines { uart }.write_fmt(text);
             }
@@ -33,16 +49,41 @@ pub fn print(text: fmt::Arguments<'_>) {
     }
 }
 
+/// Sends as much of `text` as the UART takes without waiting: how many bytes. Without a console, or
+/// while somebody else has it, all is taken and dropped.
+pub fn offer(text: &[u8]) -> usize {
+    let mut console = CONSOLE.try_lock();
+    let Some(console) = console.as_mut().and_then(|console| console.as_mut()) else {
+        return text.len();
+    };
+    let mut sent_cnt = 0;
+    for byte in text {
+        // A line ends in CR LF; the CR goes with what comes before it.
+        let is_end = *byte == b'\n' && console.is_within_line;
+        if is_end && Write::write(&mut console.uart, b'\r').is_err() {
+            break;
+        }
+        console.is_within_line &= !is_end;
+        if Write::write(&mut console.uart, *byte).is_err() {
+            break;
+        }
+        console.is_within_line |= *byte != b'\n';
+        sent_cnt += 1;
+    }
+    sent_cnt
+}
+
 /// Reads a byte that came in on the console, if one did.
 pub fn read() -> Option<u8> {
     let mut console = CONSOLE.try_lock()?;
-    embedded_hal_nb::serial::Read::read(console.as_mut()?).ok()
+    embedded_hal_nb::serial::Read::read(&mut console.as_mut()?.uart).ok()
 }
 
 /// Waits, a bounded time, until everything printed has left.
 pub(crate) fn drain() {
     if let Some(mut console) = CONSOLE.try_lock() {
-        console.as_mut().into_iter().for_each(Uart::drain);
+        let console = console.as_mut();
+        console.into_iter().for_each(|console| console.uart.drain());
     }
 }
 
@@ -62,7 +103,7 @@ struct Lines<'a> {
     uart: &'a mut Uart,
 }
 
-impl Write for Lines<'_> {
+impl fmt::Write for Lines<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for line in text.split_inclusive('\n') {
             match line.strip_suffix('\n') {

@@ -8,11 +8,13 @@
 //!
 //! Memory is divided once, after the image has taken what it serves: see [`Sizes`].
 
+use core::cell::RefCell;
 use core::fmt;
 
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::{App, Settings};
 use simoom::{Addr, Instant, Sums};
+use simoom_capture::Store;
 use simoom_ring::{Caps, FRAME_SIZE, FrameMemory, FrameMeta, FramePool, LinkState, MacAddr, Port};
 use simoom_virtio_net::{
     Error as DeviceError, Features, Interrupt, Memory as DeviceMemory, Options, VirtioNet,
@@ -93,6 +95,8 @@ pub struct Net<A: App + 'static> {
     pub(super) port: NetPort,
     pub(super) pool: &'static FramePool<'static>,
     pub(super) has_interrupt: bool,
+    /// What is captured of what passes: of no memory, nothing.
+    pub capture: RefCell<Store<'static>>,
     caps: Caps,
     sizes: Sizes,
 }
@@ -156,6 +160,7 @@ impl<A: App + 'static> Net<A> {
             port,
             pool,
             has_interrupt,
+            capture: RefCell::default(),
             caps,
             sizes,
         })

@@ -9,11 +9,11 @@ use simoom_virtio_net::Counters as QueueCounters;
 
 use super::net::{Net, NetPort, NetQueue};
 use super::{ExitCode, Machine, console};
-use crate::net::{End, Ground, Served, serve};
+use crate::net::{Attend, End, Ground, Served, serve};
 
 /// Serves with `app` until the network device is given up. `told` is called when there is an
 /// address, and when there is another one.
-pub fn run<A: App + 'static>(
+pub fn run<A: Attend>(
     machine: &Machine,
     net: Net<A>,
     app: &mut A,
@@ -25,6 +25,7 @@ pub fn run<A: App + 'static>(
         port,
         pool,
         has_interrupt,
+        capture,
         ..
     } = net;
     let mut bare = Bare {
@@ -37,6 +38,7 @@ pub fn run<A: App + 'static>(
         queue,
         port,
         pool,
+        capture,
     };
     match serve(&mut bare, &mut served, app) {
         End::Asked => ExitCode::SUCCESS,
@@ -61,6 +63,10 @@ impl<A: App + 'static, F: FnMut(Addr)> Ground<A, NetPort> for Bare<'_, F> {
 
     fn say(&self, line: fmt::Arguments<'_>) {
         console!("simoom: {line}");
+    }
+
+    fn print(&mut self, text: &[u8]) -> usize {
+        console::offer(text)
     }
 
     fn sleep(&mut self, until: Instant) {

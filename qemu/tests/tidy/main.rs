@@ -29,8 +29,9 @@ const UNSAFE_FOLDERS: [&str; 4] = [
     "platform",
 ];
 /// Packages that must not name `std` outside tests.
-const NO_STD_FOLDERS: [&str; 4] = [
+const NO_STD_FOLDERS: [&str; 5] = [
     "stack/src",
+    "drivers/capture/src",
     "drivers/ring/src",
     "drivers/virtio-net/src",
     "drivers/netmap/src",

@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod survey;
 
 use core::num::NonZeroU8;
 
@@ -27,6 +28,7 @@ use crate::tcp::{
 use crate::time::Instant;
 use crate::udp::{BindError, Udp, UdpOut};
 use crate::{arp, eth, icmp, ip, udp};
+pub use survey::Surveyed;
 
 /// What a poll leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ impl<'p, A: App> Stack<'p, A> {
     pub fn poll<Q: Queue<'p>>(&mut self, now: Instant, queue: &mut Q, app: &mut A) -> Polled {
         let (rx, tx) = queue.rings();
         let mut left = rx.sync();
+        // What a timer or a call has dropped is no fault of the first packet.
+        self.net.counters.take_last_drop();
         for _ in 0..BURST_MAX {
             let Some(pkt) = rx.recv() else {
                 // A large packet takes several places of the ring.
@@ -110,6 +114,9 @@ impl<'p, A: App> Stack<'p, A> {
             };
             left = left.saturating_sub(1);
             self.input(now, pkt, tx, app);
+            if let Some(reason) = self.net.counters.take_last_drop() {
+                rx.dropped(reason.name());
+            }
         }
         self.dhcp.poll(&mut self.net, tx, now);
         arp::poll(&mut self.net, tx, now);

@@ -4,6 +4,7 @@
 use simoom_ring::{RxPacket, TxRing};
 
 use super::app::{App, Closed, Conn, ConnId};
+use super::budget::Budget;
 use super::deadline::Deadline;
 use super::demux::Found;
 use super::fast_open;
@@ -13,6 +14,7 @@ use super::output::{self, Sent, Tables};
 use super::rcv::Rcv;
 use super::slots::Live;
 use super::state::State;
+use super::status::Status;
 use super::tcb::Tcb;
 use super::time_wait::Old;
 use super::timers::timers;
@@ -20,6 +22,7 @@ use super::{Cx, Tcp};
 use crate::addr::FourTuple;
 use crate::config::FIN_WAIT_2_MAX;
 use crate::icmp::Cause;
+use crate::iface::Surveyed;
 use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Options, Repr, Segment};
@@ -390,6 +393,27 @@ impl<'p, A: App> Tcp<'p, A> {
     /// The names of all connections.
     pub(crate) fn conn_ids(&self) -> impl Iterator<Item = ConnId> {
         self.conns.ids()
+    }
+
+    /// The connections in `cnt` places of the table from `first` on.
+    pub(crate) fn survey(
+        &self,
+        budget: Budget<'p>,
+        first: usize,
+        cnt: usize,
+    ) -> impl Iterator<Item = Surveyed<'_, A::Conn>> {
+        let found = self.conns.live_from(first, cnt);
+        found.map(move |(id, live)| Surveyed {
+            id,
+            tuple: live.tcb.tuple.full(),
+            status: Status::of(&live.tcb, &self.flights, budget),
+            state: live.state.as_ref(),
+        })
+    }
+
+    /// Places of that table.
+    pub(crate) fn conns_max(&self) -> usize {
+        self.conns.len()
     }
 
     /// Does something with a connection from outside of a call; what it queues goes out at the

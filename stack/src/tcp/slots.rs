@@ -128,6 +128,22 @@ impl<'p, A: App> Conns<'p, A> {
         })
     }
 
+    /// The connections in `cnt` slots from `first` on.
+    pub(super) fn live_from(
+        &self,
+        first: usize,
+        cnt: usize,
+    ) -> impl Iterator<Item = (ConnId, &Live<'p, A>)> {
+        let slots = self.slots.get(first..).unwrap_or_default();
+        // Beyond the last index there are no slots.
+        let indices = u32::try_from(first).unwrap_or(u32::MAX)..;
+        let slots = indices.zip(slots.iter().take(cnt));
+        slots.filter_map(|(idx, slot)| {
+            let generation = slot.generation;
+            Some((ConnId { idx, generation }, slot.live.as_ref()?))
+        })
+    }
+
     /// The slot that a name stands for, while it does.
     pub(crate) fn named(&self, id: ConnId) -> Option<u32> {
         let slot = self.slots.get(id.idx as usize)?;

@@ -495,3 +495,5 @@ impl App for FileServer {
         self.conn_cnt = self.conn_cnt.saturating_sub(1);
     }
 }
+
+impl simoom_platform::net::Attend for FileServer {}

@@ -20,6 +20,7 @@ mod sending;
 mod sharing;
 mod status;
 mod super_segments;
+mod survey;
 mod timeouts;
 mod timestamps;
 mod windows;

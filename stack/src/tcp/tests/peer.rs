@@ -125,7 +125,11 @@ pub(super) struct TestQueue {
 }
 
 #[derive(Default)]
-pub(super) struct TestRx(VecDeque<RxPacket<'static>>);
+pub(super) struct TestRx(
+    VecDeque<RxPacket<'static>>,
+    /// Why packets were dropped, as the ring was told.
+    pub(super) Vec<&'static str>,
+);
 
 impl RxRing<'static> for TestRx {
     fn sync(&mut self) -> usize {
@@ -134,6 +138,10 @@ impl RxRing<'static> for TestRx {
 
     fn recv(&mut self) -> Option<RxPacket<'static>> {
         self.0.pop_front()
+    }
+
+    fn dropped(&mut self, why: &'static str) {
+        self.1.push(why);
     }
 }
 

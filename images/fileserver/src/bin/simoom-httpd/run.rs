@@ -12,7 +12,7 @@ use simoom_fileserver::warnings;
 use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted};
 use simoom_platform::linux::{
-    Addressing, Clock, Cores, Hooks, Net, Process, Rungs, Signals, content, say, seed,
+    Addressing, Clock, Cores, Hooks, Net, Printer, Process, Rungs, Signals, content, say, seed,
 };
 use simoom_platform::net::{End, Served, Sizes, serve};
 use simoom_ring::Port;
@@ -78,6 +78,7 @@ pub(crate) fn run<H: Open + 'static>(
         listener,
         takes: wanted.takes,
         told: Box::new(told),
+        printer: Printer::default(),
         hooks: Hooks {
             answered_cnt: |app: &FileServer| app.counters().answered,
             set_time: match options.time {
@@ -176,6 +177,7 @@ fn close<H: Open + 'static>(
         queue,
         port,
         pool,
+        capture: _,
     } = served;
     let sent = queue.counters().tx;
     let copied = stack.counters().payload_bytes_copied + sent.bytes_moved + sent.content_copied;

@@ -1,0 +1,47 @@
+//! What an application does between two polls: what is no packet's work.
+
+use core::cell::RefCell;
+
+use simoom::Instant;
+use simoom::iface::Stack;
+use simoom::tcp::App;
+use simoom_capture::Store;
+use simoom_ring::{FramePool, Queue};
+
+/// An application that may have something to do between two polls: to look at the whole stack, to
+/// write down what has happened. Packets wait meanwhile, so it is to do a little at a time.
+pub trait Attend: App + Sized + 'static {
+    /// Called after each poll. True when there is something to do or to send at once.
+    #[inline]
+    fn attend<Q: Queue<'static>>(&mut self, _round: Round<'_, Self, Q>) -> bool {
+        false
+    }
+
+    /// When it wants to be called again though nothing comes in.
+    #[inline]
+    fn attend_at(&self) -> Instant {
+        Instant::NEVER
+    }
+
+    /// The server ends: connections are being closed.
+    fn ending(&mut self) {}
+}
+
+/// Everything that there is between two polls.
+pub struct Round<'a, A: App + 'static, Q> {
+    /// The time of the poll.
+    pub now: Instant,
+    /// Nothing is left to do: no packet waits.
+    pub is_idle: bool,
+    /// The stack.
+    pub stack: &'a mut Stack<'static, A>,
+    /// The rings.
+    pub queue: &'a mut Q,
+    /// The frames.
+    pub pool: &'static FramePool<'static>,
+    /// What is captured of what passes.
+    pub capture: &'a RefCell<Store<'static>>,
+    /// Writes text for whoever watches the machine, as much as goes without waiting; says how many
+    /// bytes that was.
+    pub print: &'a mut dyn FnMut(&[u8]) -> usize,
+}
