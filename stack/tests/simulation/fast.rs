@@ -305,16 +305,9 @@ fn one_world(seed: u64) {
             assert!(is_over, "round {round} does not end: {tally:?}");
         }
     }
-    // With a table of flights that is too small to tell ranges apart, a loss may take a timeout to
-    // mend, and the server's patience ends: it alone may end a connection, after ten minutes.
-    let refused = clients.all.iter().filter(|one| one.is_refused).count();
-    let given_up = usize::try_from(tally.borrow().given_up).expect("a few");
-    assert!(
-        refused <= given_up,
-        "{refused} refused, {given_up} given up"
-    );
+    // Patience lasts as long as faults do: nobody is refused.
     let answered = clients.all.iter().filter(|one| one.asking.is_answered());
-    assert!(answered.count() + refused >= usize::from(asked));
+    assert_eq!(answered.count(), usize::from(asked));
     let counters = server.stack.counters();
     assert!(counters.tcp_fast_open_cookies > 0);
     FAST.fetch_add(counters.tcp_fast_opens, Ordering::Relaxed);

@@ -62,6 +62,8 @@ pub(crate) struct Nodes<'p> {
     nodes: ManagedSlice<'p, SentNode>,
     free_first: u32,
     free_cnt: usize,
+    /// Lists of one node, each of which is owed a second one.
+    owed_cnt: usize,
     /// How often ranges had to stay together for want of a node.
     pub(super) merged_cnt: u64,
 }
@@ -76,6 +78,7 @@ impl<'p> Nodes<'p> {
             nodes,
             free_first: if len == 0 { NONE } else { 0 },
             free_cnt: len as usize,
+            owed_cnt: 0,
             merged_cnt: 0,
         }
     }
@@ -90,29 +93,50 @@ impl<'p> Nodes<'p> {
         self.nodes.get_mut(idx as usize)
     }
 
-    /// Takes a node out of the pool.
+    /// Takes a node for a list that has `len`. Each list may have two: what was sent again and what
+    /// is still lost can always be told apart.
     #[inline]
-    pub(super) fn take(&mut self, node: SentNode) -> Option<u32> {
+    pub(super) fn take(&mut self, node: SentNode, len: u16) -> Option<u32> {
+        if !self.has_free_for(len) {
+            return None;
+        }
         let idx = self.free_first;
         let place = self.nodes.get_mut(idx as usize)?;
         self.free_first = place.next;
         *place = node;
         self.free_cnt -= 1;
+        match len {
+            0 => self.owed_cnt += 1,
+            1 => self.owed_cnt -= 1,
+            _ => {}
+        }
         Some(idx)
     }
 
-    /// Gives a node back.
+    /// Gives back a node of a list that has `len` with it.
     #[inline]
-    pub(super) fn give_back(&mut self, idx: u32) {
+    pub(super) fn give_back(&mut self, idx: u32, len: u16) {
         if let Some(node) = self.nodes.get_mut(idx as usize) {
             node.next = self.free_first;
             self.free_first = idx;
             self.free_cnt += 1;
+            match len {
+                1 => self.owed_cnt -= 1,
+                2 => self.owed_cnt += 1,
+                _ => {}
+            }
         }
     }
 
-    pub(super) fn has_free(&self) -> bool {
-        self.free_cnt > 0
+    /// Whether a list of `len` nodes can have one more.
+    #[inline]
+    pub(super) fn has_free_for(&self, len: u16) -> bool {
+        let others = match len {
+            0 => self.owed_cnt + 1,
+            1 => 0,
+            _ => self.owed_cnt,
+        };
+        self.free_cnt > others
     }
 
     /// Nodes in use.

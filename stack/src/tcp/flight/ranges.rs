@@ -11,14 +11,17 @@
 //! nothing any more, so these are one range whenever they were sent. An acknowledgment of a part
 //! of a range splits it.
 //!
-//! The list of one connection is bounded ([`SENT_NODES_MAX`]), so every walk is. Past
-//! [`SENT_NODES_FINE`] ranges, what is sent within a fraction of a round trip stays together; when
-//! there is no node, new ranges join the last one and take the later time, and a range that cannot
-//! be split stays as it was: loss is found later than it could be, never too early.
+//! The list of one connection is bounded, so every walk is. Past [`SENT_NODES_FINE`] ranges, what
+//! is sent within a fraction of a round trip stays together; when there is no node, new ranges join
+//! the last one and take the later time, and a range that cannot be split stays as it was: loss is
+//! found later than it could be, never too early. Two nodes are for each list in any case, so that
+//! what is lost can be sent again piece by piece.
+
+mod room;
 
 use super::elapsed_us;
 use super::nodes::{Flags, Nodes, SentNode};
-use crate::config::{SENT_NODES_FINE, SENT_NODES_MAX};
+use crate::config::SENT_NODES_FINE;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::slots::NONE;
 
@@ -151,15 +154,13 @@ impl Ranges {
             next: NONE,
             flags: Flags::NONE,
         };
-        let is_bounded = self.nodes_cnt < SENT_NODES_MAX;
-        match is_bounded.then(|| nodes.take(node)).flatten() {
+        match self.take(nodes, node) {
             Some(idx) => {
                 match nodes.get_mut(self.last) {
                     Some(last) => last.next = idx,
                     None => self.first = idx,
                 }
                 self.last = idx;
-                self.nodes_cnt += 1;
             }
             None => self.push_merged(nodes, end, now_us),
         }
@@ -202,7 +203,7 @@ impl Ranges {
             if !is_whole {
                 return;
             }
-            nodes.give_back(self.first);
+            nodes.give_back(self.first, self.nodes_cnt);
             self.first = next;
             self.nodes_cnt -= 1;
             if next == NONE {
@@ -292,29 +293,12 @@ impl Ranges {
         self.change(nodes, &mut cursor, all, Unsplit::Change, change);
     }
 
-    /// `[start, end)`, which had been sent before, was sent again just now.
-    pub(crate) fn sent_again(
-        &mut self,
-        nodes: &mut Nodes<'_>,
-        part: (SeqNum, SeqNum),
-        now_us: u32,
-    ) {
-        let mut cursor = self.start();
-        self.change(nodes, &mut cursor, part, Unsplit::Change, |range| {
-            if !range.flags.has(Flags::SACKED) {
-                range.flags = range.flags.without(Flags::LOST).with(Flags::AGAIN);
-                range.sent_at_us = now_us;
-            }
-        });
-    }
-
     /// Splits the range of node `idx` at `at`, unless there is no node for its second part.
     fn split(&mut self, nodes: &mut Nodes<'_>, idx: u32, at: SeqNum) -> bool {
         let Some(&node) = nodes.get(idx) else {
             return false;
         };
-        let is_bounded = self.nodes_cnt < SENT_NODES_MAX;
-        let Some(second) = is_bounded.then(|| nodes.take(node)).flatten() else {
+        let Some(second) = self.take(nodes, node) else {
             nodes.merged_cnt += 1;
             return false;
         };
@@ -325,7 +309,6 @@ impl Ranges {
         if self.last == idx {
             self.last = second;
         }
-        self.nodes_cnt += 1;
         true
     }
 
@@ -344,7 +327,7 @@ impl Ranges {
         before.end = node.end;
         before.next = node.next;
         before.flags = before.flags.with(node.flags);
-        nodes.give_back(cursor.at);
+        nodes.give_back(cursor.at, self.nodes_cnt);
         if self.last == cursor.at {
             self.last = cursor.before;
         }

@@ -50,11 +50,11 @@ impl<'p> Flights<'p> {
     }
 
     /// A connection sends `[una, end)` with nothing in flight before. `None` when no entry is
-    /// free, or no node for what was sent.
+    /// free, or no node for what was sent and a second one for when that is lost in part.
     pub(crate) fn begin(&mut self, una: SeqNum, end: SeqNum, now: Instant) -> Option<u32> {
         let idx = self.free_first;
         let entry = self.entries.get_mut(idx as usize)?;
-        if !self.nodes.has_free() {
+        if !self.nodes.has_free_for(0) {
             return None;
         }
         let mut flight = Flight::new(una);
@@ -95,13 +95,13 @@ impl<'p> Flights<'p> {
     /// Whether there is an entry for a connection more, and a node for what it sends.
     #[inline]
     pub(crate) fn has_free(&self) -> bool {
-        self.free_first != NONE && self.nodes.has_free()
+        self.free_first != NONE && self.nodes.has_free_for(0)
     }
 
-    /// Whether there is a node for a range more.
+    /// Whether there are nodes for a connection more.
     #[inline]
     pub(crate) fn has_node(&self) -> bool {
-        self.nodes.has_free()
+        self.nodes.has_free_for(0)
     }
 
     /// A connection's flight, unless it has none.

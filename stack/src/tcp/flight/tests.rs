@@ -178,7 +178,7 @@ fn a_pool_that_is_too_small_merges_and_counts() {
     let mut random = Random(2);
     let mut merged_cnt = 0;
     for _ in 0..300 {
-        let mut pair = Pair::new(1 + random.below(6) as usize);
+        let mut pair = Pair::new(2 + random.below(6) as usize);
         for _ in 0..100 {
             pair.now_us += random.below(3);
             if pair.bytes.is_empty() || random.below(3) == 0 {
@@ -214,6 +214,60 @@ fn a_pool_that_is_too_small_merges_and_counts() {
         merged_cnt += pair.nodes.merged_cnt;
     }
     assert!(merged_cnt > 100, "{merged_cnt}");
+}
+
+/// What is lost is sent again by the piece, and only that is no longer lost: with the two nodes
+/// that each list may have, and with a list that is as long as it may be.
+#[test]
+fn a_full_pool_leaves_lost_what_was_not_sent_again() {
+    for (len, sacks) in [(2, 0), (2, 3), (3, 3), (5, 2), (300, 200)] {
+        let mut pair = Pair::new(len);
+        pair.send(3_000);
+        for n in 0..sacks {
+            let from = 1_000 + 9 * n;
+            pair.change((from, from + 5), sack);
+        }
+        pair.ranges.change_all(&mut pair.nodes, |range| {
+            if !range.flags.has(Flags::SACKED) {
+                range.flags = range.flags.with(Flags::LOST);
+            }
+        });
+        let (una, _) = pair.ranges.ends();
+        for n in 0..99 {
+            pair.now_us += 10;
+            let lost_len = pair.ranges.lost_len();
+            let part = (una + 10 * n, una + 10 * (n + 1));
+            pair.ranges.sent_again(&mut pair.nodes, part, pair.now_us);
+            pair.ranges.check(&pair.nodes);
+            // No less, unless something else was forgotten to make room.
+            let forgotten = lost_len - 10 - pair.ranges.lost_len();
+            assert!(forgotten == 0 || len > 2, "{len} {sacks} {n}: {forgotten}");
+            let lost = pair
+                .ranges
+                .iter(&pair.nodes)
+                .find(|one| one.flags.has(Flags::LOST));
+            assert_eq!(lost.unwrap().start, part.1, "{len} {sacks} {n}");
+        }
+    }
+}
+
+#[test]
+fn each_list_may_have_two_nodes() {
+    let mut flights = flights(9, 5);
+    let begin = |flights: &mut Flights<'_>| flights.begin(ISS, ISS + 10, Instant::ZERO);
+    let mut all = [begin(&mut flights), begin(&mut flights)].map(Option::unwrap);
+    assert_eq!(begin(&mut flights), None);
+    for (n, left) in [(0, 2), (0, 3), (0, 3), (1, 4)] {
+        let (flight, nodes) = flights.get_mut(all[n]).unwrap();
+        let part = (ISS + 2 * left, ISS + 9);
+        flight.ranges.sent_again(nodes, part, left);
+        flight.ranges.check(nodes);
+    }
+    assert_eq!(flights.levels(), (2, 5));
+    for idx in &mut all {
+        flights.end(idx);
+    }
+    assert_eq!(flights.levels(), (0, 0));
 }
 
 #[test]
@@ -252,7 +306,7 @@ fn flights(entries: usize, nodes: usize) -> Flights<'static> {
 
 #[test]
 fn entries_go_out_and_come_home() {
-    for (entries, nodes) in [(2, 9), (9, 2)] {
+    for (entries, nodes) in [(2, 9), (9, 4)] {
         let mut flights = flights(entries, nodes);
         let begin = |flights: &mut Flights<'_>| flights.begin(ISS, ISS + 10, Instant::ZERO);
         let mut first = begin(&mut flights).unwrap();

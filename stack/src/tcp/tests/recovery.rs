@@ -4,6 +4,7 @@ use super::peer::{Peer, Sizes};
 use crate::Counters;
 use crate::config::SENT_NODES_MAX;
 use crate::tcp::Settings;
+use crate::tcp::seqnum::SeqNum;
 
 /// A connection without options that the other end opened, with so much memory for what is in
 /// flight.
@@ -102,21 +103,47 @@ fn without_an_entry_losses_are_recovered_all_the_same() {
     }
 }
 
-/// With one node for all that is in flight, everything is one range.
+/// With two nodes for all that is in flight, what is sent later joins what was.
 #[test]
 fn without_nodes_ranges_stay_together_and_are_counted() {
-    let mut peer = without_options(4, 1);
+    let mut peer = without_options(4, 2);
     peer.send(0, 30_000);
     expect_segments(&mut peer, 0..10);
     peer.pass(10);
     duplicates(&mut peer, 5_001, 1);
     expect_segments(&mut peer, 10..20);
+    peer.pass(10);
+    duplicates(&mut peer, 6_001, 1);
+    expect_segments(&mut peer, 20..22);
     assert!(peer.counters().tcp_sent_merged > 0);
     peer.pass(300);
-    expect_segments(&mut peer, [5]);
+    expect_segments(&mut peer, [6]);
     peer.act(|conn| conn.abort());
     peer.sent();
     peer.gone();
+}
+
+/// A window is lost, and two nodes are all there is: one timeout is enough for all of it.
+#[test]
+fn a_window_that_is_lost_costs_one_timeout_without_nodes_too() {
+    let mut peer = with_sack(4, 2);
+    peer.send(0, 10_000);
+    assert_eq!(peer.sent().len(), 10);
+    // What is sent from now on arrives.
+    peer.pass(300);
+    let mut arrived = [false; 10];
+    while arrived.contains(&false) {
+        let iss = peer.our_iss;
+        for sent in peer.sent() {
+            let seq = u32::from_be_bytes(sent.bytes[38..42].try_into().unwrap());
+            arrived[(SeqNum(seq) - (iss + 1)) as usize / 1_000] = true;
+        }
+        peer.pass(20);
+        let next = arrived.iter().take_while(|one| **one).count();
+        ack(&mut peer, next as u32);
+    }
+    assert_eq!(peer.counters().tcp_timeouts, 1);
+    assert_eq!(peer.stack.levels().sent, 0);
 }
 
 /// A connection with SACK, 20 ms away, that the other end opened.
