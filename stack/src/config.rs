@@ -156,6 +156,10 @@ pub const RTO_MAX: Duration = Duration::from_secs(60);
 /// 100 seconds of RFC 9293 3.8.3 (R2).
 pub const RETRANSMITS_MAX: u8 = 10;
 
+/// Retransmissions of one segment after which the next hop is asked whether it is there (R1 of RFC
+/// 9293 3.8.3, three at least).
+pub const RETRANSMITS_DOUBTED: u8 = 3;
+
 /// SYN-ACKs sent again before a half-open connection is forgotten.
 pub const SYN_ACK_RETRANSMITS_MAX: u8 = 4;
 

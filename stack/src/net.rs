@@ -19,6 +19,7 @@ use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::ip::PathMtus;
 use crate::tcp::{Budget, super_segment};
+use crate::time::Instant;
 
 /// The state of the network layer.
 pub struct Net<'p> {
@@ -169,6 +170,13 @@ impl<'p> Net<'p> {
         // On the network, the last address may be for all, and a network of two has none.
         let is_host = (to ^ ours) & mask == 0 && to | mask != u32::MAX && to != ours;
         (src == ours && is_host).then(|| Addr::v4(dst))
+    }
+
+    /// What goes to `dst` seems to get lost: the next hop may be gone (RFC 1122 3.3.1.4).
+    pub(crate) fn doubt_next_hop(&mut self, src: Addr, dst: Addr, now: Instant) {
+        if let Some(NextHop::Neighbor(addr)) = self.next_hop(src, dst) {
+            self.neighbors.doubt(addr, now);
+        }
     }
 
     /// Room that a transport leaves in front of its header: the driver's own, Ethernet, IP.

@@ -244,6 +244,18 @@ impl<'p> Neighbors<'p> {
         (ask, lost)
     }
 
+    /// What is sent to a neighbor seems to get lost: it is asked again when it is used next, though
+    /// no sooner than an interval after its last answer.
+    pub(crate) fn doubt(&mut self, addr: Addr, now: Instant) {
+        if let Some(entry) = self.find_mut(addr)
+            && entry.state == State::Reachable
+            && now.since(entry.since) >= config::ARP_INTERVAL
+        {
+            entry.state = State::Stale;
+            entry.due = Instant::NEVER;
+        }
+    }
+
     /// The first request to a neighbor whose entry is stale; those that follow are timed.
     pub(super) fn probe(&mut self, addr: Addr, now: Instant) -> Option<Ask> {
         let entry = self.find_mut(addr)?;

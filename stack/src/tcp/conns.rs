@@ -11,6 +11,7 @@ use super::fast_open;
 use super::flags::{SndFlags, TcbFlags};
 use super::input::{Arrival, Outcome, Reset};
 use super::output::{self, Sent, Tables};
+use super::path::doubt_next_hop;
 use super::rcv::Rcv;
 use super::slots::Live;
 use super::state::State;
@@ -286,9 +287,10 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let smss = tcb.snd.smss;
+        let (smss, retransmits) = (tcb.snd.smss, tcb.retransmits);
         let timed_out = timers(tcb, &mut self.flights, &mut cx.net.counters, cx.now);
         self.narrowed.remember(tcb, smss, cx.now);
+        doubt_next_hop(tcb, retransmits, cx.net, cx.now);
         let is_left_over = matches!(tcb.state(), State::FinWait2 | State::TimeWait);
         if timed_out.is_given_up || (timed_out.is_retry && is_left_over) {
             return self.end(cx, idx, Closed::TimedOut);

@@ -10,11 +10,13 @@ use super::state::State;
 use super::tcb::Tcb;
 use super::{Cx, Tcp};
 use crate::addr::FourTuple;
-use crate::config::{BLACK_HOLE_MSS, MSS_MIN, PATH_MTU_MIN};
+use crate::config::{BLACK_HOLE_MSS, MSS_MIN, PATH_MTU_MIN, RETRANSMITS_DOUBTED};
 use crate::counters::DropReason;
 use crate::icmp::{Cause, Notice};
 use crate::ip::plateau_below;
+use crate::net::Net;
 use crate::tcp::seqnum::SeqNum;
+use crate::time::Instant;
 
 impl<'p, A: App> Tcp<'p, A> {
     /// An ICMP error quotes a segment of ours.
@@ -85,6 +87,20 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         cx.net.path_mtus.learn(remote, mtu, cx.now);
         self.settle(cx, idx);
+    }
+}
+
+/// A timer has fired, before which a segment had been sent again so many times: from R1 on the next
+/// hop is doubted (RFC 9293 3.8.3, MUST-20).
+pub(super) fn doubt_next_hop<C: Congestion>(
+    tcb: &Tcb<'_, C>,
+    retransmits: u8,
+    net: &mut Net<'_>,
+    now: Instant,
+) {
+    if retransmits < RETRANSMITS_DOUBTED && tcb.retransmits >= RETRANSMITS_DOUBTED {
+        let FourTuple { local, remote } = tcb.tuple.full();
+        net.doubt_next_hop(local.addr, remote.addr, now);
     }
 }
 

@@ -196,6 +196,8 @@ pub(super) struct Peer {
     /// The port that the other end speaks from, and the one that it speaks to.
     pub(super) port: u16,
     pub(super) our_port: u16,
+    /// How often the other end was asked for by ARP.
+    pub(super) arp_requests: u32,
     /// What sequence numbers are relative to.
     pub(super) peer_iss: SeqNum,
     pub(super) our_iss: SeqNum,
@@ -262,6 +264,7 @@ impl Peer {
             sent: VecDeque::new(),
             port: 40_000,
             our_port: 80,
+            arp_requests: 0,
             peer_iss: SeqNum(u32::MAX - 1_000),
             our_iss: SeqNum(0),
             our_ts: 0,
@@ -323,6 +326,7 @@ impl Peer {
             if sent.bytes[12..14] == [0x08, 0x00] {
                 self.sent.push_back(sent);
             } else if sent.bytes[20..22] == [0, 1] && sent.bytes[38..42] == PEER_IP {
+                self.arp_requests += 1;
                 let reply = arp_packet(Op::Reply, (PEER_MAC, PEER_IP), (OUR_MAC, OUR_IP));
                 self.queue.rx.0.push_back(rx(self.pool, &arp_frame(&reply)));
             }

@@ -182,3 +182,22 @@ fn after_a_lost_syn_data_waits_three_seconds() {
     peer.pass(1);
     peer.expect("P. 1:1001(1000) ack 1 win 65535");
 }
+
+/// RFC 9293 MUST-20, RFC 1122 3.3.1.4: the third retransmission doubts the next hop, which is asked
+/// beside it; as it answers, that is all.
+#[test]
+fn after_three_retransmissions_the_next_hop_is_asked() {
+    let mut peer = Peer::established(60_000);
+    peer.pass(5_000);
+    peer.send(0, 500);
+    let mut asked = std::vec::Vec::new();
+    while asked.len() < 6 {
+        let (timeouts, requests) = (peer.counters().tcp_timeouts, peer.arp_requests);
+        while peer.counters().tcp_timeouts == timeouts {
+            peer.pass(10);
+        }
+        asked.push(peer.arp_requests - requests);
+    }
+    assert_eq!(asked, [0, 0, 1, 0, 0, 0]);
+    assert_eq!(peer.sent().len(), 7);
+}
