@@ -43,44 +43,44 @@ const ROWS: [Row; 7] = [
     Row {
         name: "smallest",
         status: 200,
-        most: 1_650.0,
+        most: 655.0,
         request: "GET /file.html HTTP/1.1\r\nHost: h\r\n\r\n",
     },
     Row {
         name: "curl",
         status: 200,
-        most: 2_280.0,
+        most: 1_025.0,
         request: "GET /file.html HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: curl/8.5.0\r\n\
             Accept: */*\r\n\r\n",
     },
     Row {
         name: "browser",
         status: 200,
-        most: 6_250.0,
+        most: 3_140.0,
         request: browser!("/file.html", ""),
     },
     Row {
         name: "browser, variant",
         status: 200,
-        most: 6_950.0,
+        most: 3_160.0,
         request: browser!("/app.js", ""),
     },
     Row {
         name: "browser, 304",
         status: 304,
-        most: 7_120.0,
+        most: 3_430.0,
         request: browser!("/file.html", "If-None-Match: \"2e-400\"\r\n"),
     },
     Row {
         name: "one range",
         status: 206,
-        most: 2_840.0,
+        most: 2_120.0,
         request: "GET /file.html HTTP/1.1\r\nHost: h\r\nRange: bytes=100-199\r\n\r\n",
     },
     Row {
         name: "404",
         status: 404,
-        most: 2_120.0,
+        most: 1_640.0,
         request: "GET /none.html HTTP/1.1\r\nHost: h\r\n\r\n",
     },
 ];

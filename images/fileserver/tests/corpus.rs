@@ -216,6 +216,36 @@ fn whole() {
     assert_eq!(wrong, 0);
 }
 
+/// With and without the short cut, in head memory of every length: the same, byte for byte.
+#[test]
+fn the_short_cut_answers_as_the_full_way() {
+    let mut server = server();
+    let mut answer_cnt = 0;
+    for time in [None, Some(784_111_777)] {
+        server.set_time(time);
+        for (_, bytes) in corpus() {
+            for len in (0..HEAD_LEN_MIN).step_by(61).chain([HEAD_LEN_MIN, 1_800]) {
+                let (mut short, mut full) = (Exchange::NEW, Exchange::NEW);
+                let (mut short_head, mut full_head) = (vec![0; len], vec![0; len]);
+                let step = server.respond(&mut short, &bytes, &mut short_head, None);
+                let full_step = server.respond_in_full(&mut full, &bytes, &mut full_head, None);
+                assert_eq!((step, short), (full_step, full), "{}", bytes.escape_ascii());
+                if let Step::Answer(answer) = step {
+                    let len = answer.head_len;
+                    assert_eq!(
+                        short_head[..len],
+                        full_head[..len],
+                        "{}",
+                        bytes.escape_ascii()
+                    );
+                    answer_cnt += 1;
+                }
+            }
+        }
+    }
+    assert!(answer_cnt > 1_000, "{answer_cnt}");
+}
+
 #[test]
 fn cut_anywhere() {
     let server = server();

@@ -21,25 +21,65 @@ pub(super) fn choose(
     site: &Site,
     file: &File,
 ) -> Option<Representation> {
+    if !request.fields.has_more_accept_encoding {
+        return choose_by(request.fields.accept_encoding, site, file);
+    }
+    let mut wishes = Wishes::default();
+    values(request).for_each(|value| wishes.read(value));
+    choose_by_weight(&wishes, site, file)
+}
+
+/// The same for a request that has the field once or not at all.
+#[inline]
+pub(super) fn choose_by(value: Option<&[u8]>, site: &Site, file: &File) -> Option<Representation> {
     // RFC 9110 12.5.3, first rule: without the field anything goes, and the plain file does.
-    let Some(value) = request.fields.accept_encoding else {
+    let Some(value) = value else {
         return Some(file.identity());
     };
-    // Only a weight can say that the plain file is not wanted.
-    let may_exclude = request.fields.has_more_accept_encoding || value.contains(&b';');
-    if !file.has_variants() && !may_exclude {
-        return Some(file.identity());
+    if let Some(wanted) = well_known(value) {
+        let variant = match file.has_variants() {
+            true => first_of(wanted, site, file),
+            false => None,
+        };
+        return Some(variant.unwrap_or(file.identity()));
     }
-    choose_by_weight(request, site, file)
+    choose_by_value(value, site, file)
 }
 
 #[inline(never)]
-fn choose_by_weight(request: &Request<'_, '_>, site: &Site, file: &File) -> Option<Representation> {
-    let mut wishes = Wishes::default();
-    match request.fields.accept_encoding {
-        Some(value) if !request.fields.has_more_accept_encoding => wishes.read(value),
-        _ => values(request).for_each(|value| wishes.read(value)),
+fn choose_by_value(value: &[u8], site: &Site, file: &File) -> Option<Representation> {
+    // Only a weight can say that the plain file is not wanted.
+    if !file.has_variants() && !value.contains(&b';') {
+        return Some(file.identity());
     }
+    let mut wishes = Wishes::default();
+    wishes.read(value);
+    choose_by_weight(&wishes, site, file)
+}
+
+/// The codings of the values that nearly all clients send, which give all of them a weight of 1.
+#[inline]
+fn well_known(value: &[u8]) -> Option<&'static [Coding]> {
+    match value {
+        b"gzip, deflate, br, zstd" => Some(&Coding::ALL),
+        b"gzip, deflate, br" => Some(&[Coding::Brotli, Coding::Gzip]),
+        b"gzip, deflate" | b"gzip" => Some(&[Coding::Gzip]),
+        b"br" => Some(&[Coding::Brotli]),
+        b"identity" => Some(&[]),
+        _ => None,
+    }
+}
+
+/// The smallest variant in one of the codings.
+fn first_of(wanted: &[Coding], site: &Site, file: &File) -> Option<Representation> {
+    let mut variants = site.variants(file);
+    variants
+        .find(|(coding, _)| wanted.contains(coding))
+        .map(|(_, variant)| variant)
+}
+
+#[inline(never)]
+fn choose_by_weight(wishes: &Wishes, site: &Site, file: &File) -> Option<Representation> {
     let (mut best, mut best_weight) = (None, 0);
     for (coding, variant) in site.variants(file) {
         let weight = wishes.weight(coding);
@@ -154,6 +194,28 @@ mod tests {
         ] {
             row(bad, None);
         }
+    }
+
+    #[test]
+    fn well_known_values_mean_what_they_say() {
+        for value in [
+            "gzip, deflate, br, zstd",
+            "gzip, deflate, br",
+            "gzip, deflate",
+            "gzip",
+            "br",
+            "identity",
+        ] {
+            let mut wishes = Wishes::default();
+            wishes.read(value.as_bytes());
+            let wanted = well_known(value.as_bytes()).unwrap();
+            for coding in Coding::ALL {
+                let weight = if wanted.contains(&coding) { UNIT } else { 0 };
+                assert_eq!(wishes.weight(coding), weight, "{value}");
+            }
+            assert_ne!(wishes.identity_weight(), 0, "{value}");
+        }
+        assert_eq!(well_known(b"*"), None);
     }
 
     #[test]

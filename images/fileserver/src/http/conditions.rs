@@ -84,6 +84,13 @@ fn is_named(request: &Request<'_, '_>, name: &str, tag: &[u8], comparison: Compa
         .any(|header| is_in(header.value, tag, comparison))
 }
 
+/// Whether the one If-None-Match of a request names `tag`.
+#[inline]
+pub(super) fn is_listed(value: &[u8], tag: &[u8]) -> bool {
+    // What nearly all clients send back is the tag that they had.
+    value == tag || is_in(value, tag, Comparison::Weak)
+}
+
 /// Whether a field value is `*`, or a list in which one tag equals ours. A malformed list names
 /// what it names up to where it is malformed.
 fn is_in(value: &[u8], ours: &[u8], comparison: Comparison) -> bool {

@@ -1,8 +1,9 @@
 //! HTTP/1.1 (RFC 9110, 9112) as a function from bytes to bytes.
 //!
 //! ```text
-//!   bytes ── request::parse ── target ── Site::find ── reply ──► head, in the caller's memory
-//!   (of a frame, in place)                                  └──► body, a slice of the site
+//!   bytes ─┬─ request::parse ── target ─┬─ Site::find ── reply ──► head, in the caller's memory
+//!   (of a  └─ plain::read ──────────────┘                   └──► body, a slice of the site
+//!   frame, in place)
 //! ```
 //!
 //! [`Server::respond`] reads one request and writes one answer. Between calls a connection keeps
@@ -19,6 +20,8 @@ mod conditions;
 mod date;
 mod gather;
 mod head;
+mod lanes;
+mod plain;
 mod range;
 mod reply;
 mod request;
@@ -38,7 +41,7 @@ use core::mem::MaybeUninit;
 use crate::site::Site;
 use answer::Out;
 use chunked::{Chunks, Progress};
-use reply::{DATE_LINE_LEN, Reply};
+use reply::{DateLines, Reply};
 use request::{HEADERS_MAX, HeaderRoom};
 
 /// Bytes that are enough for the head of every answer but one with much that the site asks for,
@@ -176,7 +179,7 @@ pub struct Answer {
 pub struct Server {
     site: Site,
     limits: Limits,
-    date: Option<[u8; DATE_LINE_LEN]>,
+    date: Option<DateLines>,
 }
 
 impl Server {
@@ -198,7 +201,7 @@ impl Server {
 
     /// Sets Date, seconds since 1970. To be called when a second has passed.
     pub fn set_time(&mut self, seconds: Option<i64>) {
-        self.date = seconds.map(reply::date_line);
+        self.date = seconds.map(reply::date_lines);
     }
 
     /// Whether a connection has had all the requests that it may have.
@@ -213,6 +216,23 @@ impl Server {
     /// One request a call: when bytes are left, they are the next one's, or a body to throw away.
     /// After [`Step::NeedMore`] the next call's `bytes` must start with the same bytes.
     pub fn respond(
+        &self,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        head: &mut [u8],
+        parts: Option<&mut Parts>,
+    ) -> Step {
+        if exchange.state == State::HEAD
+            && let Some(plain) = plain::read(bytes, &self.limits)
+        {
+            return Step::Answer(self.answer_plain(exchange, &plain, Out { head, parts }));
+        }
+        self.respond_in_full(exchange, bytes, head, parts)
+    }
+
+    /// As [`respond`](Self::respond), without the short cut: what that is measured by.
+    #[inline(never)]
+    pub fn respond_in_full(
         &self,
         exchange: &mut Exchange,
         bytes: &[u8],

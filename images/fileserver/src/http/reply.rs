@@ -220,7 +220,11 @@ impl Server {
         status: Status,
         body: &'static [u8],
     ) -> Answer {
-        if let Some(line) = &self.date {
+        if let Some(line) = self
+            .date
+            .as_ref()
+            .and_then(|lines| lines.get(..DATE_LINE_LEN))
+        {
             head.put(line);
         }
         // RFC 9112 9.3: an old client has to be told that its connection stays.
@@ -251,16 +255,19 @@ impl Server {
 }
 
 /// The line of Date.
-pub(super) const DATE_LINE_LEN: usize = 6 + DATE_LEN + 2;
+const DATE_LINE_LEN: usize = 6 + DATE_LEN + 2;
+
+/// The line of Date, and the empty one that mostly follows it.
+pub(super) type DateLines = [u8; DATE_LINE_LEN + 2];
 
 /// The line of Date at a time, seconds since 1970.
-pub(super) fn date_line(seconds: i64) -> [u8; DATE_LINE_LEN] {
-    let mut line = [0; DATE_LINE_LEN];
-    let mut out = HeadWriter::new(&mut line);
+pub(super) fn date_lines(seconds: i64) -> DateLines {
+    let mut lines = [0; DATE_LINE_LEN + 2];
+    let mut out = HeadWriter::new(&mut lines);
     out.put(b"Date: ");
     out.put(&super::date::imf_fixdate(seconds));
-    out.put(b"\r\n");
-    line
+    out.put(b"\r\n\r\n");
+    lines
 }
 
 /// The methods of every file: RFC 9110 10.2.1.

@@ -194,6 +194,15 @@ pub(super) struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
+    /// Of a request that says no more than this.
+    pub(super) fn plain(host: &'b [u8], accept_encoding: Option<&'b [u8]>) -> Self {
+        Self {
+            host: Some(host),
+            accept_encoding,
+            ..Self::default()
+        }
+    }
+
     fn read(headers: &[Header<'b>], is_http10: bool) -> Result<Self, Status> {
         let mut fields = Self::default();
         let mut transfer_coding = None;

@@ -25,7 +25,8 @@ struct Place<'p> {
 }
 
 /// Files that tell the server something, and nobody else.
-fn is_hidden(path: &[u8]) -> bool {
+#[inline]
+pub(super) fn is_hidden(path: &[u8]) -> bool {
     path.first() == Some(&b'_') && matches!(path, b"_redirects" | b"_headers")
 }
 

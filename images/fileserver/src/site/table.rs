@@ -156,11 +156,25 @@ fn hash(seed: u64, bytes: &[u8]) -> u64 {
     for word in words {
         state = fold(state ^ u64::from_le_bytes(*word), MULTIPLIERS[1]);
     }
-    let mut last = 0;
-    for &byte in tail {
-        last = (last << 8) | u64::from(byte);
+    fold(
+        fold(state ^ last_word(bytes, tail), MULTIPLIERS[1]) ^ seed,
+        MULTIPLIERS[2],
+    )
+}
+
+/// What is left behind the words of `bytes`: with bytes before it or twice, as the length is known
+/// to the hash.
+#[inline]
+fn last_word(bytes: &[u8], tail: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*last);
     }
-    fold(fold(state ^ last, MULTIPLIERS[1]) ^ seed, MULTIPLIERS[2])
+    if let (Some(front), Some(back)) = (tail.first_chunk::<4>(), tail.last_chunk::<4>()) {
+        let half = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
+        return half(*front) << 32 | half(*back);
+    }
+    let byte = |at: usize| tail.get(at).copied().map_or(0, u64::from);
+    byte(0) << 16 | byte(1) << 8 | byte(2)
 }
 
 /// Both halves of the product, one over the other.
@@ -198,6 +212,11 @@ mod tests {
             other[at] ^= 1;
             assert_ne!(hash(1, path), hash(1, &other));
             assert_ne!(hash(1, path), hash(1, &path[..at]));
+            for byte in 0..at {
+                let mut other = *path;
+                other[byte] ^= 1;
+                assert_ne!(hash(1, &path[..at]), hash(1, &other[..at]));
+            }
         }
         assert_ne!(hash(1, path), hash(2, path));
     }

@@ -113,6 +113,9 @@ fn answers(server: &Server, stream: &[u8], piece_len: usize) -> Vec<(u16, bool, 
     for piece in stream.chunks(piece_len) {
         let mut rest = piece;
         while !rest.is_empty() {
+            if gather.is_empty() {
+                compare(server, exchange, rest);
+            }
             let (mut head, mut parts) = ([0; 1_800], Parts::NONE);
             let step = server.respond_gathered(
                 &mut exchange,
@@ -142,6 +145,23 @@ fn answers(server: &Server, stream: &[u8], piece_len: usize) -> Vec<(u16, bool, 
         }
     }
     out
+}
+
+/// With and without the short cut: the same answer, byte for byte.
+fn compare(server: &Server, exchange: Exchange, bytes: &[u8]) {
+    let (mut short, mut full) = (exchange, exchange);
+    let (mut short_head, mut full_head) = ([0; 1_800], [0; 1_800]);
+    let (mut short_parts, mut full_parts) = (Parts::NONE, Parts::NONE);
+    let short_step = server.respond(&mut short, bytes, &mut short_head, Some(&mut short_parts));
+    let full_step = server.respond_in_full(&mut full, bytes, &mut full_head, Some(&mut full_parts));
+    assert_eq!((short_step, short), (full_step, full));
+    if let (Step::Answer(short), Step::Answer(full)) = (short_step, full_step) {
+        let (short, full) = (&short_head[..short.head_len], &full_head[..full.head_len]);
+        assert_eq!(
+            short.escape_ascii().to_string(),
+            full.escape_ascii().to_string()
+        );
+    }
 }
 
 /// One answer, against its own head and the site.
