@@ -42,6 +42,11 @@ pub(crate) const NGINX: Tool = Tool {
     program: "nginx",
     package: "nginx-light",
 };
+/// Counts instructions.
+pub(crate) const VALGRIND: Tool = Tool {
+    program: "valgrind",
+    package: "valgrind",
+};
 /// ICMP echo.
 pub(crate) const PING: Tool = Tool {
     program: "ping",

@@ -103,6 +103,19 @@ pub(crate) fn build_program(package: &str, bin: &str, features: &str) -> Result<
     built(cargo, bin)
 }
 
+/// Builds benchmark `bench` of `package`.
+///
+/// # Errors
+/// Cargo is missing or fails.
+pub(crate) fn build_bench(package: &str, bench: &str) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo
+        .args(["bench", "--no-run", "--package", package, "--bench", bench])
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
+    built(cargo, bench)
+}
+
 /// Runs a build that was begun with JSON messages on its output, and finds its binary.
 fn built(mut cargo: Command, bin: &str) -> Result<PathBuf> {
     let mut child = cargo.spawn().context("cannot run cargo")?;

@@ -1,7 +1,7 @@
 //! The suite `linux`: the transfers of [`crate::linux`], by our stack and by Linux reno.
 
 use super::EXIT_NOT_HERE;
-use super::report::{self, Row, median};
+use super::report::{self, Better, Row, Sample};
 use crate::linux;
 use crate::linux::check::at_once;
 use crate::linux::exchange::{CONTENT_LEN, Op, Work};
@@ -97,6 +97,39 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
         linux::check::run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    let rows = measure_all(&args)?;
+    if let Some(file) = &args.json {
+        report::write_json(&rows, file)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long [`once`] takes, about, seconds.
+pub(crate) fn estimate(is_quick: bool) -> u32 {
+    if is_quick { 60 } else { 420 }
+}
+
+/// The suite as a part of all: few runs, or one.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn once(is_quick: bool) -> Result<Vec<Row>> {
+    linux::look()?;
+    let args = LinuxArgs {
+        runs: if is_quick { 1 } else { 3 },
+        seed: 1,
+        only: is_quick.then(|| QUICK_ONLY.to_owned()),
+        cc: None,
+        json: None,
+        pcap: None,
+        verbose: false,
+        check: false,
+    };
+    measure_all(&args)
+}
+
+/// Measures the cases that are wanted, and prints them.
+fn measure_all(args: &LinuxArgs) -> Result<Vec<Row>> {
     let wanted = |case: &Case| match &args.only {
         Some(part) => case.name().contains(part.as_str()),
         None => true,
@@ -109,11 +142,11 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
         "both directions have the same faults; medians of {}",
         args.runs
     );
-    report::print_heading(RIVAL, "goodput, Mbit/s");
+    report::print_heading(RIVAL);
     let mut rows = Vec::new();
     let mut lag = Lag::default();
     for case in &cases {
-        let (row, its_lag) = measure(&args, case).with_context(|| case.name())?;
+        let (row, its_lag) = measure(args, case).with_context(|| case.name())?;
         row.print();
         rows.push(row);
         lag = lag.and(its_lag);
@@ -123,10 +156,7 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
         lag.mean_us(),
         lag.worst_us / 1_000
     );
-    if let Some(file) = &args.json {
-        report::write_json(&rows, file)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(rows)
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
@@ -200,7 +230,7 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
         let done = transfers.iter().zip(&done);
         let done = done.filter(|(transfer, _)| transfer.roles == roles);
         let rates: Vec<f64> = done.map(|(_, done)| case.mbit_per_s(done)).collect();
-        median(&rates)
+        Sample::of(&rates)
     };
     let (ours, rival) = (of(Roles::WeServeLinux), of(Roles::LinuxServesLinux));
     let lag = done
@@ -210,12 +240,12 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
     let row = Row {
         suite: "linux",
         case: case.name(),
-        metric: "goodput",
+        metric: "goodput".to_owned(),
         unit: "Mbit/s",
         ours,
-        rival,
-        rival_name: RIVAL,
-        ratio: ours / rival,
+        rival: Some(rival),
+        rival_name: Some(RIVAL),
+        better: Better::More,
         bar: case.bar(),
     };
     Ok((row, lag))
@@ -232,5 +262,7 @@ fn is_clean(kind: &WireKind) -> bool {
 }
 
 const RIVAL: &str = "linux reno";
+/// Cases that are quick.
+const QUICK_ONLY: &str = "clean";
 /// Longest time for a transfer: 16 MiB at a fifth of a megabit a second.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -5,40 +5,99 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-/// One comparison.
+/// Some measurements of one thing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// The value in the middle.
+    pub(crate) median: f64,
+    /// Half of what lies between the quartiles, as a part of the median; 0 of a single one.
+    pub(crate) spread: f64,
+}
+
+impl Sample {
+    /// Of at least one value.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let median = median(values);
+        let [low, high] = [0.25, 0.75].map(|part| quantile(values, part));
+        let spread = match median {
+            0.0 => 0.0,
+            _ => (high - low) / 2.0 / median.abs(),
+        };
+        Self { median, spread }
+    }
+
+    /// A value that is what it is each time.
+    pub(crate) fn exact(value: f64) -> Self {
+        Self::of(&[value])
+    }
+
+    /// As a column: the value, and its spread where it has one.
+    fn column(&self) -> String {
+        let value = number(self.median);
+        match self.spread {
+            0.0 => value,
+            spread => format!("{value} ±{:.0}%", spread * 100.0),
+        }
+    }
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Less,
+    More,
+}
+
+/// One comparison, or a figure of ours that has no rival.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) suite: &'static str,
     pub(crate) case: String,
-    pub(crate) metric: &'static str,
+    pub(crate) metric: String,
     pub(crate) unit: &'static str,
-    pub(crate) ours: f64,
-    pub(crate) rival: f64,
-    pub(crate) rival_name: &'static str,
-    /// Above 1 means that ours is better.
-    pub(crate) ratio: f64,
+    pub(crate) ours: Sample,
+    pub(crate) rival: Option<Sample>,
+    pub(crate) rival_name: Option<&'static str>,
+    pub(crate) better: Better,
     /// What the ratio is meant to be at least.
     pub(crate) bar: Option<f64>,
 }
 
 /// The heading of the rows.
-pub(crate) fn print_heading(rival_name: &str, unit: &str) {
+pub(crate) fn print_heading(rival_name: &str) {
     println!(
-        "{:<42} {:>10} {:>12} {:>7}  bar",
-        unit, "ours", rival_name, "ratio"
+        "{:<22} {:<26} {:>16} {:>16} {:>7}  bar",
+        "case", "metric", "ours", rival_name, "ratio"
     );
 }
 
 impl Row {
-    pub(crate) fn print(&self) {
-        let bar = match self.bar {
-            Some(bar) if self.ratio >= bar => format!("{bar:.1}"),
-            Some(bar) => format!("{bar:.1} MISSED"),
-            None => "-".to_owned(),
+    /// How much better ours is: above 1 it is. `None` without a rival, or where one of them is 0.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        let (ours, rival) = (self.ours.median, self.rival?.median);
+        let ratio = match self.better {
+            Better::Less => rival / ours,
+            Better::More => ours / rival,
         };
+        (ours > 0.0 && rival > 0.0 && ratio.is_finite()).then_some(ratio)
+    }
+
+    pub(crate) fn print(&self) {
+        let ratio = self.ratio();
+        let bar = match (self.bar, ratio) {
+            (Some(bar), Some(ratio)) if ratio < bar => format!("{bar:.1} MISSED"),
+            (Some(bar), _) => format!("{bar:.1}"),
+            (None, _) => "-".to_owned(),
+        };
+        let rival = self.rival.map_or("-".to_owned(), |rival| rival.column());
+        let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         println!(
-            "{:<42} {:>10.2} {:>12.2} {:>7.2}  {bar}",
-            self.case, self.ours, self.rival, self.ratio
+            "{:<22} {:<26} {:>16} {:>16} {:>7}  {bar}",
+            self.case,
+            format!("{}, {}", self.metric, self.unit),
+            self.ours.column(),
+            rival,
+            ratio
         );
     }
 }
@@ -54,11 +113,10 @@ pub(crate) fn write_json(rows: &[Row], file: &Path) -> Result<()> {
             "case": row.case,
             "metric": row.metric,
             "unit": row.unit,
-            "ours": row.ours,
-            "rival": row.rival,
+            "ours": row.ours.median,
+            "rival": row.rival.map(|rival| rival.median),
             "rival_name": row.rival_name,
-            "ratio": row.ratio,
-            "bar": row.bar,
+            "ratio": row.ratio(),
         })
     });
     let mut text = serde_json::to_string_pretty(&objects.collect::<Vec<_>>())?;
@@ -68,10 +126,27 @@ pub(crate) fn write_json(rows: &[Row], file: &Path) -> Result<()> {
 
 /// The value in the middle; of an even number the lower one of the two. 0 of none.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value below which so large a part of them lies. 0 of none.
+fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len().saturating_sub(1) / 2;
-    sorted.get(middle).copied().unwrap_or_default()
+    let last = sorted.len().saturating_sub(1);
+    let idx = (last as f64 * part).floor() as usize;
+    sorted.get(idx).copied().unwrap_or_default()
+}
+
+/// With as many digits as say something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        abs if abs >= 1e6 => format!("{:.2}M", value / 1e6),
+        abs if abs >= 1_000.0 => crate::text::count(value.round() as u64),
+        abs if abs >= 100.0 => format!("{value:.0}"),
+        abs if abs >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,133 @@
+//! Programs that a suite runs: on one core, and ended with us however we end.
+
+use crate::install;
+use crate::stop;
+use crate::text;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The core of whoever serves.
+pub(crate) const SERVER_CORE: usize = 0;
+
+/// Two cores, or there is nothing to pin to.
+///
+/// # Errors
+/// There is one.
+pub(crate) fn look_at_cores() -> Result<()> {
+    let cnt = std::thread::available_parallelism().map_or(1, usize::from);
+    if cnt < 2 {
+        bail!("it takes two cores: one for whoever serves, one for whoever asks");
+    }
+    Ok(())
+}
+
+/// A command that runs `program` on one core, and that the kernel ends when it ends us.
+pub(crate) fn on_core(core: usize, program: &Path) -> Command {
+    let mut words = vec!["taskset".to_owned(), "-c".to_owned(), core.to_string()];
+    if let Some(setpriv) = install::find("setpriv") {
+        words.push(setpriv.to_string_lossy().into_owned());
+        words.extend(["--pdeathsig", "KILL", "--"].map(str::to_owned));
+    }
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg(program).stdin(Stdio::null());
+    command
+}
+
+/// A child that does not outlive us.
+pub(crate) struct Running {
+    child: Arc<Mutex<Child>>,
+    _guard: stop::Guard,
+}
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        let name = command.get_program().to_owned();
+        let spawned = command.spawn();
+        let child = spawned.with_context(|| format!("cannot run {}", name.display()))?;
+        let child = Arc::new(Mutex::new(child));
+        let ours = Arc::clone(&child);
+        let guard = stop::guard(move || end(&ours));
+        Ok(Self {
+            child,
+            _guard: guard,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its output, once it has ended well.
+    ///
+    /// # Errors
+    /// It failed: with the last line that it said.
+    pub(crate) fn output(command: Command) -> Result<String> {
+        let mut command = command;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Self::start(command)?;
+        let (stdout, stderr) = {
+            let mut child = running.lock();
+            (child.stdout.take(), child.stderr.take())
+        };
+        let errors = std::thread::spawn(move || said(stderr));
+        let out = said(stdout);
+        let errors = errors.join().unwrap_or_default();
+        let status = running.lock().wait()?;
+        if !status.success() {
+            let said = if errors.trim().is_empty() {
+                &out
+            } else {
+                &errors
+            };
+            let last = said.trim_end().lines().last().unwrap_or_default();
+            bail!("{} ({status})", text::one_line(last));
+        }
+        Ok(out)
+    }
+}
+
+fn said(pipe: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // What it has said before it broke is said.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Kills and reaps; one that is gone already is no error.
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What the machine is, and how busy it is with other things.
+pub(crate) fn machine() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model.trim());
+    let cnt = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = rustix::system::uname();
+    let kernel = kernel.release().to_string_lossy();
+    format!(
+        "{model}, {cnt} cores, Linux {kernel}, load average {}",
+        load()
+    )
+}
+
+/// The mean number of runnable threads in the last minute.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
