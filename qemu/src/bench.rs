@@ -8,9 +8,11 @@
 
 mod callgrind;
 mod child;
+mod http;
 mod linux;
 mod report;
 mod stack;
+mod wrk;
 
 use crate::text;
 use anyhow::{Context, Result};
@@ -38,6 +40,8 @@ pub(crate) struct BenchArgs {
 enum Suite {
     /// The stack alone, in memory, against smoltcp
     Stack(Options),
+    /// simoom-httpd on each of its backends, against nginx
+    Http(Options),
     /// Goodput over bad wires, against Linux reno on the same wires
     Linux(linux::LinuxArgs),
     /// One suite after the other
@@ -68,13 +72,18 @@ const STACK: Plain = Plain {
     estimate: stack::estimate,
     run: stack::run,
 };
+const HTTP: Plain = Plain {
+    name: "http",
+    estimate: http::estimate,
+    run: http::run,
+};
 const LINUX: Plain = Plain {
     name: "linux",
     estimate: linux::estimate,
     run: linux::once,
 };
 /// In the order of a run.
-const ALL: [Plain; 2] = [STACK, LINUX];
+const ALL: [Plain; 3] = [STACK, HTTP, LINUX];
 
 /// Runs a suite.
 ///
@@ -83,6 +92,7 @@ const ALL: [Plain; 2] = [STACK, LINUX];
 pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
     match args.suite {
         Some(Suite::Stack(options)) => run_plain(&[STACK], &options),
+        Some(Suite::Http(options)) => run_plain(&[HTTP], &options),
         Some(Suite::Linux(args)) => linux::run(args),
         Some(Suite::All(options)) => run_plain(&ALL, &options),
         None => run_plain(&ALL, &args.options),

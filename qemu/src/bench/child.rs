@@ -4,14 +4,17 @@ use crate::install;
 use crate::stop;
 use crate::text;
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// The core of whoever serves.
+/// The core of whoever serves, and of whoever asks.
 pub(crate) const SERVER_CORE: usize = 0;
+pub(crate) const CLIENT_CORE: usize = 1;
 
 /// Two cores, or there is nothing to pin to.
 ///
@@ -63,6 +66,24 @@ impl Running {
 
     fn lock(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.lock().id()
+    }
+
+    /// Asks it to end, and waits; ends it when it does not.
+    pub(crate) fn terminate(&self, limit: Duration) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        if pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
+            let deadline = Instant::now() + limit;
+            while Instant::now() < deadline {
+                if matches!(self.lock().try_wait(), Ok(Some(_))) {
+                    return;
+                }
+                std::thread::sleep(POLL);
+            }
+        }
     }
 
     /// Its output, once it has ended well.
@@ -131,3 +152,5 @@ pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
 }
+
+const POLL: Duration = Duration::from_millis(5);

@@ -66,7 +66,7 @@ pub(crate) struct Row {
 /// The heading of the rows.
 pub(crate) fn print_heading(rival_name: &str) {
     println!(
-        "{:<22} {:<26} {:>16} {:>16} {:>7}  bar",
+        "{:<30} {:<26} {:>14} {:>14} {:>7}  bar",
         "case", "metric", "ours", rival_name, "ratio"
     );
 }
@@ -92,7 +92,7 @@ impl Row {
         let rival = self.rival.map_or("-".to_owned(), |rival| rival.column());
         let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         println!(
-            "{:<22} {:<26} {:>16} {:>16} {:>7}  {bar}",
+            "{:<30} {:<26} {:>14} {:>14} {:>7}  {bar}",
             self.case,
             format!("{}, {}", self.metric, self.unit),
             self.ours.column(),
