@@ -2,15 +2,18 @@
 //!
 //! ```text
 //!   Sizes    how the memory is divided          probe   is the address free on the link?
+//!   moved    what was sent by which rung
 //!   serve    the loop: poll, look a little longer, sleep ─► Ground: what a machine gives it
 //! ```
 
 mod attend;
+mod moved;
 mod probe;
 mod serve;
 mod sizes;
 
 pub use attend::{Attend, Round};
+pub use moved::Moved;
 pub use probe::{Conflict, Probe};
 pub use serve::{End, Ground, Served, serve};
 pub use sizes::{Sizes, Tables, TooLittle};

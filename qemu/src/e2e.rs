@@ -161,6 +161,16 @@ pub(crate) const CASES: &[Step] = &[
     ),
     step("hosted-xdp", "the same over AF_XDP", hosted::xdp),
     step(
+        "offload-hosted",
+        "simoom-httpd on TAP without each combination of offloads",
+        hosted::matrix,
+    ),
+    step(
+        "far-side",
+        "every checksum and every segment, as they arrive, of process and image",
+        hosted::captures,
+    ),
+    step(
         "hosted-ends",
         "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
         hosted::ends,

@@ -7,6 +7,8 @@ use crate::Violation;
 pub struct RxCounters {
     /// Packets handed on.
     pub packets: u64,
+    /// Those among them that lay in several slots.
+    pub large: u64,
     /// Packets that the far side had back, for someone else.
     pub diverted: u64,
     /// Packets dropped for being shorter than their headers.

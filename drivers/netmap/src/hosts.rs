@@ -67,6 +67,23 @@ pub struct Wanted {
     pub has_passthrough: bool,
     /// The address and prefix length for the other end of a cable that a host makes (`tap:`).
     pub far_addr: Option<(Ipv4Addr, u8)>,
+    /// What the other side is not to do, though it could (`tap:`).
+    pub without: Without,
+}
+
+/// Offloads to go without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    /// Checksums of what is sent; and segments then, which need them.
+    pub tx_csum: bool,
+    /// Segments of what is sent.
+    pub tso: bool,
+    /// Checksums of what is received: all are complete then, and nothing is merged.
+    pub rx_csum: bool,
+    /// Packets larger than the MTU on the way in.
+    pub rx_large: bool,
+    /// Packets of several pieces: bodies are copied then, and there are no super-segments.
+    pub gather: bool,
 }
 
 /// The packets that are ours.

@@ -297,6 +297,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
             (packet.csum, packet.gso_size) = (csum, gso_size);
         }
         self.counters.packets += 1;
+        self.counters.large += u64::from(!packet.rest.is_empty());
         Some(packet)
     }
 

@@ -67,6 +67,7 @@ impl Machine {
             takes: Takes::default(),
             has_passthrough: false,
             far_addr: None,
+            without: Default::default(),
         };
         let opened = PipeHost::open(&Spec::Pipe { path }, &wanted).expect("an end");
         let mut started = opened.start(&wanted).expect("in order");

@@ -38,7 +38,10 @@ impl Offloads {
     }
 
     /// Reads the value of `offload=`; the error says what was expected.
-    pub(super) fn parse(value: &str) -> Result<Self, &'static str> {
+    ///
+    /// # Errors
+    /// None of these words.
+    pub fn parse(value: &str) -> Result<Self, &'static str> {
         let mut offloads = Self::ALL;
         for word in value.split(',').filter(|word| !word.is_empty()) {
             let (bare, is_off) = match word.strip_prefix('-') {

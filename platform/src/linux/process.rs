@@ -13,7 +13,7 @@ use simoom_netmap::{NetmapPort, NetmapQueue};
 
 use super::net::timespec;
 use super::{Clock, Printer, Signals, say};
-use crate::net::{Attend, Ground, Served};
+use crate::net::{Attend, Ground, Moved, Served};
 
 /// How long connections may take to end after the first signal.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -248,6 +248,18 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         });
         port.host().set_takes(&self.takes);
         addr.into_iter().for_each(&mut self.told);
+    }
+
+    fn rested(&self, served: &Served<A, NetmapPort<'static, H>>) {
+        let queue = served.queue.counters();
+        let moved = Moved {
+            stack: served.stack.counters(),
+            sent: queue.tx.packets,
+            doorbells: queue.tx.syncs,
+            received: queue.rx.packets,
+            large: queue.rx.large,
+        };
+        say(format_args!("{moved}"));
     }
 
     fn is_gone(&self, queue: &NetmapQueue<'static, 'static, H>) -> bool {

@@ -9,7 +9,7 @@ use simoom_virtio_net::Counters as QueueCounters;
 
 use super::net::{Net, NetPort, NetQueue};
 use super::{ExitCode, Machine, console};
-use crate::net::{Attend, End, Ground, Served, serve};
+use crate::net::{Attend, End, Ground, Moved, Served, serve};
 
 /// Serves with `app` until the network device is given up. `told` is called when there is an
 /// address, and when there is another one.
@@ -82,37 +82,19 @@ impl<A: App + 'static, F: FnMut(Addr)> Ground<A, NetPort> for Bare<'_, F> {
     }
 
     fn rested(&self, served: &Served<A, NetPort>) {
-        let moved = Moved(served.stack.counters(), &served.queue.counters());
+        let QueueCounters { rx, tx, .. } = served.queue.counters();
+        let moved = Moved {
+            stack: served.stack.counters(),
+            sent: tx.packets,
+            doorbells: tx.kicks,
+            received: rx.frames,
+            large: rx.large,
+        };
         console!("simoom: {moved}");
     }
 
     fn is_gone(&self, queue: &NetQueue) -> bool {
         queue.is_dead()
-    }
-}
-
-/// What has moved since the start, and on which rung of the ladder.
-struct Moved<'a>(&'a simoom::Counters, &'a QueueCounters);
-
-impl fmt::Display for Moved<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(stack, QueueCounters { rx, tx, .. }) = self;
-        let tenths = tx.packets * 10 / tx.kicks.max(1);
-        write!(
-            f,
-            "sent {} packets ({} super-segments), {}.{} a doorbell; bodies: {} bytes by \
-             reference, {} copied, {} summed, {} presummed; received {} packets ({} large)",
-            tx.packets,
-            tx.super_segments,
-            tenths / 10,
-            tenths % 10,
-            stack.payload_bytes_referenced,
-            stack.payload_bytes_copied,
-            stack.payload_bytes_summed,
-            stack.payload_bytes_presummed,
-            rx.frames,
-            rx.large
-        )
     }
 }
 

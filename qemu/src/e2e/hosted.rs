@@ -5,15 +5,19 @@
 
 mod cable;
 mod failing;
+mod far_side;
 mod leaving;
 
 pub(super) use cable::xdp;
 pub(super) use failing::errors;
+pub(super) use far_side::{captures, matrix};
 pub(super) use leaving::ends;
 
 use super::content::fetch_noise;
+use super::offloads::Moved;
 use super::sites;
-use super::{BOOT_LIMIT, Outcome, PORTABLE, World};
+use super::{BOOT_LIMIT, HOME_LIMIT, Outcome, PORTABLE, Served, World};
+use crate::console::Line;
 use crate::guest::Guest;
 use crate::host;
 use crate::install;
@@ -98,8 +102,25 @@ fn big_file(world: &mut World, port: &str) -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     let rate = format!("{:.0} MiB/s", (FILE_LEN / MIB) as f64 / seconds);
     world.figure(format!("simoom-httpd: 256 MiB file, {port}"), rate, "");
+    let _ = by_reference(&mut served, FILE_LEN)?;
     served.wait_all_home()?;
     served.finish().map(drop)
+}
+
+/// All of so many bytes went by reference, and the processor has not touched one.
+fn by_reference(served: &mut Served, len: u64) -> Result<Moved> {
+    let is_all = |moved: &Moved| moved.referenced + moved.copied >= len;
+    let wanted = |_: &Line, text: &str| Moved::parse(text).filter(is_all);
+    let (moved, _) = served
+        .guest
+        .wait_for("count of all that moved", HOME_LIMIT, wanted)?;
+    // Where the device does not sum, a table knows; but for the ragged ends of its blocks.
+    let is_summed_here = moved.presummed >= len && moved.summed < len / 10;
+    let is_left_alone = moved.presummed + moved.summed == 0;
+    if moved.copied > 0 || moved.referenced < len || !(is_summed_here || is_left_alone) {
+        bail!("{moved:?}");
+    }
+    Ok(moved)
 }
 
 /// 100 connections that ask again and again.

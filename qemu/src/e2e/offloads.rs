@@ -165,20 +165,21 @@ fn fetch(command: &mut Command, words: &[&str]) -> Result<Vec<u8>> {
 const BODIES_LEN: u64 = FILE_LEN + (PART.1 - PART.0) as u64;
 
 /// What a guest says that it has moved.
-struct Moved {
-    super_segments: u64,
-    referenced: u64,
-    copied: u64,
-    summed: u64,
-    presummed: u64,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) super_segments: u64,
+    pub(super) referenced: u64,
+    pub(super) copied: u64,
+    pub(super) summed: u64,
+    pub(super) presummed: u64,
     received: u64,
-    large: u64,
+    pub(super) large: u64,
 }
 
 impl Moved {
     /// Reads `simoom: sent 9 packets (1 super-segments), 2.5 a doorbell; bodies: 7 bytes by
     /// reference, 0 copied, 0 summed, 0 presummed; received 5 packets (0 large)`.
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let rest = line.strip_prefix("simoom: sent ")?;
         let words = rest.split(|c: char| !c.is_ascii_digit());
         let mut numbers = words.filter_map(|word| word.parse::<u64>().ok());
@@ -197,8 +198,8 @@ impl Moved {
     }
 
     /// Whether all requests are over: the page that refuses the last is content, too.
-    fn is_all(&self) -> bool {
-        self.referenced > BODIES_LEN
+    pub(super) fn is_all(&self) -> bool {
+        self.referenced + self.copied > BODIES_LEN
     }
 
     fn check(&self, on: Combination) -> Result<()> {

@@ -28,7 +28,7 @@ use simoom_ring::{Checksums, LinkState, MacAddr, Segmentation};
 use super::memory::Mapping;
 use super::netdev::NetDev;
 use super::undo::Undo;
-use super::{Open, OpenError, Opened, Spec, Syscalls, Wake, Wanted};
+use super::{Open, OpenError, Opened, Spec, Syscalls, Wake, Wanted, Without};
 use crate::{Buffers, Gone, Host, Interface, Kring, Plan, RingKind, Traits};
 
 use rings::Counts;
@@ -93,7 +93,7 @@ impl Open for TapHost {
         let host = Self {
             dev: attached.dev,
             mac,
-            traits: traits(mtu),
+            traits: traits(mtu, wanted.without),
             far_sides: Some(far_sides),
             counts,
             _undo: made.undo,
@@ -158,20 +158,27 @@ fn far_sides(
     Ok((TapRx::new(rx, link.clone()), TapTx::new(tx, link)))
 }
 
-/// What the device can do: all that virtio-net can.
-fn traits(mtu: u16) -> Traits {
+/// What the device can do: all that virtio-net can, without what is not wanted of it.
+fn traits(mtu: u16, without: Without) -> Traits {
+    let has_tso = !without.tx_csum && !without.tso && !without.gather;
     Traits {
         mtu,
         hdr_len: HDR_LEN,
-        checksums: Checksums { tx: true, rx: true },
-        tso: Segmentation {
-            tcp_v4: true,
-            tcp_v6: true,
-            udp: false,
-            len_max: DATAGRAM_LEN_MAX,
+        checksums: Checksums {
+            tx: !without.tx_csum,
+            rx: !without.rx_csum,
         },
-        rx_large: true,
-        chain_max: rings::PIECES_MAX as u16,
+        tso: Segmentation {
+            tcp_v4: has_tso,
+            tcp_v6: has_tso,
+            udp: false,
+            len_max: if has_tso { DATAGRAM_LEN_MAX } else { 0 },
+        },
+        rx_large: !without.rx_csum && !without.rx_large,
+        chain_max: match without.gather {
+            true => 1,
+            false => rings::PIECES_MAX as u16,
+        },
         buffers: Buffers::Stay,
     }
 }

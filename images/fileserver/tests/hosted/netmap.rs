@@ -105,6 +105,7 @@ fn started(fake: &Fake, spec: &str, content_len: usize) -> Started<FakeHost> {
         },
         has_passthrough: false,
         far_addr: None,
+        without: Default::default(),
     };
     let spec = Spec::parse(spec).expect("a spec");
     let opened = NetmapHost::open_on(fake, &spec, &wanted).expect("a port");

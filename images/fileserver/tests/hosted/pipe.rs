@@ -82,6 +82,7 @@ fn fetched(name: &str, files: Vec<File>) {
         takes: Takes::default(),
         has_passthrough: false,
         far_addr: None,
+        without: Default::default(),
     };
     let opened = PipeHost::open(&Spec::Pipe { path }, &wanted).expect("the other end");
     let mut browser = Browser::new(opened.start(&wanted).expect("in order"), CLIENT, files);

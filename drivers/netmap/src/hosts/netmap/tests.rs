@@ -26,6 +26,7 @@ fn wanted() -> Wanted {
         takes: Takes::default(),
         has_passthrough: false,
         far_addr: None,
+        without: Default::default(),
     }
 }
 

@@ -27,6 +27,7 @@ impl At {
             takes: Takes::default(),
             has_passthrough: false,
             far_addr: None,
+            without: Default::default(),
         };
         let spec = Spec::Pipe {
             path: self.0.clone(),

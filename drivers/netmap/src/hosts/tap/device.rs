@@ -14,7 +14,7 @@ use simoom_ring::MacAddr;
 use super::super::netdev::{NetDev, name_of, request};
 use super::super::record::{self, Found, Record};
 use super::super::undo::{self, Undo};
-use super::{HDR_LEN, OpenError, Wanted};
+use super::{HDR_LEN, OpenError, Wanted, Without};
 
 /// A device that we are the other side of.
 pub(super) struct Attached {
@@ -112,8 +112,8 @@ pub(super) fn configure(attached: &Attached, wanted: &Wanted) -> Result<Made, Op
         .map_err(said("a header of 12 bytes"))?;
     // Where numbers are big-endian they are not in our headers. Older kernels know only their own.
     let _ = set_number(fd, libc::TUNSETVNETLE as c_ulong, 1);
-    // What may come in: partial checksums, uncut segments.
-    set_offloads(fd, OFFLOADS).map_err(said("checksum and segmentation offload"))?;
+    set_offloads(fd, offloads(wanted.without))
+        .map_err(said("checksum and segmentation offload"))?;
     if *is_new && let Some((addr, prefix_len)) = wanted.far_addr {
         let set = dev.set_addr(addr, prefix_len);
         set.map_err(said("its address"))?;
@@ -126,6 +126,15 @@ pub(super) fn configure(attached: &Attached, wanted: &Wanted) -> Result<Made, Op
         dev.set_up(true).map_err(said("bringing it up"))?;
     }
     Ok(Made { undo, lines })
+}
+
+/// What may come in: partial checksums, uncut segments.
+fn offloads(without: Without) -> c_uint {
+    match without {
+        Without { rx_csum: true, .. } => 0,
+        Without { rx_large: true, .. } => libc::TUN_F_CSUM,
+        _ => OFFLOADS,
+    }
 }
 
 /// Sees to it that a device that was there is as it was when we go.

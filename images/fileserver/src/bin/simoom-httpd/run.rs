@@ -10,7 +10,8 @@ use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Site};
 use simoom_fileserver::warnings;
 use simoom_netmap::NetmapPort;
-use simoom_netmap::hosts::{Open, Spec, Takes, Wanted};
+use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
+use simoom_platform::command_line::Offloads;
 use simoom_platform::linux::{
     Addressing, Clock, Cores, Hooks, Net, Printer, Process, Rungs, Signals, content, say, seed,
 };
@@ -44,6 +45,7 @@ pub(crate) fn run<H: Open + 'static>(
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
     drop(archive);
     let mut app = server(args, &options, bytes, &clock)?;
+    app.set_sums(content::sums(&started.port, bytes));
     let file_cnt = app.server().site().file_cnt();
 
     let net = Net::<FileServer, H>::start(started, SIZES, addressing, args.cc, &clock)?;
@@ -121,7 +123,7 @@ fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
         .iter()
         .map(|text| text.split_once('='))
         .collect();
-    let is_known = |key: &str| key != "port" && options::KEYS.contains(&key);
+    let is_known = |key: &str| key == "offload" || key != "port" && options::KEYS.contains(&key);
     for (text, pair) in args.options.iter().zip(&pairs) {
         if !pair.is_some_and(|(key, _)| is_known(key)) {
             return Err(format!("{text}: no such word: see the README").into());
@@ -164,6 +166,27 @@ fn wanted(
         },
         has_passthrough: args.passthrough,
         far_addr,
+        without: without(args, spec)?,
+    })
+}
+
+/// What the port is not to do for us, of `offload=`.
+fn without(args: &Args, spec: &Spec) -> Result<Without, Box<dyn Error>> {
+    let words = args.options.iter();
+    let Some(value) = words.rev().find_map(|text| text.strip_prefix("offload=")) else {
+        return Ok(Without::default());
+    };
+    let offloads = Offloads::parse(value).map_err(|expected| format!("offload=: {expected}"))?;
+    if !matches!(spec, Spec::Tap { .. }) {
+        return Err("offload=: only tap: ports have what can be done without".into());
+    }
+    let lacks = |one| !offloads.has(one);
+    Ok(Without {
+        tx_csum: lacks(Offloads::TX),
+        tso: lacks(Offloads::TSO),
+        rx_csum: lacks(Offloads::RX),
+        rx_large: lacks(Offloads::LRO) || lacks(Offloads::MRG),
+        gather: lacks(Offloads::SG),
     })
 }
 

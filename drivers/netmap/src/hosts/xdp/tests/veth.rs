@@ -71,6 +71,7 @@ fn wanted() -> Wanted {
         },
         has_passthrough: false,
         far_addr: None,
+        without: Default::default(),
     }
 }
 
