@@ -30,6 +30,9 @@ pub(crate) struct HostArgs {
     /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, valeS:P, pipe:PATH
     #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
     net: Spec,
+    /// Make .br, .zst and .gz of text and the like, where they are smaller
+    #[arg(long)]
+    compress: bool,
     /// Our address with the length of its network's prefix, or dhcp
     #[arg(long, value_name = "CIDR|dhcp")]
     ip: Option<String>,
@@ -58,7 +61,7 @@ pub(crate) struct HostArgs {
 /// # Errors
 /// Whatever is wrong with SITE or the build.
 pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
-    let site = site::open(args.site.as_deref())?;
+    let site = site::open(args.site.as_deref())?.compressed_if(args.compress)?;
     let program = build()?;
     // Not closed when this program becomes the other one.
     fcntl_setfd(&site.tar, FdFlags::empty()).context("the archive")?;

@@ -32,7 +32,7 @@ pub(crate) struct ImageArgs {
 /// # Errors
 /// Whatever is wrong with SITE, the build, or the folder.
 pub(crate) fn run(args: ImageArgs) -> Result<ExitCode> {
-    let site = site::open(args.site.as_deref())?;
+    let site = site::open(args.site.as_deref())?.compressed_if(args.machine.compress)?;
     let kernel = kernel::build(FILESERVER, FILESERVER)?;
     let folder = &args.output;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

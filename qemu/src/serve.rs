@@ -44,6 +44,9 @@ pub(crate) struct MachineArgs {
     /// Which machine it is
     #[arg(long, value_enum, default_value = "q35")]
     machine: Machine,
+    /// Make .br, .zst and .gz of text and the like, where they are smaller
+    #[arg(long)]
+    pub(crate) compress: bool,
     /// Guest memory; by default what the site needs
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
@@ -97,7 +100,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
         }
         NetChoice::Tap(name) => Net::Tap { name: name.clone() },
     };
-    let site = site::open(args.site.as_deref())?;
+    let site = site::open(args.site.as_deref())?.compressed_if(args.machine.compress)?;
     // Before the build, so that what cannot work fails at once.
     machine::memory_mib(site.tar_len, args.machine.machine, args.machine.memory)?;
     let qemu = Qemu::find()?;

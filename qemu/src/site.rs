@@ -3,12 +3,13 @@
 //! ```text
 //!   folder ──► walk ──► sorted list ──► pack ─┐
 //!   demo   ──► generated entries ─────► pack ─┼──► Packed: file, bytes, number of files
-//!   x.tar  ──► archive: every byte read ──────┘
+//!   x.tar  ──► archive: every byte read ──────┘        └──► compress: the same with variants
 //! ```
 //!
 //! The same folder always gives the same bytes: names sorted, owner 0, mode 0644, times as on disk.
 
 mod archive;
+mod compress;
 mod pack;
 mod walk;
 
@@ -39,6 +40,19 @@ impl Packed {
             std::process::id(),
             self.tar.as_raw_fd()
         ))
+    }
+
+    /// With precompressed variants, when they are asked for; says what was made.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn compressed_if(self, is_wanted: bool) -> Result<Self> {
+        if !is_wanted {
+            return Ok(self);
+        }
+        let (packed, made) = compress::compress(&self)?;
+        println!("  {}", made.line());
+        Ok(packed)
     }
 
     /// Writes the tar to a named file.
@@ -89,6 +103,17 @@ pub(crate) fn open(site: Option<&Path>) -> Result<Packed> {
         bail!("{shown}: empty, there is no file to serve");
     }
     Ok(packed)
+}
+
+/// The name of an entry, without `./` in front and a slash behind.
+fn shown_name(path: &[u8]) -> Result<String> {
+    let Ok(name) = str::from_utf8(path) else {
+        bail!("{}: the name is not UTF-8", path.escape_ascii());
+    };
+    Ok(name
+        .trim_start_matches("./")
+        .trim_end_matches('/')
+        .to_owned())
 }
 
 #[cfg(test)]

@@ -74,12 +74,7 @@ fn check_entries(file: &mut File) -> Result<u64> {
     let mut names = HashSet::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else {
-            bail!(
-                "{}: the name is not UTF-8",
-                entry.path_bytes().escape_ascii()
-            );
-        };
+        let name = super::shown_name(&entry.path_bytes())?;
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory | EntryType::XGlobalHeader => continue,
@@ -98,9 +93,10 @@ fn check_entries(file: &mut File) -> Result<u64> {
         if io::copy(&mut entry, &mut io::sink())? != len {
             bail!("{name}: truncated");
         }
-        if !names.insert(name.trim_start_matches("./").to_owned()) {
+        if names.contains(&name) {
             bail!("{name}: there twice");
         }
+        names.insert(name);
     }
     Ok(names.len() as u64)
 }

@@ -37,7 +37,7 @@ const GENERATED_MTIME_S: u64 = 1_767_225_600;
 /// A file that cannot be read, or that changed while it was read; a full disk.
 pub(crate) fn pack(entries: Vec<Entry>) -> Result<Packed> {
     let files_cnt = entries.len() as u64;
-    let bar = progress(files_cnt);
+    let bar = progress("Packing", files_cnt);
     let file = tempfile::tempfile().context("cannot make a temporary file")?;
     let mut tar = tar::Builder::new(BufWriter::with_capacity(1 << 18, file));
     for entry in entries {
@@ -60,6 +60,11 @@ pub(crate) fn pack(entries: Vec<Entry>) -> Result<Packed> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    finish(tar, files_cnt)
+}
+
+/// Ends an archive.
+pub(super) fn finish(tar: tar::Builder<BufWriter<File>>, files_cnt: u64) -> Result<Packed> {
     let full = "cannot write the archive";
     let mut file = tar.into_inner().context(full)?.into_inner().context(full)?;
     file.flush().context(full)?;
@@ -72,9 +77,10 @@ pub(crate) fn pack(entries: Vec<Entry>) -> Result<Packed> {
 }
 
 /// A bar that shows itself only when there is enough to watch.
-fn progress(files_cnt: u64) -> ProgressBar {
+pub(super) fn progress(what: &str, files_cnt: u64) -> ProgressBar {
     let bar = ProgressBar::new(files_cnt);
-    if let Ok(style) = ProgressStyle::with_template("   Packing {bar:30} {pos}/{len} {wide_msg}") {
+    let template = format!("   {what} {{bar:30}} {{pos}}/{{len}} {{wide_msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(500));
@@ -112,7 +118,8 @@ fn stamp(meta: &Metadata) -> (u64, i64, i64) {
     (meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
-fn append<W: Write>(
+/// Appends a file.
+pub(super) fn append<W: Write>(
     tar: &mut tar::Builder<W>,
     name: &str,
     len: u64,
