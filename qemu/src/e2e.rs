@@ -63,6 +63,11 @@ pub(crate) const CASES: &[Step] = &[
         "image writes kernel and archive that boot",
         program::image,
     ),
+    step(
+        "program-disk",
+        "image --disk: one file that boots as CD and disk, under BIOS and UEFI",
+        program::disk,
+    ),
     step("site-pc", "a smaller real site on pc", content::site_pc),
     step(
         "site-microvm",
@@ -310,6 +315,7 @@ impl World {
             memory_mib: machine::memory_mib(site.tar_len, Machine::Q35, None)?,
             kernel: kernel.boot.clone(),
             initrd: Some(site.path()),
+            disk: None,
             append: String::new(),
             net: Net::User { port, guest: None },
             card_options: String::new(),

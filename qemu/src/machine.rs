@@ -173,6 +173,49 @@ fn version(line: &str) -> Option<(u32, u32)> {
     Some((major, minor.parse().ok()?))
 }
 
+/// A disk with kernel and archive on it, and a boot loader.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    /// Where its bytes are.
+    pub(crate) path: PathBuf,
+    /// What the machine takes it for.
+    pub(crate) medium: Medium,
+    /// The code of a UEFI; without it the machine has its BIOS.
+    pub(crate) firmware: Option<PathBuf>,
+}
+
+/// What holds the bytes of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Medium {
+    Cdrom,
+    Drive,
+}
+
+impl Disk {
+    /// What a boot loader and a firmware want beside the guest, MiB.
+    pub(crate) const LOADER_MIB: u64 = 128;
+
+    /// QEMU's arguments. What a firmware writes, it writes to no file.
+    fn args(&self) -> Vec<String> {
+        let mut args = Vec::new();
+        let mut drive = |path: &Path, what: &str| {
+            let path = path.display().to_string().replace(',', ",,");
+            args.extend([
+                "-drive".to_owned(),
+                format!("{what},format=raw,file={path}"),
+            ]);
+        };
+        if let Some(firmware) = &self.firmware {
+            drive(firmware, "if=pflash,readonly=on");
+        }
+        match self.medium {
+            Medium::Cdrom => drive(&self.path, "if=ide,index=2,media=cdrom,readonly=on"),
+            Medium::Drive => drive(&self.path, "if=ide,snapshot=on"),
+        }
+        args
+    }
+}
+
 /// One run of QEMU, described.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
@@ -190,6 +233,8 @@ pub(crate) struct Launch {
     pub(crate) kernel: PathBuf,
     /// The site's archive.
     pub(crate) initrd: Option<PathBuf>,
+    /// A disk that has both, and the command line, in place of the three.
+    pub(crate) disk: Option<Disk>,
     /// The guest's command line.
     pub(crate) append: String,
     /// What the card is connected to.
@@ -253,6 +298,10 @@ impl Launch {
                 self.card_options
             );
             add(&["-netdev", &netdev, "-device", &card]);
+        }
+        if let Some(disk) = &self.disk {
+            args.extend(disk.args());
+            return args;
         }
         add(&["-kernel", &self.kernel.to_string_lossy()]);
         if let Some(initrd) = &self.initrd {

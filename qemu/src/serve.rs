@@ -43,7 +43,7 @@ pub(crate) struct MachineArgs {
     accel: AccelChoice,
     /// Which machine it is
     #[arg(long, value_enum, default_value = "q35")]
-    machine: Machine,
+    pub(crate) machine: Machine,
     /// Make .br, .zst and .gz of text and the like, where they are smaller
     #[arg(long)]
     pub(crate) compress: bool,
@@ -52,7 +52,7 @@ pub(crate) struct MachineArgs {
     memory: Option<u64>,
     /// More words for the image's command line, such as ip=10.0.2.15::10.0.2.2:255.255.255.0
     #[arg(long, value_name = "ARGS", default_value = "")]
-    append: String,
+    pub(crate) append: String,
 }
 
 impl MachineArgs {
@@ -76,6 +76,7 @@ impl MachineArgs {
             memory_mib,
             kernel: kernel.boot.clone(),
             initrd: Some(site.path()),
+            disk: None,
             append: self.append.clone(),
             net,
             card_options: String::new(),

@@ -1,14 +1,18 @@
 //! The host program itself, as a user runs it.
 
-use super::http::Client;
+use super::http::{Client, request};
 use super::{Outcome, World, free_port, sites, within};
+use crate::install;
+use crate::machine::{Disk, Medium};
 use crate::site;
+use crate::text;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -185,3 +189,81 @@ pub(super) fn image(world: &mut World) -> Result<Outcome> {
     }
     served.finish()
 }
+
+/// One file with everything, by each way that a machine takes to it.
+pub(super) fn disk(world: &mut World) -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let source = folder.path().join("site");
+    fs::create_dir(&source)?;
+    fs::write(source.join("index.html"), sites::INDEX)?;
+    fs::write(source.join("text.css"), "a { color: red }\n".repeat(100))?;
+    let path = folder.path().join("made here.iso");
+    let out = program()?
+        .args(["image", "--compress", "--append", "port=80 ip=dhcp"])
+        .arg("--disk")
+        .arg(&path)
+        .arg(&source)
+        .output()?;
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        if said.contains("is not installed") {
+            return Ok(Outcome::Skipped(text::one_line(&said)));
+        }
+        bail!("image --disk: {said}");
+    }
+    let packed = site::open(Some(&source))?.compressed_if(true)?;
+    let firmware = uefi();
+    if firmware.is_none() {
+        println!("       no UEFI firmware here, and none to be installed");
+    }
+    let ways = [
+        ("a CD, BIOS", Medium::Cdrom, Some(None)),
+        ("a disk, BIOS", Medium::Drive, Some(None)),
+        ("a disk, UEFI", Medium::Drive, firmware.map(Some)),
+    ];
+    for (what, medium, firmware) in ways {
+        let Some(firmware) = firmware else { continue };
+        let disk = Disk {
+            path: path.clone(),
+            medium,
+            firmware,
+        };
+        let served = world
+            .serve(&packed, |launch| {
+                launch.disk = Some(disk);
+                launch.memory_mib += Disk::LOADER_MIB;
+            })
+            .context(what)?;
+        let mut client = Client::connect(served.at)?;
+        if client.get("/")?.body != sites::INDEX {
+            bail!("{what}: it serves other bytes");
+        }
+        let wanted = request("GET", "/text.css", "Accept-Encoding: br\r\n");
+        client.send(&wanted)?;
+        let answer = client.answer(true)?;
+        answer.expect(200)?;
+        if answer.body.len() > 100 {
+            bail!("{what}: it serves no variant");
+        }
+        served.finish().context(what)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// The code of a UEFI, of Debian's package.
+fn uefi() -> Option<PathBuf> {
+    let find = || {
+        let mut files = UEFI.iter().map(PathBuf::from);
+        files.find(|file| file.is_file())
+    };
+    find().or_else(|| {
+        install::install_package("ovmf").ok()?;
+        find()
+    })
+}
+
+/// Where it lies.
+const UEFI: [&str; 2] = [
+    "/usr/share/OVMF/OVMF_CODE.fd",
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+];

@@ -1,6 +1,6 @@
 //! QEMU's command line, row by row.
 
-use super::{Entropy, Launch, Machine, Net, NetChoice, Qemu, memory_mib, version};
+use super::{Disk, Entropy, Launch, Machine, Medium, Net, NetChoice, Qemu, memory_mib, version};
 use crate::accel::Accel;
 use crate::text::MIB;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ fn launch(machine: Machine, version: (u32, u32)) -> Launch {
         memory_mib: 64,
         kernel: PathBuf::from("/k"),
         initrd: Some(PathBuf::from("/a b")),
+        disk: None,
         append: "ip=dhcp port=80".to_owned(),
         net: Net::User {
             port: 8080,
@@ -150,4 +151,28 @@ fn memory_follows_the_site() {
     assert!(of(2017 * MIB, None).is_err());
     assert!(memory_mib(2017 * MIB, Machine::Pc, None).is_ok());
     assert!(of(u64::MAX, None).is_err());
+}
+
+#[test]
+fn a_disk_stands_in_for_kernel_and_archive() {
+    let mut launch = launch(Machine::Q35, (7, 2));
+    let mut disk = Disk {
+        path: PathBuf::from("/a,b.iso"),
+        medium: Medium::Cdrom,
+        firmware: None,
+    };
+    launch.disk = Some(disk.clone());
+    let end = |line: &str| line.split_once(",romfile= ").unwrap().1.to_owned();
+    assert_eq!(
+        end(&line(&launch)),
+        "-drive if=ide,index=2,media=cdrom,readonly=on,format=raw,file=/a,,b.iso"
+    );
+    disk.medium = Medium::Drive;
+    disk.firmware = Some(PathBuf::from("/code"));
+    launch.disk = Some(disk);
+    assert_eq!(
+        end(&line(&launch)),
+        "-drive if=pflash,readonly=on,format=raw,file=/code \
+         -drive if=ide,snapshot=on,format=raw,file=/a,,b.iso"
+    );
 }

@@ -1,4 +1,5 @@
-//! Precompressed variants: `name.br`, `name.zst` and `name.gz` beside `name`, where they are smaller.
+//! Precompressed variants: `name.br`, `name.zst` and `name.gz` beside `name`, where they are
+//! smaller.
 //!
 //! ```text
 //!   tar ──► names ──► each file ──► its own bytes ─────────────────────────────────► tar
