@@ -8,6 +8,7 @@
 
 mod callgrind;
 mod child;
+mod guest;
 mod http;
 mod linux;
 mod report;
@@ -42,6 +43,8 @@ enum Suite {
     Stack(Options),
     /// simoom-httpd on each of its backends, against nginx
     Http(Options),
+    /// The booted image, against Debian's cloud kernel with nginx
+    Guest(Options),
     /// Goodput over bad wires, against Linux reno on the same wires
     Linux(linux::LinuxArgs),
     /// One suite after the other
@@ -77,13 +80,18 @@ const HTTP: Plain = Plain {
     estimate: http::estimate,
     run: http::run,
 };
+const GUEST: Plain = Plain {
+    name: "guest",
+    estimate: guest::estimate,
+    run: guest::run,
+};
 const LINUX: Plain = Plain {
     name: "linux",
     estimate: linux::estimate,
     run: linux::once,
 };
 /// In the order of a run.
-const ALL: [Plain; 3] = [STACK, HTTP, LINUX];
+const ALL: [Plain; 4] = [STACK, HTTP, GUEST, LINUX];
 
 /// Runs a suite.
 ///
@@ -93,6 +101,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
     match args.suite {
         Some(Suite::Stack(options)) => run_plain(&[STACK], &options),
         Some(Suite::Http(options)) => run_plain(&[HTTP], &options),
+        Some(Suite::Guest(options)) => run_plain(&[GUEST], &options),
         Some(Suite::Linux(args)) => linux::run(args),
         Some(Suite::All(options)) => run_plain(&ALL, &options),
         None => run_plain(&ALL, &args.options),

@@ -10,6 +10,7 @@ use crate::install;
 use crate::kernel;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 /// How much is measured.
@@ -173,11 +174,12 @@ struct Profile {
 }
 
 fn profile(harness: &Path, valgrind: &Path, case: &Case, side: &str) -> Result<Profile> {
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let file = folder.path().join("profile");
+    // Without a name: it is gone when nobody has it open.
+    let file = tempfile::tempfile().context("cannot make a temporary file")?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
     let mut command = child::on_core(child::SERVER_CORE, valgrind);
     command.args(["--tool=callgrind", "--toggle-collect=*counted*"]);
-    command.arg(format!("--callgrind-out-file={}", file.display()));
+    command.arg(format!("--callgrind-out-file={path}"));
     command.arg(harness).args(["count", side, &case.name]);
     // It counts `rep movsb` once a byte, which no processor does.
     command.env(
@@ -187,7 +189,7 @@ fn profile(harness: &Path, valgrind: &Path, case: &Case, side: &str) -> Result<P
     let said = Running::output(command)?;
     let cnt = said.lines().find_map(|line| line.strip_prefix(side));
     let cnt: f64 = cnt.context("the harness says no number")?.trim().parse()?;
-    let text = fs::read_to_string(&file).context("callgrind wrote nothing")?;
+    let text = fs::read_to_string(&path).context("callgrind wrote nothing")?;
     let split = callgrind::read(&text)?;
     Ok(Profile { split, cnt })
 }

@@ -105,7 +105,11 @@ pub(crate) fn wait_answer(
     })
 }
 
-fn answer(at: SocketAddrV4, size: usize) -> Result<()> {
+/// Asks for a file of this length, once.
+///
+/// # Errors
+/// Nobody is there, or says something else.
+pub(crate) fn answer(at: SocketAddrV4, size: usize) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&at.into(), CONNECT_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     let path = path(size);

@@ -110,7 +110,7 @@ impl Nginx {
 }
 
 /// One worker, which is on the core that it was started on.
-fn config(root: &str) -> String {
+pub(crate) fn config(root: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| format!("{kind}_temp_path {root}/{kind};"))

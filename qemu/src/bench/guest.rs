@@ -1,0 +1,354 @@
+//! The suite `guest`: our image, and Debian's cloud kernel with nginx, on the same QEMU.
+//!
+//! ```text
+//!   core 0: QEMU, each on a TAP device     core 1: wrk, in the namespace of one of them
+//! ```
+//!
+//! All guests run while they are measured in turn; the one that is not asked sleeps. The files are
+//! in memory in both. Linux has no virtio over MMIO without ACPI tables of a PC, so its machine is
+//! q35 each time.
+
+mod cpio;
+mod linux;
+
+use super::child::{self, Running};
+use super::http::{self, size_name};
+use super::report::{Better, Row, Sample, print_heading};
+use super::wrk::{self, Load};
+use crate::accel::{self, Accel, AccelChoice};
+use crate::kernel::{self, FILESERVER, Kernel};
+use crate::linux::netns::Netns;
+use crate::machine::{Entropy, Launch, Machine, Net, Qemu};
+use crate::site::Packed;
+use anyhow::{Context, Result, bail};
+use linux::Linux;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Lengths of the files, bytes, whether connections are kept, and the bar.
+const LOADS: [(usize, bool, f64); 5] = [
+    (64, true, 8.0),
+    (4 << 10, true, 8.0),
+    (64 << 10, true, 3.0),
+    (1 << 20, true, 1.5),
+    (64, false, 8.0),
+];
+const CONNS: u32 = 32;
+const ROUNDS: u32 = 5;
+const BOOTS: u32 = 5;
+/// Memory of a guest whose speed is measured, MiB.
+const MEMORY_MIB: u64 = 256;
+
+/// How long it takes, about, seconds.
+pub(crate) fn estimate(is_quick: bool) -> u32 {
+    if is_quick { 60 } else { 240 }
+}
+
+/// Who is booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ours(Machine),
+    Linux,
+}
+
+const OURS: [Kind; 2] = [Kind::Ours(Machine::Q35), Kind::Ours(Machine::Microvm)];
+
+impl Kind {
+    fn machine(self) -> Machine {
+        match self {
+            Self::Ours(machine) => machine,
+            Self::Linux => Machine::Q35,
+        }
+    }
+}
+
+/// What they are made of.
+struct Parts {
+    qemu: Qemu,
+    accel: Accel,
+    ours: Kernel,
+    site: Packed,
+    linux: Linux,
+}
+
+impl Parts {
+    fn make(sizes: &[usize]) -> Result<Self> {
+        let qemu = Qemu::find()?;
+        let accel = accel::choose(AccelChoice::Auto, &qemu);
+        Ok(Self {
+            accel,
+            qemu,
+            ours: kernel::build(FILESERVER, FILESERVER)?,
+            site: http::made(sizes)?,
+            linux: linux::build(sizes)?,
+        })
+    }
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// What it takes cannot be had here, a guest does not serve, or has wrong answers.
+pub(crate) fn run(is_quick: bool) -> Result<Vec<Row>> {
+    child::look_at_cores()?;
+    crate::linux::look()?;
+    let mut sizes: Vec<usize> = LOADS.iter().map(|(size, ..)| *size).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let parts = Parts::make(&sizes)?;
+    println!(
+        "{}, {}, {MEMORY_MIB} MiB; QEMU on core {}, wrk -t1 on core {}, {CONNS} connections",
+        parts.qemu.version_line,
+        parts.accel.name(),
+        child::SERVER_CORE,
+        child::CLIENT_CORE,
+    );
+    print_heading(RIVAL);
+    let mut rows = speed(&parts, if is_quick { 1 } else { ROUNDS })?;
+    rows.extend(boots(if is_quick { 1 } else { BOOTS })?);
+    rows.push(image(&parts));
+    if !is_quick {
+        rows.extend(memory()?);
+    }
+    Ok(rows)
+}
+
+/// Requests a second, all guests running.
+fn speed(parts: &Parts, rounds: u32) -> Result<Vec<Row>> {
+    let theirs = Booted::start(parts, Kind::Linux, MEMORY_MIB)?;
+    theirs.wait(64, BOOT_LIMIT)?;
+    let mut rows = Vec::new();
+    for kind in OURS {
+        let ours = Booted::start(parts, kind, MEMORY_MIB)?;
+        ours.wait(64, BOOT_LIMIT)?;
+        for (size, is_kept, bar) in LOADS {
+            let load = Load {
+                size,
+                is_kept,
+                conns: CONNS,
+                seconds: 1,
+            };
+            let [mut our_rates, mut their_rates] = [Vec::new(), Vec::new()];
+            for _ in 0..rounds {
+                our_rates.push(load.ask(&ours.netns, AT).context("ours")?.rate);
+                their_rates.push(load.ask(&theirs.netns, AT).context("Linux")?.rate);
+            }
+            let way = if is_kept { "kept" } else { "closed" };
+            let case = format!("{}, {} {way}", kind.machine().name(), size_name(size));
+            let (ours, theirs) = (Sample::of(&our_rates), Sample::of(&their_rates));
+            let more = Better::More;
+            rows.push(row(case, "requests", "/s", (ours, theirs), more, Some(bar)));
+        }
+    }
+    Ok(rows)
+}
+
+/// From QEMU's start to the first answer.
+fn boots(times: u32) -> Result<Vec<Row>> {
+    let parts = Parts::make(&[64])?;
+    let boot = |kind| Booted::start(&parts, kind, MEMORY_MIB)?.first_answer();
+    let mut rows = Vec::new();
+    for kind in OURS {
+        let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
+        for _ in 0..times {
+            ours.push(boot(kind)?.as_secs_f64() * 1e3);
+            theirs.push(boot(Kind::Linux)?.as_secs_f64() * 1e3);
+        }
+        let samples = (Sample::of(&ours), Sample::of(&theirs));
+        let case = format!("{}, start", kind.machine().name());
+        rows.push(row(case, "first answer", "ms", samples, Better::Less, None));
+    }
+    Ok(rows)
+}
+
+fn image(parts: &Parts) -> Row {
+    let kib = |len: u64| Sample::exact(len as f64 / 1024.0);
+    let samples = (kib(parts.ours.boot_len), kib(parts.linux.image_len));
+    let less = Better::Less;
+    row(
+        "image".to_owned(),
+        "without the files",
+        "KiB",
+        samples,
+        less,
+        None,
+    )
+}
+
+/// The least memory that serves one small file.
+fn memory() -> Result<Vec<Row>> {
+    let parts = Parts::make(&[64])?;
+    let serves = |kind, mib| -> Result<bool> {
+        let booted = Booted::start(&parts, kind, mib)?;
+        Ok(booted.wait(64, MEMORY_LIMIT).is_ok())
+    };
+    let theirs = least(32, 256, |mib| serves(Kind::Linux, mib))?;
+    let mut rows = Vec::new();
+    for kind in OURS {
+        let ours = least(2, 64, |mib| serves(kind, mib))?;
+        let mib = |mib: u64| Sample::exact(mib as f64);
+        let case = format!("{}, memory", kind.machine().name());
+        let samples = (mib(ours), mib(theirs));
+        rows.push(row(
+            case,
+            "least that serves",
+            "MiB",
+            samples,
+            Better::Less,
+            None,
+        ));
+    }
+    Ok(rows)
+}
+
+/// The least number that will do, where `most` does.
+fn least(
+    mut too_little: u64,
+    most: u64,
+    mut will_do: impl FnMut(u64) -> Result<bool>,
+) -> Result<u64> {
+    if !will_do(most)? {
+        bail!("not even {most} MiB will do");
+    }
+    let mut enough = most;
+    while too_little + 1 < enough {
+        let middle = too_little.midpoint(enough);
+        match will_do(middle)? {
+            true => enough = middle,
+            false => too_little = middle,
+        }
+    }
+    Ok(enough)
+}
+
+fn row(
+    case: String,
+    metric: &str,
+    unit: &'static str,
+    (ours, rival): (Sample, Sample),
+    better: Better,
+    bar: Option<f64>,
+) -> Row {
+    let row = Row {
+        suite: "guest",
+        case,
+        metric: metric.to_owned(),
+        unit,
+        ours,
+        rival: Some(rival),
+        rival_name: Some(RIVAL),
+        better,
+        bar,
+    };
+    row.print();
+    row
+}
+
+/// A guest, and the namespace that its TAP device leads to. Ended when it is dropped.
+struct Booted {
+    netns: Netns,
+    started: Instant,
+    _running: Running,
+}
+
+impl Booted {
+    /// Starts QEMU; does not wait for anything.
+    fn start(parts: &Parts, kind: Kind, memory_mib: u64) -> Result<Self> {
+        let netns = Netns::new()?;
+        netns.within(|| {
+            http::ip("link set lo up")?;
+            http::ip(&format!("tuntap add {TAP} mode tap vnet_hdr"))?;
+            http::ip(&format!("addr add {GATEWAY}/24 dev {TAP}"))?;
+            http::ip(&format!("link set {TAP} up"))?;
+            // Who asks before the guest is up would be kept waiting for a second by ARP.
+            http::ip(&format!("neigh add {GUEST} lladdr {MAC} dev {TAP}"))
+        })?;
+        let launch = launch(parts, kind, memory_mib);
+        let mut command = child::on_core(child::SERVER_CORE, &launch.qemu.program);
+        command.args(launch.args(None));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Instant::now();
+        let running = netns.within(|| Running::start(command))?;
+        Ok(Self {
+            netns,
+            started,
+            _running: running,
+        })
+    }
+
+    /// Waits until it answers.
+    fn wait(&self, size: usize, limit: Duration) -> Result<()> {
+        wrk::wait_answer(&self.netns, AT, size, limit).map(drop)
+    }
+
+    /// From QEMU's start to the end of its first answer. A question is asked every few
+    /// milliseconds, for one that came too early is not heard again before a second.
+    fn first_answer(&self) -> Result<Duration> {
+        let (sender, answers) = mpsc::channel();
+        let deadline = self.started + BOOT_LIMIT;
+        loop {
+            let sender = sender.clone();
+            drop(self.netns.spawn(move || {
+                wrk::answer(AT, 64)?;
+                // Only the first one is waited for.
+                let _ = sender.send(Instant::now());
+                Ok(())
+            }));
+            if let Ok(at) = answers.recv_timeout(ASK_EVERY) {
+                return Ok(at.duration_since(self.started));
+            }
+            if Instant::now() > deadline {
+                bail!("no answer within {} s", BOOT_LIMIT.as_secs());
+            }
+        }
+    }
+}
+
+fn launch(parts: &Parts, kind: Kind, memory_mib: u64) -> Launch {
+    let (kernel, initrd, append) = match kind {
+        Kind::Ours(_) => (
+            parts.ours.boot.clone(),
+            parts.site.path(),
+            format!("ip={GUEST}::{GATEWAY}:255.255.255.0::eth0:off"),
+        ),
+        Kind::Linux => (
+            parts.linux.kernel.clone(),
+            parts.linux.initrd_path(),
+            "console=ttyS0 quiet panic=-1 rdinit=/init".to_owned(),
+        ),
+    };
+    Launch {
+        qemu: parts.qemu.clone(),
+        accel: parts.accel,
+        machine: kind.machine(),
+        machine_options: "",
+        memory_mib,
+        kernel,
+        initrd: Some(initrd),
+        disk: None,
+        append,
+        net: Net::Tap {
+            name: TAP.to_owned(),
+        },
+        card_options: format!(",mac={MAC}"),
+        entropy: Entropy::Rdrand,
+        netns: None,
+    }
+}
+
+const RIVAL: &str = "linux+nginx";
+const TAP: &str = "tap0";
+const MAC: &str = "52:54:00:12:34:56";
+const GATEWAY: &str = "10.77.0.1";
+const GUEST: &str = "10.77.0.2";
+const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 77, 0, 2), 80);
+const ASK_EVERY: Duration = Duration::from_millis(10);
+/// How long a guest may take to answer, the machine having other work.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// And one that may not come up at all.
+const MEMORY_LIMIT: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests;
