@@ -69,7 +69,7 @@ impl Addr {
 
     /// The 32 bits of an IPv4 address, if it is one.
     #[inline]
-    fn v4_bits(self) -> Option<u32> {
+    pub(crate) fn v4_bits(self) -> Option<u32> {
         let (high, low) = self.words();
         // The lower half is the address.
         (high == 0 && low >> 32 == 0xffff).then_some(low as u32)

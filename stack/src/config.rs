@@ -66,6 +66,12 @@ pub const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// grows with each acknowledgment.
 pub const QUICK_ACKS: u8 = 16;
 
+/// Full segments that come in one burst and are acknowledged by one acknowledgment at most. Every
+/// second one of a stream is to be (RFC 9293 3.8.6.3); of those that wait for us together, as what
+/// a device has merged does, an acknowledgment for each pair would only be more to read, and eight
+/// segments are what slow start may grow by with one acknowledgment (RFC 9406 4.3).
+pub const BURST_ACK_MAX: u32 = 8;
+
 /// Frames of out-of-order data that one connection may hold: what 1.5 MB behind a loss take.
 pub const OUT_OF_ORDER_FRAMES_MAX: usize = 1_024;
 

@@ -105,6 +105,12 @@ impl<'p> Net<'p> {
         self.addr() == Some(addr)
     }
 
+    /// The same, of an address as IPv4 has it.
+    #[inline]
+    pub(crate) fn is_ours_v4(&self, addr: [u8; 4]) -> bool {
+        self.cidr.and_then(|cidr| cidr.addr().v4_bits()) == Some(u32::from_be_bytes(addr))
+    }
+
     /// Takes an address, its network and the way out of it, and announces the address at the next
     /// poll. Nothing changes if they are those that we have.
     pub fn configure(&mut self, cidr: Cidr, gateway: Option<Addr>) {

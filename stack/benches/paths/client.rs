@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 
 use simoom::eth::EtherType;
-use simoom::tcp::cc::Cubic;
+use simoom::tcp::cc::Chosen;
 use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use simoom::tcp::{App, Conn, Settings};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
@@ -88,13 +88,13 @@ struct Server(Wish);
 
 impl App for Server {
     type Conn = ();
-    type Congestion = Cubic;
+    type Congestion = Chosen;
 
-    fn accepted(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
+    fn accepted(&mut self, conn: &mut Conn<'_, '_, Chosen>) {
         conn.set_nodelay(true);
     }
 
-    fn received(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut (), bytes: &[u8]) -> usize {
+    fn received(&mut self, conn: &mut Conn<'_, '_, Chosen>, (): &mut (), bytes: &[u8]) -> usize {
         match self.0 {
             Wish::Nothing => {}
             Wish::Answer(len) => {
@@ -110,7 +110,7 @@ impl App for Server {
         bytes.len()
     }
 
-    fn writable(&mut self, conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
+    fn writable(&mut self, conn: &mut Conn<'_, '_, Chosen>, (): &mut ()) {
         while conn.has_room() && conn.send_body(CONTENT).is_ok() {}
         conn.want_writable();
     }

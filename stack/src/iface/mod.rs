@@ -118,14 +118,11 @@ impl<'p, A: App> Stack<'p, A> {
                 rx.dropped(reason.name());
             }
         }
-        self.dhcp.poll(&mut self.net, tx, now);
-        arp::poll(&mut self.net, tx, now);
-        let has_more = self.tcp.poll(&mut Cx {
-            net: &mut self.net,
-            tx,
-            app,
-            now,
-        });
+        let net = &mut self.net;
+        self.tcp.settle_last(&mut Cx { net, tx, app, now });
+        self.dhcp.poll(net, tx, now);
+        arp::poll(net, tx, now);
+        let has_more = self.tcp.poll(&mut Cx { net, tx, app, now });
         tx.sync();
         let is_unblocked = self.tcp.can_resume(&self.net, tx.space());
         if left > 0 || has_more || is_unblocked {
@@ -137,17 +134,11 @@ impl<'p, A: App> Stack<'p, A> {
 
     /// A packet's way in.
     #[inline]
-    fn input<T: TxRing<'p>>(
-        &mut self,
-        now: Instant,
-        mut pkt: RxPacket<'p>,
-        tx: &mut T,
-        app: &mut A,
-    ) {
+    fn input<T: TxRing<'p>>(&mut self, now: Instant, pkt: RxPacket<'p>, tx: &mut T, app: &mut A) {
         let net = &mut self.net;
-        pkt = match self.tcp.input_expected(&mut Cx { net, tx, app, now }, pkt) {
-            Ok(()) => return,
-            Err(pkt) => pkt,
+        let left = self.tcp.input_expected(&mut Cx { net, tx, app, now }, pkt);
+        let Some(mut pkt) = left else {
+            return;
         };
         let Some(frame) = eth::input(net, &mut pkt) else {
             return;

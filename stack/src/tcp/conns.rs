@@ -110,7 +110,11 @@ impl<'p, A: App> Tcp<'p, A> {
         if outcome.has_received || outcome.has_room {
             self.offer(cx, idx);
         }
-        self.settle(cx, idx);
+        if core::mem::take(&mut self.may_wait) && !outcome.is_ack_urgent {
+            self.unsettled = idx;
+        } else {
+            self.settle(cx, idx);
+        }
     }
 
     fn tell_established<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
@@ -245,7 +249,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
         cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
-        tcb.set_rexmt(cx.now, false);
+        tcb.set_rexmt(cx.now, core::mem::take(&mut self.has_moved));
         tcb.set_retry(cx.now);
         tcb.end_flight(&mut self.flights);
         tcb.set_probe(&mut self.flights, cx.now);
@@ -265,7 +269,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let deadline = tcb
             .next_deadline()
-            .min(Deadline::at(self.flights.next_deadline(tcb.flight)));
+            .min(self.flights.next_deadline(tcb.flight));
         if let Some(tick) = deadline.tick() {
             self.wheel.set_tick(idx, tick);
         }

@@ -4,7 +4,8 @@
 //! ```text
 //!   frame ─► headers: of the usual shape, for us? ─► connection: the last one, or by hash
 //!         ─► next in the stream, ACK and at most PSH, window as it was, nothing missing?
-//!            yes: acknowledge, hand over, send          no: the long way, with nothing changed
+//!            yes: checksum, acknowledge, hand over         no: the long way, with nothing changed
+//!                 next of the burst for it, too: once more; else: send what follows
 //! ```
 //!
 //! A segment that takes the short cut moves what the steps of RFC 9293 3.10.7.4 would move, and
@@ -12,8 +13,14 @@
 //! Everything else takes the long way: other states, any other control bit, urgent data, marks,
 //! SACK blocks, gaps, windows that change or are closed, recoveries, options that are not just
 //! timestamps, frames that are short, datagrams with options or in pieces.
+//!
+//! What follows from expected segments of one connection that come one behind the other in a burst
+//! goes out behind the last of them: nothing of it would have left before the burst is over. A
+//! window that opens by many acknowledgments is filled by one run, or one super-segment.
 
-use simoom_ring::{RxChecksum, RxPacket, TxRing};
+mod headers;
+
+use simoom_ring::{RxPacket, TxRing};
 
 use super::app::App;
 use super::budget::Budget;
@@ -22,107 +29,20 @@ use super::conns::conn;
 use super::demux::Found;
 use super::flags::{SndFlags, TcbFlags};
 use super::flight::Flights;
-use super::input::{Arrival, Outcome};
-use super::seqnum::{SeqNum, WireWnd};
-use super::slots::Live;
+use super::input::Text;
+use super::slots::{Live, NONE};
 use super::snd::Phase;
 use super::state::State;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{Cx, Tcp};
-use crate::addr::Addr;
 use crate::config::FRAMES_RESERVED;
-use crate::ip;
-use crate::net::Net;
 use crate::time::Instant;
-use crate::wire::checksum::Sum;
-use crate::wire::ipv4::{self, Codepoint};
-use crate::wire::tcp::{self, Ctl, Options, Segment, Timestamps};
+use crate::wire::tcp::Ctl;
 
-/// The headers of a frame that are of the usual shape.
-struct Headers {
-    tuple: Tuple,
-    seq: SeqNum,
-    ack: SeqNum,
-    ctl: Ctl,
-    wnd: WireWnd,
-    timestamps: Option<Timestamps>,
-    /// Bytes of all headers.
-    len: usize,
-    payload_len: usize,
-}
+use self::headers::Headers;
 
 impl Headers {
-    /// Reads them; `None` if anything is unusual.
-    #[inline]
-    fn read(net: &Net<'_>, pkt: &RxPacket<'_>) -> Option<Self> {
-        let bytes = pkt.frame.bytes();
-        let front = bytes.first_chunk::<FRONT_LEN>()?;
-        let (to, rest) = front.split_first_chunk::<6>()?;
-        let ([_, _, _, _, _, _, 0x08, 0x00], rest) = rest.split_first_chunk::<8>()? else {
-            return None;
-        };
-        let (ip, rest) = rest.split_first_chunk::<{ ipv4::HEADER_LEN }>()?;
-        let segment = rest.first_chunk::<{ tcp::HEADER_LEN }>()?;
-        let (words, _) = ip.as_chunks::<4>();
-        let [
-            [0x45, _, l0, l1],
-            [_, _, f0, f1],
-            [_, PROTO, _, _],
-            src,
-            dst,
-        ] = words
-        else {
-            return None;
-        };
-        let (words, _) = segment.as_chunks::<4>();
-        let [[p0, p1, o0, o1], seq, ack, [offset, ctl, w0, w1], _] = words else {
-            return None;
-        };
-        let ctl = Ctl::from_wire(*ctl);
-        let is_whole = f0 & 0x3f == 0 && *f1 == 0 && pkt.rest.is_empty() && pkt.gso_size == 0;
-        let is_plain = ctl.without(Ctl::PSH) == Ctl::ACK;
-        if *to != net.mac.0 || !is_whole || !is_plain || !net.is_ours(Addr::v4((*dst).into())) {
-            return None;
-        }
-        let (timestamps, len) = usual_options(bytes, offset >> 4)?;
-        let end = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([*l0, *l1]).into());
-        let payload_len = end.checked_sub(len)?;
-        if end > bytes.len() || !Sum::of(ip).is_valid() {
-            return None;
-        }
-        if pkt.csum == RxChecksum::Unknown && !is_summed_right(bytes.get(..end)?, *src, *dst) {
-            return None;
-        }
-        Some(Self {
-            tuple: Tuple::of_wire(*dst, [*o0, *o1], *src, [*p0, *p1]),
-            seq: SeqNum(u32::from_be_bytes(*seq)),
-            ack: SeqNum(u32::from_be_bytes(*ack)),
-            ctl,
-            wnd: WireWnd(u16::from_be_bytes([*w0, *w1])),
-            timestamps,
-            len,
-            payload_len,
-        })
-    }
-
-    /// As the steps of SEGMENT ARRIVES have it.
-    #[inline]
-    fn segment(&self) -> Segment {
-        Segment {
-            src_port: self.tuple.remote_port(),
-            dst_port: self.tuple.local_port(),
-            seq: self.seq,
-            ack: Some(self.ack),
-            ctl: self.ctl,
-            wnd: self.wnd,
-            header_len: self.len - ip::HEADERS_LEN,
-            // No more than a frame holds.
-            payload_len: self.payload_len as u32,
-            ecn: Codepoint::NotEct,
-        }
-    }
-
     /// Whether it is what comes next on a connection where nothing is the matter.
     #[inline]
     fn is_expected<'p, C: Congestion>(
@@ -182,26 +102,42 @@ impl<'p, A: App> Tcp<'p, A> {
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         pkt: RxPacket<'p>,
-    ) -> Result<(), RxPacket<'p>> {
+    ) -> Option<RxPacket<'p>> {
+        let Some((idx, headers)) = self.expects(cx, &pkt) else {
+            self.settle_last(cx);
+            return Some(pkt);
+        };
         if !self.settings.short_cuts {
-            return Err(pkt);
-        }
-        let Some(headers) = Headers::read(cx.net, &pkt) else {
-            return Err(pkt);
-        };
-        let Some(idx) = self.conn_of(headers.tuple) else {
-            return Err(pkt);
-        };
-        let budget = cx.net.budget();
-        match self.conns.live(idx) {
-            Some(Live {
-                tcb,
-                state: Some(_),
-            }) if headers.is_expected(tcb, &self.flights, budget, cx.now) => {}
-            _ => return Err(pkt),
+            self.may_wait = true;
+            return Some(pkt);
         }
         self.arrives_expected(cx, idx, &headers, pkt);
-        Ok(())
+        None
+    }
+
+    /// What is in a frame, and for which connection, if it can take the short cut.
+    #[inline]
+    fn expects<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        pkt: &RxPacket<'p>,
+    ) -> Option<(u32, Headers)> {
+        let headers = Headers::read(cx.net, pkt)?;
+        let idx = self.conn_of(headers.tuple)?;
+        if idx != self.unsettled {
+            // What is to be sent takes frames: it counts whether there is room.
+            self.settle_last(cx);
+        }
+        let Some(Live {
+            tcb,
+            state: Some(_),
+        }) = self.conns.live(idx)
+        else {
+            return None;
+        };
+        let is_expected = headers.is_expected(tcb, &self.flights, cx.net.budget(), cx.now);
+        // Prediction changes nothing, so it may look at what is not verified.
+        (is_expected && headers.is_summed_right(pkt)).then_some((idx, headers))
     }
 
     /// The connection of a four-tuple: the last one again, or by its hash.
@@ -220,12 +156,14 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
+    /// The fifth to seventh steps of SEGMENT ARRIVES, as far as there is anything left of them.
+    #[inline]
     fn arrives_expected<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
         headers: &Headers,
-        mut pkt: RxPacket<'p>,
+        pkt: RxPacket<'p>,
     ) {
         let counters = &mut cx.net.counters;
         counters.rx_frames += 1;
@@ -233,51 +171,68 @@ impl<'p, A: App> Tcp<'p, A> {
         counters.tcp_segments_in += 1;
         counters.tcp_short_cuts += 1;
         let budget = cx.net.budget();
-        let Some(live) = self.conns.live(idx) else {
+        let Some(Live { tcb, .. }) = self.conns.live(idx) else {
             return;
         };
-        let options = Options {
-            timestamps: headers.timestamps,
-            ..Options::default()
-        };
-        let outcome = Arrival {
-            tcb: &mut live.tcb,
-            bodies: &mut self.bodies,
-            gaps: &mut self.gaps,
-            flights: &mut self.flights,
-            counters: &mut cx.net.counters,
-            challenges: &mut self.challenges,
-            budget,
-            quick_acks: self.settings.quick_acks,
-            now: cx.now,
-            seg: headers.segment(),
-            options: &options,
-            outcome: Outcome::default(),
+        self.unsettled = idx;
+        tcb.keep.heard(cx.now);
+        let has_room = headers.ack != tcb.snd.una;
+        if has_room && let Some(flight) = self.flights.get_mut(tcb.flight) {
+            let ack = (headers.ack, headers.timestamps);
+            tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
+            self.has_moved = true;
         }
-        .expected(headers.ack);
-        let may_send = outcome.has_room && live.tcb.flags.has(TcbFlags::WANTS_TO_SEND);
-        if headers.payload_len == 0 {
-            // The frame goes home first: a window that goes out tells what there is, and so does
-            // whether bytes may be generated.
-            drop(pkt);
+        // The window is as it was; whether a later segment has moved it is not forgotten.
+        if tcb.snd.wl1.before(headers.seq) {
+            tcb.snd.wl1 = headers.seq;
+        }
+        if let Some(theirs) = headers.timestamps {
+            tcb.ts.update(theirs, headers.seq, cx.now);
+        }
+        let may_send = has_room && tcb.flags.has(TcbFlags::WANTS_TO_SEND);
+        // No more than a frame holds.
+        let payload_len = headers.payload_len as u32;
+        if payload_len > 0 {
+            tcb.measure(Text {
+                len: payload_len,
+                gso_size: 0,
+                is_pushed: headers.ctl.has(Ctl::PSH),
+                timestamps: headers.timestamps,
+                quick_acks: self.settings.quick_acks,
+                budget,
+                now: cx.now,
+            });
+            let nxt = tcb.rcv.nxt;
+            tcb.rcv.nxt += payload_len;
+            tcb.totals.nxt_moved(nxt, tcb.rcv.nxt, tcb.irs);
+            let is_ack_urgent = tcb.acknowledge_later(cx.now);
             if may_send {
                 self.tell_writable(cx, idx);
             }
-            self.after_offer(cx, idx);
-            return self.settle(cx, idx);
+            self.hand_over(cx, idx, headers, pkt);
+            if is_ack_urgent {
+                self.settle_last(cx);
+            }
+            return;
         }
+        // The frame goes home first: a window that goes out tells what there is, and so does
+        // whether bytes may be generated.
+        drop(pkt);
         if may_send {
             self.tell_writable(cx, idx);
         }
-        pkt.frame.trim(headers.len + headers.payload_len);
-        pkt.frame.pull(headers.len);
-        self.hand_over(cx, idx, pkt);
-        self.settle(cx, idx);
+        self.after_offer(cx, idx);
     }
 
     /// Shows what came in to the application, in the frame that it came in.
     #[inline]
-    fn hand_over<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, pkt: RxPacket<'p>) {
+    fn hand_over<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        headers: &Headers,
+        pkt: RxPacket<'p>,
+    ) {
         let id = self.conns.id(idx);
         let Some(Live {
             tcb,
@@ -287,6 +242,8 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         let mut frame = pkt.frame;
+        frame.trim(headers.len + headers.payload_len);
+        frame.pull(headers.len);
         let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
         let taken = cx.app.received(&mut conn, state, frame.bytes());
         frame.pull(taken);
@@ -314,30 +271,17 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.flags.set(TcbFlags::ACK_DUE);
         }
     }
-}
 
-/// The options of a TCP header of `words` words, no others than timestamps, and the length of all
-/// headers.
-#[inline]
-fn usual_options(bytes: &[u8], words: u8) -> Option<(Option<Timestamps>, usize)> {
-    match words {
-        5 => Some((None, FRONT_LEN)),
-        8 => {
-            let option = bytes.get(FRONT_LEN..)?.first_chunk::<12>()?;
-            Some((Some(Timestamps::of_usual(option)?), FRONT_LEN + 12))
+    /// The burst is over, or something else comes: sends what follows from the last expected
+    /// segments.
+    #[inline]
+    pub(crate) fn settle_last<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) {
+        let idx = core::mem::replace(&mut self.unsettled, NONE);
+        if idx != NONE {
+            self.settle(cx, idx);
+            self.has_moved = false;
         }
-        _ => None,
     }
-}
-
-/// Whether the segment in a frame has the right checksum.
-fn is_summed_right(bytes: &[u8], src: [u8; 4], dst: [u8; 4]) -> bool {
-    let segment = bytes.get(ip::HEADERS_LEN..).unwrap_or_default();
-    let (src, dst) = (Addr::v4(src.into()), Addr::v4(dst.into()));
-    // What a datagram holds fits.
-    let mut sum = Sum::pseudo_header(src, dst, ip::proto::TCP, segment.len() as u16);
-    sum.add(segment);
-    sum.is_valid()
 }
 
 /// What would have to be looked at.
@@ -347,9 +291,3 @@ const UNUSUAL: TcbFlags = TcbFlags::ABORT_DUE
 const SND_UNUSUAL: SndFlags = SndFlags::HAS_FIN
     .with(SndFlags::REXMT_DUE)
     .with(SndFlags::PROBE_DUE);
-
-const PROTO: u8 = ip::proto::TCP;
-const ETHERNET_LEN: usize = crate::wire::ethernet::HEADER_LEN;
-
-/// Bytes of the headers without options.
-const FRONT_LEN: usize = ip::HEADERS_LEN + tcp::HEADER_LEN;

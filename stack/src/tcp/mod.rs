@@ -49,6 +49,7 @@ mod narrowed;
 mod opening;
 mod output;
 mod path;
+mod plain;
 mod rcv;
 mod recovery;
 mod rtt;
@@ -181,6 +182,12 @@ pub struct Tcp<'p, A: App> {
     settings: Settings,
     /// The connection that the last expected segment was for.
     recent: u32,
+    /// The one that expected segments have moved, and of which what follows is not sent yet.
+    unsettled: u32,
+    /// What it had in flight has become less.
+    has_moved: bool,
+    /// What follows from the segment that takes the long way now may wait as well.
+    may_wait: bool,
 }
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -235,6 +242,9 @@ impl<'p, A: App> Tcp<'p, A> {
             random,
             settings,
             recent: slots::NONE,
+            unsettled: slots::NONE,
+            has_moved: false,
+            may_wait: false,
         }
     }
 

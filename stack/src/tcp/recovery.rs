@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::tcp::cc::{Acked, Congestion, Signal};
 use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::{
-    Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told, wrapped,
+    Answer, Flights, ForNothing, Found, Frto, Heard, Meter, Progress, Told, wrapped,
 };
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
@@ -79,11 +79,41 @@ impl News {
     }
 }
 
+impl<C: Congestion> Tcb<'_, C> {
+    /// What congestion control is told of `len` bytes that were acknowledged just now.
+    #[inline]
+    pub(crate) fn acked_of(
+        &mut self,
+        meter: Option<&mut Meter>,
+        len: u32,
+        rtt: Option<Duration>,
+        now: Instant,
+    ) -> Acked {
+        let is_cwnd_limited = self.was_cwnd_limited(self.snd.una, len);
+        let srtt = self.rtt.srtt();
+        let meter = meter.filter(|_| self.cc.wants_rounds());
+        let round = meter.and_then(|meter| meter.acked(wrapped(now), (rtt, srtt), is_cwnd_limited));
+        Acked {
+            len,
+            flight_size: self.snd.flight_size(),
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            rtt,
+            srtt,
+            is_cwnd_limited,
+            round,
+            now,
+        }
+    }
+}
+
 impl<C: Congestion> Recovery<'_, '_, C> {
     /// An acknowledgment has moved what it moves.
     #[inline]
     pub(crate) fn acknowledged(&mut self, news: &News) {
-        if let Some((flight, _)) = self.flights.get_mut(self.tcb.flight) {
+        if self.tcb.cc.wants_rounds()
+            && let Some((flight, _)) = self.flights.get_mut(self.tcb.flight)
+        {
             flight.meter.delivered(news.delivered);
         }
         if self.is_selective() {
@@ -232,34 +262,16 @@ impl<C: Congestion> Recovery<'_, '_, C> {
     }
 
     /// What an acknowledgment of new data means to congestion control, outside of a recovery.
-    #[inline]
     fn grow(&mut self, news: &News) {
-        let tcb = &mut *self.tcb;
         if news.len == 0 {
             return;
         }
-        let is_cwnd_limited = tcb.was_cwnd_limited(tcb.snd.una, news.len);
-        let (srtt, now_us) = (tcb.rtt.srtt(), wrapped(self.now));
-        let flight = self.flights.get_mut(tcb.flight);
-        let round = flight.and_then(|(flight, _)| {
-            flight
-                .meter
-                .acked(now_us, (news.rtt, srtt), is_cwnd_limited)
-        });
-        let acked = Acked {
-            len: news.len,
-            flight_size: tcb.snd.flight_size(),
-            una: tcb.snd.una,
-            nxt: tcb.snd.nxt,
-            rtt: news.rtt,
-            srtt,
-            is_cwnd_limited,
-            round,
-            now: self.now,
-        };
+        let flight = self.flights.get_mut(self.tcb.flight);
+        let meter = flight.map(|(flight, _)| &mut flight.meter);
+        let acked = self.tcb.acked_of(meter, news.len, news.rtt, self.now);
         // RFC 3168 6.1.2: who echoes a mark does not make room for more.
         if !news.is_mark_echoed {
-            tcb.cc.acked(tcb.snd.smss, &acked);
+            self.tcb.cc.acked(self.tcb.snd.smss, &acked);
         }
     }
 

@@ -237,7 +237,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
                 srtt: self.rtt.srtt(),
                 smss: self.snd.smss.into(),
                 now,
-                until: self.rexmt_at.instant(now),
+                until: self.rexmt_at,
             });
         }
     }

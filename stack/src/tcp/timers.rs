@@ -38,7 +38,7 @@ pub(crate) fn timers<'p, C: Congestion>(
         tcb.delack_at = Deadline::NEVER;
         tcb.flags.set(TcbFlags::ACK_DUE);
     }
-    if flights.next_deadline(tcb.flight) <= now {
+    if flights.next_deadline(tcb.flight).has_come(now) {
         flight_timers(tcb, flights, counters, now);
     }
     if tcb.rexmt_at.has_come(now) {
@@ -86,8 +86,8 @@ fn flight_timers<'p, C: Congestion>(
     let Some((flight, _)) = flights.get_mut(tcb.flight) else {
         return;
     };
-    if flight.probe.at <= now {
-        flight.probe.at = Instant::NEVER;
+    if flight.probe.at.has_come(now) {
+        flight.probe.at = Deadline::NEVER;
         flight.probe.is_due = true;
         counters.tcp_probes += 1;
         tcb.rexmt_at = Deadline::at(now + tcb.rtt.rto());

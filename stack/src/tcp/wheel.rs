@@ -89,6 +89,18 @@ impl<'p> Wheel<'p> {
     /// As [`set`](Self::set), at a tick of which the lower half is known.
     #[inline]
     pub(crate) fn set_tick(&mut self, idx: u32, at: u32) {
+        // Nearly always it is set already, and fires no later.
+        if let Some(node) = self.nodes.get(idx as usize)
+            && node.previous != IDLE
+            && at.wrapping_sub(node.at) as i32 >= 0
+        {
+            return;
+        }
+        self.set_at_tick(idx, at);
+    }
+
+    #[inline(never)]
+    fn set_at_tick(&mut self, idx: u32, at: u32) {
         self.set_at(idx, self.tick_of(at));
     }
 

@@ -131,12 +131,8 @@ impl Sum {
     /// in its place.
     #[inline]
     pub fn folded(self) -> u16 {
-        let [a, b, c, d, e, f, g, h] = self.words.to_ne_bytes();
-        let sum = u32::from(u16::from_be_bytes([a, b]))
-            .wrapping_add(u32::from(u16::from_be_bytes([c, d])))
-            .wrapping_add(u32::from(u16::from_be_bytes([e, f])))
-            .wrapping_add(u32::from(u16::from_be_bytes([g, h])));
-        fold(sum)
+        // RFC 1071 2 (B): in whatever order the bytes are, only the result depends on it.
+        u16::from_be(fold_words(self.words))
     }
 
     /// The checksum to put into a header whose checksum field was summed as zero. Summing all of
@@ -169,6 +165,25 @@ pub(crate) fn fold(sum: u32) -> u16 {
     let [a, b, c, d] = sum.to_be_bytes();
     let (sum, carry) = u16::from_be_bytes([a, b]).overflowing_add(u16::from_be_bytes([c, d]));
     sum.wrapping_add(u16::from(carry))
+}
+
+/// A sum of words of 32 bits, or of 64, folded to 16 bits in the machine's order.
+#[inline]
+fn fold_words(words: u64) -> u16 {
+    // The halves.
+    let (sum, carry) = (words as u32).overflowing_add((words >> 32) as u32);
+    fold(sum.wrapping_add(u32::from(carry)))
+}
+
+/// Whether the sum over an IPv4 header without options is right (RFC 791 3.1).
+#[inline]
+pub(crate) fn is_valid_header(header: &[u8; 20]) -> bool {
+    let (words, _) = header.as_chunks::<4>();
+    // Five words of 32 bits.
+    let sum = words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)));
+    fold_words(sum.sum()) == u16::MAX
 }
 
 /// One's complement addition: the carry comes in at the other end. After a carry the sum is at

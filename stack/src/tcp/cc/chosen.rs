@@ -96,6 +96,15 @@ impl Congestion for Chosen {
             Self::Westwood(westwood) => westwood.ssthresh(),
         }
     }
+
+    #[inline]
+    fn wants_rounds(&self) -> bool {
+        match self {
+            Self::Cubic(cubic) => cubic.wants_rounds(),
+            Self::Reno(reno) => reno.wants_rounds(),
+            Self::Westwood(westwood) => westwood.wants_rounds(),
+        }
+    }
 }
 
 /// The choice costs no byte.

@@ -308,6 +308,11 @@ impl Congestion for Cubic {
     fn ssthresh(&self) -> u32 {
         self.ssthresh
     }
+
+    #[inline]
+    fn wants_rounds(&self) -> bool {
+        false
+    }
 }
 
 /// W_cubic, `offset` milliseconds behind the plateau, in bytes.

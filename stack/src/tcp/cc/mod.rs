@@ -41,7 +41,8 @@ pub struct Acked {
     /// The congestion window was what ended the sending of this; a window that is not used must
     /// not grow (RFC 7661, RFC 9438 5.8).
     pub is_cwnd_limited: bool,
-    /// A round trip that is over with this acknowledgment, if one is.
+    /// A round trip that is over with this acknowledgment, if one is, for who
+    /// [wants](Congestion::wants_rounds) it.
     pub round: Option<Round>,
     /// Now.
     pub now: Instant,
@@ -103,6 +104,13 @@ pub trait Congestion {
 
     /// The slow start threshold, ssthresh.
     fn ssthresh(&self) -> u32;
+
+    /// Whether [`Acked::round`] is looked at: what is delivered in a round trip is measured for
+    /// who wants to know it.
+    #[inline]
+    fn wants_rounds(&self) -> bool {
+        true
+    }
 }
 
 /// The initial window (RFC 6928): ten segments, but no more than 14,600 bytes unless two.

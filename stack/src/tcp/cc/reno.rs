@@ -92,6 +92,11 @@ impl Congestion for Reno {
     fn ssthresh(&self) -> u32 {
         self.ssthresh
     }
+
+    #[inline]
+    fn wants_rounds(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! connection works without: NewReno (RFC 6582) from what is in the TCB, go-back-N after a
 //! timeout, and round-trip times from timestamps only.
 //!
-//! - `ranges.rs`, `nodes.rs`: the list
+//! - `ranges.rs`, `nodes.rs`: the list; `plain.rs`: the short cut through it
 //! - `sack.rs`: what a SACK option says (RFC 2018, RFC 2883)
 //! - `rack.rs`: what is lost (RFC 8985 6); `probe.rs`: how to find out at the end (RFC 8985 7)
 //! - `prr.rs`: how much may go out during a recovery (RFC 6937); `meter.rs`: how much gets through
@@ -22,6 +22,7 @@
 
 mod meter;
 mod nodes;
+mod plain;
 mod probe;
 mod prr;
 mod rack;
@@ -34,6 +35,7 @@ mod undo;
 #[cfg(test)]
 mod tests;
 
+use crate::tcp::deadline::Deadline;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
 use crate::time::{Duration, Instant};
@@ -347,7 +349,7 @@ impl Flight {
         self.undo = Some(Undo::new(una));
         self.recovery_at = now;
         self.is_rescued = false;
-        self.probe.at = Instant::NEVER;
+        self.probe.at = Deadline::NEVER;
         self.probe.is_due = false;
     }
 
@@ -411,16 +413,19 @@ impl Flight {
             && self.reorder_at == Instant::NEVER;
         self.probe.at = if can {
             let is_alone = self.ranges.len() <= smss;
-            (now + Probe::timeout(srtt, is_alone)).min(until)
+            Deadline::at(now + Probe::timeout(srtt, is_alone)).min(until)
         } else {
-            Instant::NEVER
+            Deadline::NEVER
         };
     }
 
     /// The earliest of the times at which something is to be done.
     #[inline]
-    pub(crate) fn next_deadline(&self) -> Instant {
-        self.probe.at.min(self.reorder_at)
+    pub(crate) fn next_deadline(&self) -> Deadline {
+        if self.reorder_at == Instant::NEVER {
+            return self.probe.at;
+        }
+        self.probe.at.min(Deadline::at(self.reorder_at))
     }
 }
 
@@ -432,7 +437,7 @@ pub(crate) struct ProbeTiming {
     pub(crate) srtt: Duration,
     pub(crate) smss: u32,
     pub(crate) now: Instant,
-    pub(crate) until: Instant,
+    pub(crate) until: Deadline,
 }
 
 /// Microseconds as ranges keep them: half of the 71 minutes after which

@@ -2,14 +2,15 @@
 //! and its answer shows what is missing, so that no timeout is needed.
 
 use crate::config::{PROBE_DELAYED_ACK, PROBE_MIN};
+use crate::tcp::deadline::Deadline;
 use crate::tcp::seqnum::SeqNum;
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 
 /// The probe of one flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
     /// When it goes out, unless something is heard.
-    pub(crate) at: Instant,
+    pub(crate) at: Deadline,
     /// It is to go out now, whatever cwnd says.
     pub(crate) is_due: bool,
     /// Something was sent or heard since `at` was set.
@@ -43,7 +44,7 @@ pub(crate) struct Heard {
 
 impl Probe {
     pub(super) const NONE: Self = Self {
-        at: Instant::NEVER,
+        at: Deadline::NEVER,
         is_due: false,
         is_stale: false,
         end: None,

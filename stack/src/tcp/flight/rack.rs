@@ -113,22 +113,46 @@ impl Rack {
                 return is_of_first;
             }
         } else {
-            if range.end.before(self.fack) {
-                told.reordering.see();
-            }
-            let age_us = elapsed_us(told.now_us, self.min_rtt_at_us);
-            if rtt_us <= self.min_rtt_us || age_us > MIN_RTT_AGE_US {
-                self.min_rtt_us = rtt_us;
-                self.min_rtt_at_us = told.now_us;
-            }
+            self.measured(range, rtt_us, told.now_us, told.reordering);
         }
+        self.arrived(range, rtt_us);
+        false
+    }
+
+    /// The same for a range that was sent once; how long ago that was.
+    #[inline]
+    pub(super) fn delivered_once(
+        &mut self,
+        range: &Range,
+        now_us: u32,
+        reordering: &mut Reordering,
+    ) -> u32 {
+        let rtt_us = elapsed_us(now_us, range.sent_at_us);
+        self.measured(range, rtt_us, now_us, reordering);
+        self.arrived(range, rtt_us);
+        rtt_us
+    }
+
+    #[inline]
+    fn measured(&mut self, range: &Range, rtt_us: u32, now_us: u32, reordering: &mut Reordering) {
+        if range.end.before(self.fack) {
+            reordering.see();
+        }
+        let age_us = elapsed_us(now_us, self.min_rtt_at_us);
+        if rtt_us <= self.min_rtt_us || age_us > MIN_RTT_AGE_US {
+            self.min_rtt_us = rtt_us;
+            self.min_rtt_at_us = now_us;
+        }
+    }
+
+    #[inline]
+    fn arrived(&mut self, range: &Range, rtt_us: u32) {
         self.fack = self.fack.max(range.end);
         if self.rtt_us == 0 || self.is_later(range) {
             self.xmit_us = range.sent_at_us;
             self.end = range.end;
             self.rtt_us = rtt_us.max(1);
         }
-        false
     }
 
     /// Whether a range was sent after what was sent last of what has arrived (RACK_sent_after).

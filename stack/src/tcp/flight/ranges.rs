@@ -29,12 +29,12 @@ use crate::tcp::slots::NONE;
 #[derive(Clone, Debug)]
 pub(crate) struct Ranges {
     /// SND.UNA: where the first range begins.
-    una: SeqNum,
+    pub(super) una: SeqNum,
     /// SND.MAX: where the last one ends.
-    max: SeqNum,
-    first: u32,
-    last: u32,
-    nodes_cnt: u16,
+    pub(super) max: SeqNum,
+    pub(super) first: u32,
+    pub(super) last: u32,
+    pub(super) nodes_cnt: u16,
     /// Bytes that are SACKED.
     sacked_len: u32,
     /// Bytes that are LOST.

@@ -3,6 +3,7 @@
 use managed::ManagedSlice;
 
 use super::{Flight, Nodes, SentNode};
+use crate::tcp::deadline::Deadline;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::slots::NONE;
 use crate::tcp::snd::Snd;
@@ -120,9 +121,9 @@ impl<'p> Flights<'p> {
 
     /// When something is to be done for a connection's flight.
     #[inline]
-    pub(crate) fn next_deadline(&self, idx: u32) -> Instant {
+    pub(crate) fn next_deadline(&self, idx: u32) -> Deadline {
         self.get(idx)
-            .map_or(Instant::NEVER, |(flight, _)| flight.next_deadline())
+            .map_or(Deadline::NEVER, |(flight, _)| flight.next_deadline())
     }
 
     /// Entries and nodes in use.

@@ -4,7 +4,6 @@
 //! application must hear is returned as an [`Outcome`].
 
 mod ack;
-mod expected;
 mod fast_open;
 mod text;
 
@@ -25,6 +24,8 @@ use crate::tcp::ts::Ts;
 use crate::time::Instant;
 use crate::wire::tcp::{Ctl, Options, Segment, Timestamps};
 
+pub(crate) use self::text::Text;
+
 /// What a segment has brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -36,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) has_opened: bool,
     /// The send queue has become shorter.
     pub(crate) has_room: bool,
+    /// What came is to be acknowledged before anything else is looked at.
+    pub(crate) is_ack_urgent: bool,
     /// The connection is over: reset by them.
     pub(crate) is_reset: bool,
     /// With `is_reset`: it had not been established.

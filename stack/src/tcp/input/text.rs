@@ -3,15 +3,17 @@
 use simoom_ring::RxPacket;
 
 use super::Arrival;
-use crate::config::{DELAYED_ACK, RTT_UNKNOWN};
+use crate::config::{BURST_ACK_MAX, DELAYED_ACK, RTT_UNKNOWN};
 use crate::counters::DropReason;
+use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::TcbFlags;
 use crate::tcp::rcv::Kept;
 use crate::tcp::state::{Event, State};
-use crate::time::Duration;
-use crate::wire::tcp::Ctl;
+use crate::tcp::tcb::Tcb;
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::{Ctl, Timestamps};
 
 impl<'p, C: Congestion> Arrival<'_, 'p, C> {
     /// Both steps. What cannot be kept of a segment is counted once, in however many frames the
@@ -40,7 +42,15 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             self.tcb.rexmt_at = Deadline::NEVER;
         }
         self.tcb.ecn_text(&self.seg, self.counters);
-        self.measure(pkt.gso_size);
+        self.tcb.measure(Text {
+            len: self.seg.payload_len,
+            gso_size: pkt.gso_size,
+            is_pushed: self.seg.ctl.has(Ctl::PSH),
+            timestamps: self.options.timestamps,
+            quick_acks: self.quick_acks,
+            budget: self.budget,
+            now: self.now,
+        });
         let (rcv, mut seq) = (&mut self.tcb.rcv, self.seg.seq);
         let edge = rcv.adv;
         // RFC 5681 4.2: what comes behind a gap or fills one is acknowledged at once, as is what
@@ -66,47 +76,8 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if !is_plain || dropped.is_some() {
             self.tcb.flags.set(TcbFlags::ACK_DUE);
         }
-        self.acknowledge_later();
+        self.outcome.is_ack_urgent = self.tcb.acknowledge_later(self.now);
         dropped
-    }
-
-    /// What the segment says of its sender: how long its segments are, whether it begins anew, and
-    /// how much it sends in a round-trip time.
-    pub(super) fn measure(&mut self, gso_size: u16) {
-        let Self { tcb, seg, now, .. } = self;
-        // A large receive says what it was made of.
-        let len = match gso_size {
-            0 => u16::try_from(seg.payload_len).unwrap_or(u16::MAX),
-            gso_size => gso_size,
-        };
-        let len = len.min(self.budget.rmss);
-        tcb.rcv.learn_full_len(len, seg.ctl.has(Ctl::PSH));
-        let rtt = match (tcb.rtt.srtt(), self.options.timestamps) {
-            // Nothing of ours has been timed: an echo of our last acknowledgment will do.
-            (Duration::ZERO, Some(theirs)) => tcb.ts.rtt(theirs, *now).unwrap_or(RTT_UNKNOWN),
-            (Duration::ZERO, None) => RTT_UNKNOWN,
-            (srtt, _) => srtt,
-        };
-        let is_quiet = tcb.rcv.measure(*now, rtt, tcb.rtt.rto(), self.budget);
-        if is_quiet {
-            tcb.rcv.quick_acks = self.quick_acks;
-        }
-    }
-
-    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3); for
-    /// each of the first ones, while the far side is in slow start (RFC 5681 3.1 grows its window
-    /// with each).
-    pub(super) fn acknowledge_later(&mut self) {
-        let tcb = &mut *self.tcb;
-        let unacked_len = tcb.rcv.nxt.bytes_since(tcb.ts.last_ack_sent());
-        if tcb.rcv.quick_acks > 0 {
-            tcb.rcv.quick_acks -= 1;
-            tcb.flags.set(TcbFlags::ACK_DUE);
-        } else if unacked_len >= 2 * u32::from(tcb.rcv.full_len) {
-            tcb.flags.set(TcbFlags::ACK_DUE);
-        } else {
-            tcb.delack_at = tcb.delack_at.min(Deadline::at(self.now + DELAYED_ACK));
-        }
     }
 
     // RFC 9293 3.10.7.4, eighth: check the FIN bit.
@@ -141,5 +112,64 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             return (!is_kept).then_some(DropReason::TcpGapsFull);
         }
         None
+    }
+}
+
+/// The text of a segment, as far as it says something of who sends it.
+pub(crate) struct Text<'p> {
+    /// Bytes.
+    pub(crate) len: u32,
+    /// Bytes of each of the segments that it was made of, if it was made of several.
+    pub(crate) gso_size: u16,
+    pub(crate) is_pushed: bool,
+    pub(crate) timestamps: Option<Timestamps>,
+    /// Segments to acknowledge at once after a quiet time.
+    pub(crate) quick_acks: u8,
+    pub(crate) budget: Budget<'p>,
+    pub(crate) now: Instant,
+}
+
+impl<'p, C: Congestion> Tcb<'p, C> {
+    /// What a segment says of its sender: how long its segments are, whether it begins anew, and
+    /// how much it sends in a round-trip time.
+    #[inline]
+    pub(crate) fn measure(&mut self, text: Text<'p>) {
+        // A large receive says what it was made of.
+        let len = match text.gso_size {
+            0 => u16::try_from(text.len).unwrap_or(u16::MAX),
+            gso_size => gso_size,
+        };
+        let len = len.min(text.budget.rmss);
+        self.rcv.learn_full_len(len, text.is_pushed);
+        let rtt = match (self.rtt.srtt(), text.timestamps) {
+            // Nothing of ours has been timed: an echo of our last acknowledgment will do.
+            (Duration::ZERO, Some(theirs)) => self.ts.rtt(theirs, text.now).unwrap_or(RTT_UNKNOWN),
+            (Duration::ZERO, None) => RTT_UNKNOWN,
+            (srtt, _) => srtt,
+        };
+        let is_quiet = self.rcv.measure(text.now, rtt, self.rtt.rto(), text.budget);
+        if is_quiet {
+            self.rcv.quick_acks = text.quick_acks;
+        }
+    }
+
+    /// An acknowledgment for every second full segment, or after a while (RFC 9293 3.8.6.3); for
+    /// each of the first ones, while the far side is in slow start (RFC 5681 3.1 grows its window
+    /// with each). True when it must not even wait for the next segment of the burst.
+    #[inline]
+    pub(crate) fn acknowledge_later(&mut self, now: Instant) -> bool {
+        let unacked_len = self.rcv.nxt.bytes_since(self.ts.last_ack_sent());
+        let full_len = u32::from(self.rcv.full_len);
+        if self.rcv.quick_acks > 0 {
+            self.rcv.quick_acks -= 1;
+            self.flags.set(TcbFlags::ACK_DUE);
+            return true;
+        }
+        if unacked_len >= 2 * full_len {
+            self.flags.set(TcbFlags::ACK_DUE);
+            return unacked_len >= BURST_ACK_MAX * full_len;
+        }
+        self.delack_at = self.delack_at.min(Deadline::at(now + DELAYED_ACK));
+        false
     }
 }

@@ -1,6 +1,7 @@
 //! Whole connections by hand, in virtual time: segment in, exact segments out, then silence.
 
 mod answers;
+mod bursts;
 mod closing;
 mod congestion;
 mod cookies;

@@ -391,6 +391,18 @@ impl Peer {
         self.arrive_marked(codepoint, &bytes);
     }
 
+    /// Segments arrive in one burst, in text.
+    pub(super) fn arrive_together<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        for text in texts {
+            let mut bytes = self.segment(text);
+            fill_checksum(&mut bytes, PEER_IP, OUR_IP);
+            let datagram = datagram(PEER_IP, OUR_IP, proto::TCP, &bytes);
+            let packet = rx(self.pool, &frame(OUR_MAC, &datagram));
+            self.queue.rx.0.push_back(packet);
+        }
+        self.poll();
+    }
+
     /// A segment arrives, in text, its frame cut into pieces: a large receive.
     pub(super) fn arrive_large(&mut self, text: &str, piece_len: usize) {
         let mut bytes = self.segment(text);

@@ -1,0 +1,120 @@
+//! The headers of a frame that are of the usual shape, read in one go.
+
+use simoom_ring::{RxChecksum, RxPacket};
+
+use crate::addr::Addr;
+use crate::ip;
+use crate::net::Net;
+use crate::tcp::seqnum::{SeqNum, WireWnd};
+use crate::tcp::tuple::Tuple;
+use crate::wire::checksum::{Sum, is_valid_header};
+use crate::wire::ipv4;
+use crate::wire::tcp::{self, Ctl, Timestamps};
+
+/// What they say.
+pub(super) struct Headers {
+    pub(super) tuple: Tuple,
+    pub(super) seq: SeqNum,
+    pub(super) ack: SeqNum,
+    pub(super) ctl: Ctl,
+    pub(super) wnd: WireWnd,
+    pub(super) timestamps: Option<Timestamps>,
+    /// Bytes of all headers.
+    pub(super) len: usize,
+    pub(super) payload_len: usize,
+}
+
+impl Headers {
+    /// Reads them; `None` if anything is unusual. The segment's checksum is not looked at.
+    #[inline]
+    pub(super) fn read(net: &Net<'_>, pkt: &RxPacket<'_>) -> Option<Self> {
+        let bytes = pkt.frame.bytes();
+        let front = bytes.first_chunk::<FRONT_LEN>()?;
+        let (to, rest) = front.split_first_chunk::<6>()?;
+        let ([_, _, _, _, _, _, 0x08, 0x00], rest) = rest.split_first_chunk::<8>()? else {
+            return None;
+        };
+        let (ip, rest) = rest.split_first_chunk::<{ ipv4::HEADER_LEN }>()?;
+        let segment = rest.first_chunk::<{ tcp::HEADER_LEN }>()?;
+        let (words, _) = ip.as_chunks::<4>();
+        let [
+            [0x45, _, l0, l1],
+            [_, _, f0, f1],
+            [_, PROTO, _, _],
+            src,
+            dst,
+        ] = words
+        else {
+            return None;
+        };
+        let (words, _) = segment.as_chunks::<4>();
+        let [[p0, p1, o0, o1], seq, ack, [offset, ctl, w0, w1], _] = words else {
+            return None;
+        };
+        let ctl = Ctl::from_wire(*ctl);
+        let is_whole = u16::from_be_bytes([*f0, *f1]) & ANY_PIECE == 0
+            && pkt.rest.is_empty()
+            && pkt.gso_size == 0;
+        let is_plain = ctl.without(Ctl::PSH) == Ctl::ACK;
+        if *to != net.mac.0 || !is_whole || !is_plain || !net.is_ours_v4(*dst) {
+            return None;
+        }
+        let (timestamps, len) = usual_options(bytes, offset >> 4)?;
+        let end = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([*l0, *l1]).into());
+        let payload_len = end.checked_sub(len)?;
+        if end > bytes.len() || !is_valid_header(ip) {
+            return None;
+        }
+        Some(Self {
+            tuple: Tuple::of_wire(*dst, [*o0, *o1], *src, [*p0, *p1]),
+            seq: SeqNum(u32::from_be_bytes(*seq)),
+            ack: SeqNum(u32::from_be_bytes(*ack)),
+            ctl,
+            wnd: WireWnd(u16::from_be_bytes([*w0, *w1])),
+            timestamps,
+            len,
+            payload_len,
+        })
+    }
+
+    /// Whether the checksum of the segment in `pkt`, whose headers these are, is right, or known to
+    /// be.
+    #[inline]
+    pub(super) fn is_summed_right(&self, pkt: &RxPacket<'_>) -> bool {
+        pkt.csum != RxChecksum::Unknown || self.sum(pkt.frame.bytes())
+    }
+
+    fn sum(&self, bytes: &[u8]) -> bool {
+        let end = self.len + self.payload_len;
+        let segment = bytes.get(ip::HEADERS_LEN..end).unwrap_or_default();
+        let (dst, src) = self.tuple.addrs();
+        // What a datagram holds fits.
+        let len = segment.len() as u16;
+        let mut sum = Sum::pseudo_header(Addr::v4(src), Addr::v4(dst), ip::proto::TCP, len);
+        sum.add(segment);
+        sum.is_valid()
+    }
+}
+
+/// The options of a TCP header of `words` words, no others than timestamps, and the length of all
+/// headers.
+#[inline]
+fn usual_options(bytes: &[u8], words: u8) -> Option<(Option<Timestamps>, usize)> {
+    match words {
+        5 => Some((None, FRONT_LEN)),
+        8 => {
+            let option = bytes.get(FRONT_LEN..)?.first_chunk::<12>()?;
+            Some((Some(Timestamps::of_usual(option)?), FRONT_LEN + 12))
+        }
+        _ => None,
+    }
+}
+
+const PROTO: u8 = ip::proto::TCP;
+const ETHERNET_LEN: usize = crate::wire::ethernet::HEADER_LEN;
+
+/// Bytes of the headers without options.
+const FRONT_LEN: usize = ip::HEADERS_LEN + tcp::HEADER_LEN;
+
+/// More fragments follow, or some lie before: all but DF, and the bit that has no meaning.
+const ANY_PIECE: u16 = 0x3fff;

@@ -1,0 +1,49 @@
+//! What an acknowledgment moves of a flight where all was sent once and nothing is missing: nearly
+//! every one that comes.
+
+use super::{Flags, Flight, Nodes, Range, Reordering};
+use crate::tcp::seqnum::SeqNum;
+use crate::tcp::slots::NONE;
+
+impl Flight {
+    /// As [`acked`](Self::acked), of a flight that is [untroubled](Self::is_untroubled). How long
+    /// ago the latest of what has arrived was sent, in microseconds.
+    #[inline]
+    pub(crate) fn acked_plainly(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        ack: SeqNum,
+        now_us: u32,
+        reordering: &mut Reordering,
+    ) -> u32 {
+        self.probe.is_stale = true;
+        self.probe.is_due = false;
+        let (rack, ranges) = (&mut self.rack, &mut self.ranges);
+        let mut least_us = u32::MAX;
+        // Each round takes a node out of a finite list, or is the last.
+        while let Some(node) = nodes.get(ranges.first) {
+            let (end, next) = (node.end, node.next);
+            let range = Range {
+                start: ranges.una,
+                end: end.min(ack),
+                sent_at_us: node.sent_at_us,
+                flags: Flags::NONE,
+            };
+            least_us = least_us.min(rack.delivered_once(&range, now_us, reordering));
+            ranges.una = range.end;
+            if end.after(ack) {
+                break;
+            }
+            nodes.give_back(ranges.first, ranges.nodes_cnt);
+            ranges.first = next;
+            ranges.nodes_cnt -= 1;
+            if next == NONE {
+                ranges.last = NONE;
+            }
+            if end == ack {
+                break;
+            }
+        }
+        least_us
+    }
+}
