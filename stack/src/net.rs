@@ -37,6 +37,8 @@ pub struct Net<'p> {
     pub(crate) mtu: u16,
     /// Our address and network, once there is one.
     pub(crate) cidr: Option<Cidr>,
+    /// Address and mask of that, if it is IPv4's: zero if not.
+    v4: (u32, u32),
     /// The next hop for what is not on our network.
     pub(crate) gateway: Option<Addr>,
     pub(crate) neighbors: Neighbors<'p>,
@@ -65,6 +67,7 @@ impl<'p> Net<'p> {
             link: LinkState::Up,
             mtu: caps.mtu,
             cidr: None,
+            v4: (0, 0),
             gateway: None,
             neighbors: Neighbors::new(),
             path_mtus: PathMtus::new(),
@@ -108,7 +111,9 @@ impl<'p> Net<'p> {
     /// The same, of an address as IPv4 has it.
     #[inline]
     pub(crate) fn is_ours_v4(&self, addr: [u8; 4]) -> bool {
-        self.cidr.and_then(|cidr| cidr.addr().v4_bits()) == Some(u32::from_be_bytes(addr))
+        // Nobody has the address zero.
+        let (ours, _) = self.v4;
+        ours == u32::from_be_bytes(addr) && ours != 0
     }
 
     /// Takes an address, its network and the way out of it, and announces the address at the next
@@ -119,6 +124,7 @@ impl<'p> Net<'p> {
         }
         self.forget_neighbors();
         self.cidr = Some(cidr);
+        self.v4 = cidr.v4_parts().unwrap_or((0, 0));
         self.gateway = gateway;
         self.neighbors.announce();
     }
@@ -127,6 +133,7 @@ impl<'p> Net<'p> {
     pub fn deconfigure(&mut self) {
         self.forget_neighbors();
         self.cidr = None;
+        self.v4 = (0, 0);
         self.gateway = None;
         self.mtu = self.caps.mtu;
     }
@@ -171,11 +178,11 @@ impl<'p> Net<'p> {
     /// doubt: what [`next_hop`](Self::next_hop) says of the same, at less cost. `None` if in doubt.
     #[inline]
     pub(crate) fn next_neighbor(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Option<Addr> {
-        let (ours, mask) = self.cidr?.v4_parts()?;
+        let (ours, mask) = self.v4;
         let (src, to) = (src.to_bits(), dst.to_bits());
         // On the network, the last address may be for all, and a network of two has none.
         let is_host = (to ^ ours) & mask == 0 && to | mask != u32::MAX && to != ours;
-        (src == ours && is_host).then(|| Addr::v4(dst))
+        (src == ours && is_host && ours != 0).then(|| Addr::v4(dst))
     }
 
     /// What goes to `dst` seems to get lost: the next hop may be gone (RFC 1122 3.3.1.4).

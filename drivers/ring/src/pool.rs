@@ -198,11 +198,21 @@ impl<'m> FramePool<'m> {
     /// headroom is larger than a frame.
     #[inline]
     pub fn alloc(&'m self, headroom: usize) -> Option<Frame<'m>> {
+        self.alloc_window(headroom, 0)
+    }
+
+    /// Takes a frame out, with `headroom` bytes in front of a window of `len` bytes, in which is
+    /// whatever was there; `None` when all are out or a frame is smaller.
+    #[inline]
+    pub fn alloc_window(&'m self, headroom: usize, len: usize) -> Option<Frame<'m>> {
         let idx = self.free_first.get();
         let meta = self.metas.get(idx as usize)?;
-        let start = u16::try_from(headroom)
-            .ok()
-            .filter(|start| *start <= self.frame_size)?;
+        let end = headroom.checked_add(len)?;
+        if end > usize::from(self.frame_size) {
+            return None;
+        }
+        // No more than a frame has, so both fit.
+        let (start, len) = (headroom as u16, len as u16);
         self.free_first.set(meta.next.get());
         let free = self.free_cnt.get() - 1;
         self.free_cnt.set(free);
@@ -214,7 +224,7 @@ impl<'m> FramePool<'m> {
             pool: self,
             idx,
             start,
-            len: 0,
+            len,
         })
     }
 

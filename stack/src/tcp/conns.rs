@@ -247,16 +247,12 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(before) = before {
             cx.net.after_cuts(tcb.tuple, &tcb.snd, before, cx.now);
         }
-        cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
-        cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
-        tcb.set_rexmt(cx.now, core::mem::take(&mut self.has_moved));
-        tcb.set_retry(cx.now);
-        tcb.end_flight(&mut self.flights);
-        tcb.set_probe(&mut self.flights, cx.now);
+        let has_moved = core::mem::take(&mut self.has_moved);
+        let flight_at = tcb.set_timers(&mut self.flights, cx.now, has_moved);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();
-        self.flights.invariants(tcb.flight, &tcb.snd);
         match tcb.state() {
+            State::Established => {}
             State::Closed => return self.closed_last(cx, idx),
             // The last acknowledgment must have gone out, and the last byte have been taken.
             State::TimeWait if sent == Sent::All && tcb.rcv.is_all_read() => {
@@ -267,9 +263,7 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => {}
         }
-        let deadline = tcb
-            .next_deadline()
-            .min(self.flights.next_deadline(tcb.flight));
+        let deadline = tcb.next_deadline().min(flight_at);
         if let Some(tick) = deadline.tick() {
             self.wheel.set_tick(idx, tick);
         }

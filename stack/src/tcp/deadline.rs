@@ -18,7 +18,7 @@ impl Deadline {
         if at == Instant::NEVER {
             return Self::NEVER;
         }
-        let ms = at.as_micros().div_ceil(1_000);
+        let ms = at.as_micros().saturating_add(999) / 1_000;
         // The clock wraps; the one value that is taken goes off a millisecond late.
         Self((ms as u32).max(1))
     }

@@ -322,6 +322,8 @@ impl<'p, A: App> Tcp<'p, A> {
             };
             self.forget_time_wait(idx);
         }
+        cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
+        cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
         self.can_resume(cx.net, cx.tx.space())
             || self.wheel.is_due(cx.now)
             || self.time_waits.expired(cx.now).is_some()

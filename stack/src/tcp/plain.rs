@@ -1,6 +1,6 @@
-//! The fifth step of SEGMENT ARRIVES, for an acknowledgment of new data on a connection where nothing
-//! is the matter: nearly every one that comes. [`Arrival::acked`](super::input::Arrival) is the
-//! reference, of which this is what is left.
+//! The fifth step of SEGMENT ARRIVES, for an acknowledgment of new data on a connection where
+//! nothing is the matter: nearly every one that comes.
+//! [`Arrival::acked`](super::input::Arrival) is the reference, of which this is what is left.
 
 use super::bodies::Bodies;
 use super::cc::Congestion;

@@ -16,11 +16,11 @@ use super::bodies::{Bodies, Place};
 use super::cc::Congestion;
 use super::deadline::Deadline;
 use super::flags::{SndFlags, TcbFlags};
-use super::flight::{Flights, Frto};
+use super::flight::Flights;
 use super::load::Load;
-use super::output::{Sent, Tables, alloc_head};
+use super::output::{Sent, Tables};
 use super::seqnum::SeqNum;
-use super::snd::{NextData, Phase};
+use super::snd::{NextData, Phase, Snd};
 use super::state::State;
 use super::super_segment;
 use super::tcb::Tcb;
@@ -29,7 +29,7 @@ use crate::counters::DropReason;
 use crate::ip;
 use crate::net::{Net, NextHop};
 use crate::time::Instant;
-use crate::wire::checksum::{Sum, fold};
+use crate::wire::checksum::{Sum, fold, fold_words};
 use crate::wire::tcp::{CSUM_OFFSET, HEADER_LEN};
 use crate::wire::{ethernet, ipv4};
 
@@ -47,15 +47,20 @@ pub(super) fn send<'p, C: Congestion>(
         return None;
     }
     let cwnd = tcb.usable_cwnd();
-    // Nothing is SACKED, lost or told by duplicates: all that is in flight is in the pipe.
-    let mut quota = cwnd.saturating_sub(tcb.snd.max.bytes_since(tcb.snd.una));
-    let sent = match tcb.snd.next_new(quota) {
-        Some(next) => send_data(tcb, tables, net, tx, now, next, &mut quota)?,
+    let in_flight = tcb.snd.max.bytes_since(tcb.snd.una);
+    let mut room = Room {
+        // Nothing is SACKED, lost or told by duplicates: all that is in flight is in the pipe.
+        quota: cwnd.saturating_sub(in_flight),
+        window: tcb.snd.wnd.0.saturating_sub(in_flight),
+        unsent: tcb.snd.queue.len().checked_sub(in_flight.into())?,
+    };
+    let sent = match room.next(&tcb.snd) {
+        Some(next) => send_data(tcb, tables, net, tx, now, next, &mut room)?,
         None if tcb.flags.has(TcbFlags::ACK_DUE) => send_ack(tcb, net, tx, now)?,
         None => Sent::All,
     };
     if sent == Sent::All {
-        tcb.note_limit(cwnd, quota, 0);
+        room.note_limit(tcb, cwnd);
     }
     Some(sent)
 }
@@ -75,13 +80,55 @@ fn is_plain<C: Congestion>(tcb: &Tcb<'_, C>, tables: &Tables<'_, '_>) -> bool {
         && !tcb.ecn.is_on()
         && !tables.gaps.has_sack(tcb.rcv.gap);
     can && match tables.flights.get(tcb.flight) {
-        Some((flight, _)) => {
-            flight.pipe() == flight.ranges.len()
-                && flight.ranges.lost_len() == 0
-                && !flight.probe.is_due
-                && flight.frto == Frto::Off
-        }
+        Some((flight, _)) => flight.is_all_in_pipe() && !flight.probe.is_due,
         None => tcb.snd.una == tcb.snd.max && !tcb.flags.has(TcbFlags::PROBE_OPEN),
+    }
+}
+
+/// What may still go, which becomes less with each segment.
+struct Room {
+    /// Bytes as far as the network goes, and as the far side does.
+    quota: u32,
+    window: u32,
+    /// Bytes queued that have not been sent.
+    unsent: u64,
+}
+
+impl Room {
+    /// What is sent next: a full segment of new data, or what [`Snd::next_new`] says.
+    #[inline(always)]
+    fn next(&self, snd: &Snd) -> Option<NextData> {
+        let smss = u32::from(snd.smss);
+        if self.quota.min(self.window) >= smss && self.unsent >= smss.into() {
+            let is_last = self.unsent == u64::from(smss);
+            return Some(NextData {
+                seq: snd.nxt,
+                len: smss,
+                fin: is_last && snd.has_fin(),
+                psh: is_last,
+            });
+        }
+        if self.unsent == 0 && !snd.has_fin() {
+            return None;
+        }
+        snd.next_of(self.unsent, self.quota.min(self.window))
+    }
+
+    /// So many bytes have gone.
+    #[inline(always)]
+    fn take(&mut self, len: u32) {
+        self.quota = self.quota.saturating_sub(len);
+        self.window = self.window.saturating_sub(len);
+        self.unsent = self.unsent.saturating_sub(len.into());
+    }
+
+    /// As [`Tcb::note_limit`], of what is known.
+    #[inline]
+    fn note_limit<C>(&self, tcb: &mut Tcb<'_, C>, cwnd: u32) {
+        let wanted = self.unsent.min(tcb.snd.smss.into());
+        if u64::from(self.quota) < wanted && cwnd < tcb.snd.wnd.0 {
+            tcb.snd.limited = tcb.snd.nxt;
+        }
     }
 }
 
@@ -93,7 +140,7 @@ fn send_data<'p, C: Congestion>(
     tx: &mut impl TxRing<'p>,
     now: Instant,
     mut next: NextData,
-    quota: &mut u32,
+    room: &mut Room,
 ) -> Option<Sent> {
     let way = Way::find(tcb, net)?;
     let has_flight = tcb.flight != super::slots::NONE;
@@ -102,14 +149,38 @@ fn send_data<'p, C: Congestion>(
         return None;
     }
     let first = next.seq;
-    let mut place = tables
-        .bodies
-        .place(&tcb.snd.queue, first.bytes_since(tcb.snd.una) as usize);
-    let mut template = None;
+    let offset = first.bytes_since(tcb.snd.una) as usize;
+    let mut place = tables.bodies.place(&tcb.snd.queue, offset);
+    if net.super_len > 0 {
+        next = tcb.snd.grown(next, room.quota, net.super_len);
+        if next.fin {
+            return None;
+        }
+    }
+    if tx.space() == 0 {
+        return Some(Sent::Blocked);
+    }
+    let len = Template::len_of(tcb);
+    let Some(mut head) = alloc_headers(net, len) else {
+        return Some(Sent::Blocked);
+    };
+    // The window is said when a frame has been taken out: that is what the pool has left.
+    let template = Template::new(tcb, net, now, &way);
     let mut first_len = 0;
     let sent = loop {
+        let taken = template.send(net, tx, head, next, (tables.bodies, &mut place));
+        if first_len == 0 {
+            first_len = taken;
+        }
+        tcb.snd.nxt += taken;
+        room.take(taken);
+        match room.next(&tcb.snd) {
+            Some(following) => next = following,
+            None => break Some(Sent::All),
+        }
         if net.super_len > 0 {
-            next = tcb.snd.grown(next, *quota, net.super_len);
+            tcb.snd.max = tcb.snd.nxt;
+            next = tcb.snd.grown(next, room.quota, net.super_len);
         }
         if next.fin {
             break None;
@@ -117,27 +188,24 @@ fn send_data<'p, C: Congestion>(
         if tx.space() == 0 {
             break Some(Sent::Blocked);
         }
-        let Some(head) = alloc_head(net) else {
+        let Some(another) = alloc_headers(net, len) else {
             break Some(Sent::Blocked);
         };
-        // The window is said when a frame has been taken out: that is what the pool has left.
-        let template = template.get_or_insert_with(|| Template::new(tcb, net, now, &way));
-        let taken = template.send(net, tx, head, next, (tables.bodies, &mut place));
-        if first_len == 0 {
-            first_len = taken;
-        }
-        tcb.snd.nxt += taken;
-        tcb.snd.max = tcb.snd.nxt;
-        *quota = quota.saturating_sub(taken);
-        match tcb.snd.next_new(*quota) {
-            Some(following) => next = following,
-            None => break Some(Sent::All),
-        }
+        head = another;
     };
-    if template.is_some() {
-        mark_sent(tcb, tables.flights, net, now, (first, first_len));
-    }
+    tcb.snd.max = tcb.snd.nxt;
+    mark_sent(tcb, tables.flights, net, now, (first, first_len));
     sent
+}
+
+/// A frame with a window for headers of `len` bytes, counted when there is none.
+#[inline(always)]
+fn alloc_headers<'p>(net: &mut Net<'p>, len: usize) -> Option<Frame<'p>> {
+    let head = net.pool.alloc_window(net.caps.headroom.into(), len);
+    if head.is_none() {
+        net.counters.drop(DropReason::TxNoFrame);
+    }
+    head
 }
 
 /// Moves what sending a run moves beside SND.NXT: it begins at `first`, with a segment of
@@ -185,7 +253,7 @@ fn send_ack<'p, C: Congestion>(
     if tx.space() == 0 {
         return Some(Sent::Blocked);
     }
-    let Some(head) = alloc_head(net) else {
+    let Some(head) = alloc_headers(net, Template::len_of(tcb)) else {
         return Some(Sent::Blocked);
     };
     let template = Template::new(tcb, net, now, &way);
@@ -233,17 +301,19 @@ struct Template {
     /// With zero for all that is not the same in each segment.
     bytes: [u8; LEN_MAX],
     len: usize,
-    /// The sum of the IP header.
+    /// The sum of the IP header, in the machine's order as the other.
     ip_sum: u16,
     /// The sum of the pseudo-header and, where the device does not sum, the TCP header.
     tcp_sum: u16,
+    /// What the device is asked to do to each.
+    offload: TxOffload,
     /// Payload of a full segment.
     smss: u16,
 }
 
 impl Template {
     /// The headers of what `tcb` sends now. From here on their window is promised.
-    #[inline]
+    #[inline(always)]
     fn new<'p, C: Congestion>(
         tcb: &mut Tcb<'p, C>,
         net: &Net<'p>,
@@ -251,58 +321,71 @@ impl Template {
         way: &Way,
     ) -> Self {
         let wnd = tcb.rcv.advertise(net.budget(), false);
-        let timestamps = tcb.ts.stamp(tcb.rcv.nxt, now);
         let (local, remote) = tcb.tuple.addrs();
         let (from, to) = (local.octets(), remote.octets());
-        let options_len = if timestamps.is_some() { OPTIONS_LEN } else { 0 };
-        let mut bytes = FIXED;
-        *part(&mut bytes, 0) = way.mac.0;
-        *part(&mut bytes, 6) = net.mac.0;
-        *part(&mut bytes, IP_TOS) = [tcb.tos];
-        *part(&mut bytes, IP_TTL) = [net.ttl.get()];
-        *part(&mut bytes, IP_ADDRS) = from;
-        *part(&mut bytes, IP_ADDRS + 4) = to;
-        *part(&mut bytes, TCP) = tcb.tuple.local_port().to_be_bytes();
-        *part(&mut bytes, TCP + 2) = tcb.tuple.remote_port().to_be_bytes();
-        *part(&mut bytes, TCP + 8) = tcb.rcv.nxt.0.to_be_bytes();
-        // At most eight words.
-        *part(&mut bytes, TCP + 12) = [((HEADER_LEN + options_len) as u8) << 2];
-        *part(&mut bytes, TCP + 14) = wnd.0.to_be_bytes();
-        let stamps = timestamps.map_or([0; 2], |both| [both.val, both.ecr]);
-        *part(&mut bytes, TCP + 24) = stamps[0].to_be_bytes();
-        *part(&mut bytes, TCP + 28) = stamps[1].to_be_bytes();
-        let addrs = halves(from) + halves(to);
-        let ttl_proto = u32::from(net.ttl.get()) << 8 | u32::from(ip::proto::TCP);
-        let ip_sum = 0x4500 + u32::from(tcb.tos) + DF + ttl_proto + addrs;
-        let mut tcp_sum = addrs + u32::from(ip::proto::TCP);
-        if !net.caps.checksums.tx {
-            // Without timestamps, what lies behind is not sent.
-            let tcp_len = HEADER_LEN + options_len;
-            let part = bytes.get(TCP..TCP + tcp_len).unwrap_or_default();
-            tcp_sum += u32::from(Sum::of(part).folded());
-        }
-        Self {
-            bytes,
-            len: TCP + HEADER_LEN + options_len,
-            ip_sum: fold(ip_sum),
-            tcp_sum: fold(tcp_sum),
+        let mut template = Self {
+            bytes: FIXED,
+            len: LEN_MIN,
+            ip_sum: 0,
+            tcp_sum: 0,
+            offload: TxOffload::default(),
             smss: tcb.snd.smss,
+        };
+        let bytes = &mut template.bytes;
+        *part(bytes, 0) = way.mac.0;
+        *part(bytes, 6) = net.mac.0;
+        *part(bytes, IP_TOS) = [tcb.tos];
+        *part(bytes, IP_TTL) = [net.ttl.get()];
+        *part(bytes, IP_ADDRS) = from;
+        *part(bytes, IP_ADDRS + 4) = to;
+        *part(bytes, TCP) = tcb.tuple.local_port().to_be_bytes();
+        *part(bytes, TCP + 2) = tcb.tuple.remote_port().to_be_bytes();
+        *part(bytes, TCP + 8) = tcb.rcv.nxt.0.to_be_bytes();
+        *part(bytes, TCP + 14) = wnd.0.to_be_bytes();
+        if let Some(stamps) = tcb.ts.stamp(tcb.rcv.nxt, now) {
+            template.len = LEN_MAX;
+            *part(bytes, TCP + 12) = [OFFSET_MAX];
+            *part(bytes, TCP + 24) = stamps.val.to_be_bytes();
+            *part(bytes, TCP + 28) = stamps.ecr.to_be_bytes();
         }
+        // Sums of words in the machine's order, whichever that is (RFC 1071 2 (B)).
+        let addrs = u64::from(u32::from_ne_bytes(from)) + u64::from(u32::from_ne_bytes(to));
+        let ip = [[0x45, tcb.tos], [0x40, 0], [net.ttl.get(), ip::proto::TCP]];
+        let ip = ip.map(|word| u64::from(u16::from_ne_bytes(word)));
+        template.ip_sum = fold_words(addrs + ip.iter().sum::<u64>());
+        let mut tcp_sum = addrs + u64::from(u16::from(ip::proto::TCP).to_be());
+        if net.caps.checksums.tx {
+            template.offload.csum = Some(CsumOffload {
+                csum_start: ip::HEADERS_LEN as u16,
+                csum_offset: CSUM_OFFSET,
+            });
+        } else {
+            // Without timestamps, what lies behind is not sent.
+            let part = template.bytes.get(TCP..template.len).unwrap_or_default();
+            tcp_sum += u64::from(fold_words(Sum::of(part).words()));
+        }
+        template.tcp_sum = fold_words(tcp_sum);
+        template
+    }
+
+    /// Bytes of the headers of what `tcb` sends.
+    #[inline]
+    fn len_of<C>(tcb: &Tcb<'_, C>) -> usize {
+        if tcb.ts.is_on() { LEN_MAX } else { LEN_MIN }
     }
 
     /// Sends a segment as `next` says, with what lies at `place`, which moves on; how many bytes
     /// of payload it took.
-    #[inline]
+    #[inline(always)]
     fn send<'p>(
         &self,
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
-        mut head: Frame<'p>,
+        head: Frame<'p>,
         next: NextData,
         (bodies, place): (&Bodies<'p>, &mut Place),
     ) -> u32 {
-        self.begin(&mut head);
-        let mut packet = TxPacket::new(head, TxOffload::default());
+        let mut packet = TxPacket::new(head, self.offload);
         let mut load = Load::new(&net.caps);
         let len = next.len as usize;
         let taken = bodies.attach_at(place, len, &mut packet, &mut load, &mut net.counters);
@@ -311,12 +394,20 @@ impl Template {
             super_segment::request(&mut packet, taken, (self.smss, tcp_len), net);
         }
         let is_pushed = next.psh && taken == len;
-        self.finish(net, tx, packet, next.seq, (taken, is_pushed, load.sum));
+        self.write(
+            packet.head_mut(),
+            net,
+            next.seq,
+            (taken, is_pushed, load.sum),
+        );
+        let is_sent = tx.send(packet).is_ok();
+        self.count(net, taken, is_sent);
         // A datagram is shorter than 64 KiB.
         taken as u32
     }
 
     /// Sends a segment without payload.
+    #[inline]
     fn send_empty<'p>(
         &self,
         net: &mut Net<'p>,
@@ -324,25 +415,17 @@ impl Template {
         mut head: Frame<'p>,
         seq: SeqNum,
     ) {
-        self.begin(&mut head);
-        let packet = TxPacket::new(head, TxOffload::default());
-        self.finish(net, tx, packet, seq, (0, false, Sum::new()));
+        self.write(&mut head, net, seq, (0, false, Sum::new()));
+        let is_sent = tx.send(TxPacket::new(head, self.offload)).is_ok();
+        self.count(net, 0, is_sent);
     }
 
-    /// Makes room for the headers at the front of an empty frame that has headroom for them.
-    #[inline]
-    fn begin(&self, head: &mut Frame<'_>) {
-        let _front = head.push(ip::HEADERS_LEN);
-        let _back = head.extend(self.len - ip::HEADERS_LEN);
-    }
-
-    /// Writes the headers, and puts the packet on the ring.
-    #[inline]
-    fn finish<'p>(
+    /// Writes the headers.
+    #[inline(always)]
+    fn write(
         &self,
-        net: &mut Net<'p>,
-        tx: &mut impl TxRing<'p>,
-        mut packet: TxPacket<'p>,
+        head: &mut Frame<'_>,
+        net: &mut Net<'_>,
         seq: SeqNum,
         (payload_len, is_pushed, payload): (usize, bool, Sum),
     ) {
@@ -351,65 +434,59 @@ impl Template {
         let tcp_len = ip_len - ipv4::HEADER_LEN as u16;
         let ident = net.ident;
         net.ident = ident.wrapping_add(1);
-        let ip_sum = u32::from(self.ip_sum) + u32::from(ip_len) + u32::from(ident);
-        let [s0, s1, s2, s3] = seq.0.to_be_bytes();
+        let ip_sum = u32::from(self.ip_sum) + u32::from(ip_len.to_be()) + u32::from(ident.to_be());
         let psh = if is_pushed { PSH } else { 0 };
-        let mut tcp_sum = u32::from(self.tcp_sum) + u32::from(tcp_len);
-        let csum = if net.caps.checksums.tx {
-            let csum = Some(CsumOffload {
-                csum_start: ip::HEADERS_LEN as u16,
-                csum_offset: CSUM_OFFSET,
-            });
-            let gso = packet.offload().gso;
-            packet.set_offload(TxOffload { csum, gso });
+        let tcp_sum = u32::from(self.tcp_sum) + u32::from(tcp_len.to_be());
+        let csum = if self.offload.csum.is_some() {
             fold(tcp_sum)
         } else {
-            tcp_sum += u32::from(u16::from_be_bytes([s0, s1]));
-            tcp_sum += u32::from(u16::from_be_bytes([s2, s3])) + u32::from(psh);
-            let mut sum = Sum::from_folded(fold(tcp_sum));
+            let words = u64::from(tcp_sum) + u64::from(u16::from(psh).to_be());
+            let mut sum = Sum::of_words(words + u64::from(seq.0.to_be()));
             sum.combine(payload);
-            sum.finish()
+            !fold_words(sum.words())
         };
-        let room = packet.head_mut().bytes_mut();
-        if let Some(room) = room
-            .first_chunk_mut::<LEN_MAX>()
-            .filter(|_| self.len == LEN_MAX)
+        let fields = (ip_len, ident, !fold(ip_sum), seq, psh, csum);
+        let room = head.bytes_mut();
+        if let Some(room) = room.first_chunk_mut::<LEN_MAX>()
+            && self.len == LEN_MAX
         {
             *room = self.bytes;
-            patch(room, (ip_len, ident, !fold(ip_sum)), (seq, psh, csum));
+            patch(room, fields);
         } else if let (Some(room), Some(bytes)) = (
             room.first_chunk_mut::<LEN_MIN>(),
             self.bytes.first_chunk::<LEN_MIN>(),
         ) {
             *room = *bytes;
-            patch(room, (ip_len, ident, !fold(ip_sum)), (seq, psh, csum));
+            patch(room, fields);
         }
+    }
+
+    /// Counts a segment that was given to the ring.
+    #[inline(always)]
+    fn count(&self, net: &mut Net<'_>, payload_len: usize, is_sent: bool) {
         net.counters.tcp_segments_out += 1;
-        let frame_len = self.len + payload_len;
-        match tx.send(packet) {
-            Ok(()) => {
-                net.counters.tx_packets += 1;
-                net.counters.tx_bytes += frame_len as u64;
-            }
+        if is_sent {
+            net.counters.tx_packets += 1;
+            net.counters.tx_bytes += (self.len + payload_len) as u64;
+        } else {
             // As good as lost on the way: the timers send it again.
-            Err(_) => net.counters.drop(DropReason::TxRingFull),
+            net.counters.drop(DropReason::TxRingFull);
         }
     }
 }
 
 /// Writes what is not the same in each segment.
-#[inline]
+#[inline(always)]
 fn patch<const N: usize>(
     bytes: &mut [u8; N],
-    (ip_len, ident, ip_csum): (u16, u16, u16),
-    (seq, psh, csum): (SeqNum, u8, u16),
+    (ip_len, ident, ip_csum, seq, psh, csum): (u16, u16, u16, SeqNum, u8, u16),
 ) {
     *part(bytes, IP_LEN) = ip_len.to_be_bytes();
     *part(bytes, IP_IDENT) = ident.to_be_bytes();
-    *part(bytes, IP_CSUM) = ip_csum.to_be_bytes();
+    *part(bytes, IP_CSUM) = ip_csum.to_ne_bytes();
     *part(bytes, TCP + 4) = seq.0.to_be_bytes();
     *part(bytes, TCP + 13) = [ACK | psh];
-    *part(bytes, TCP_CSUM) = csum.to_be_bytes();
+    *part(bytes, TCP_CSUM) = csum.to_ne_bytes();
 }
 
 /// The `K` bytes at `at`, which is a constant: nothing is left of the check.
@@ -420,12 +497,6 @@ fn patch<const N: usize>(
 fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut [u8; K] {
     let rest = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
     rest.expect("a field of the headers")
-}
-
-/// The sum of the two halves of an address.
-#[inline]
-fn halves([a, b, c, d]: [u8; 4]) -> u32 {
-    u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d]))
 }
 
 /// Bytes of the timestamps with their padding.
@@ -446,8 +517,8 @@ const IP_ADDRS: usize = IP + 12;
 const TCP: usize = ip::HEADERS_LEN;
 const TCP_CSUM: usize = TCP + CSUM_OFFSET as usize;
 
-/// Don't fragment, as it is summed.
-const DF: u32 = 0x4000;
+/// The offset byte of a header with timestamps.
+const OFFSET_MAX: u8 = ((HEADER_LEN + OPTIONS_LEN) as u8) << 2;
 
 /// Control bits, as the header has them.
 const ACK: u8 = 0x10;
@@ -461,6 +532,7 @@ const FIXED: [u8; LEN_MAX] = {
     bytes[IP] = 0x45;
     bytes[IP + 6] = 0x40;
     bytes[IP + 9] = ip::proto::TCP;
+    bytes[TCP + 12] = (HEADER_LEN as u8) << 2;
     bytes[TCP + 13] = ACK;
     bytes[TCP + 20] = 1;
     bytes[TCP + 21] = 1;

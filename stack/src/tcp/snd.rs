@@ -186,7 +186,13 @@ impl Snd {
         if unsent == 0 && !self.has_fin() {
             return None;
         }
-        let usable = u64::from(self.wnd.0.saturating_sub(sent).min(quota));
+        self.next_of(unsent, self.wnd.0.saturating_sub(sent).min(quota))
+    }
+
+    /// The same, of so many bytes that have not been sent, as far as `usable` bytes go.
+    #[inline]
+    pub(crate) fn next_of(&self, unsent: u64, usable: u32) -> Option<NextData> {
+        let usable = u64::from(usable);
         let least = u64::from(self.flags.has(SndFlags::PROBE_DUE));
         let len = unsent.min(usable.max(least)).min(self.smss.into());
         let is_last = len == unsent;
@@ -202,7 +208,7 @@ impl Snd {
                 return None;
             }
             // Nagle: a short segment waits while something is in flight.
-            if !self.flags.has(SndFlags::NODELAY) && sent > 0 {
+            if !self.flags.has(SndFlags::NODELAY) && self.nxt != self.una {
                 return None;
             }
         }

@@ -118,6 +118,21 @@ impl Sum {
         }
     }
 
+    /// The sum of words in the machine's order, an even number of bytes.
+    #[inline]
+    pub(crate) fn of_words(words: u64) -> Self {
+        Self {
+            words,
+            is_odd: false,
+        }
+    }
+
+    /// The sum as one word in the machine's order.
+    #[inline]
+    pub(crate) fn words(self) -> u64 {
+        self.words
+    }
+
     /// The sum of an even number of bytes from its folded form: how a table keeps it.
     #[inline]
     pub fn from_folded(folded: u16) -> Self {
@@ -167,9 +182,9 @@ pub(crate) fn fold(sum: u32) -> u16 {
     sum.wrapping_add(u16::from(carry))
 }
 
-/// A sum of words of 32 bits, or of 64, folded to 16 bits in the machine's order.
+/// A sum of words of 16, 32 or 64 bits in the machine's order, folded to 16 bits in that order.
 #[inline]
-fn fold_words(words: u64) -> u16 {
+pub(crate) fn fold_words(words: u64) -> u16 {
     // The halves.
     let (sum, carry) = (words as u32).overflowing_add((words >> 32) as u32);
     fold(sum.wrapping_add(u32::from(carry)))

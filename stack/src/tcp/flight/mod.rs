@@ -125,6 +125,13 @@ impl Flight {
         self.ranges.is_plain() && !self.probe.is_asked() && self.reorder_at == Instant::NEVER
     }
 
+    /// Whether all that is in flight is in the network, and no timeout is being found out about.
+    #[inline]
+    pub(crate) fn is_all_in_pipe(&self) -> bool {
+        let out = self.ranges.sacked_len() | self.ranges.lost_len() | self.dup_len;
+        out == 0 && self.frto == Frto::Off
+    }
+
     /// Bytes that may be sent now, as far as the network goes.
     #[inline]
     pub(crate) fn quota(&self, phase: Phase, cwnd: u32) -> u32 {
@@ -393,8 +400,8 @@ impl Flight {
         (max - len).max(una)
     }
 
-    /// Sets the time of the probe (RFC 8985 7.2), once all that may be sent has been. `until` is
-    /// when the retransmission timer fires: never later than that.
+    /// Sets the time of the probe (RFC 8985 7.2), which is stale, once all that may be sent has
+    /// been. `until` is when the retransmission timer fires: never later than that.
     #[inline]
     pub(crate) fn set_probe(&mut self, timing: ProbeTiming) {
         let ProbeTiming {
@@ -404,9 +411,7 @@ impl Flight {
             now,
             until,
         } = timing;
-        if !core::mem::take(&mut self.probe.is_stale) {
-            return;
-        }
+        self.probe.is_stale = false;
         let can = can
             && self.probe.end.is_none()
             && self.ranges.sacked_len() == 0

@@ -57,6 +57,12 @@ impl Probe {
         self.is_again = true;
     }
 
+    /// Whether something was sent or heard since the time was set.
+    #[inline]
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Whether an answer is waited for.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {

@@ -143,14 +143,20 @@ impl<'p> Flights<'p> {
     /// When it does not: a bug of ours.
     #[inline]
     pub(crate) fn invariants(&self, idx: u32, snd: &Snd) {
-        let Some((flight, _)) = self.get(idx) else {
-            return;
-        };
-        assert_eq!(
-            flight.ranges.ends(),
-            (snd.una, snd.max),
+        if let Some((flight, _)) = self.get(idx) {
+            flight.invariants(snd);
+        }
+    }
+}
+
+impl Flight {
+    /// The same, of a flight.
+    #[inline]
+    pub(crate) fn invariants(&self, snd: &Snd) {
+        assert!(
+            self.ranges.ends() == (snd.una, snd.max),
             "the ranges are what is in flight"
         );
-        flight.ranges.invariants();
+        self.ranges.invariants();
     }
 }
