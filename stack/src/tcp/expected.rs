@@ -262,11 +262,11 @@ impl<'p, A: App> Tcp<'p, A> {
     /// Says that the window is wider, if what was taken has made it so.
     #[inline]
     fn after_offer<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
-        let budget = cx.net.budget();
         if let Some(tcb) = self.conns.tcb(idx)
+            && !tcb.rcv.is_wide_open()
             && !tcb.flags.has(TcbFlags::ABORT_DUE)
             && tcb.state().can_receive()
-            && tcb.rcv.window_opened(budget)
+            && tcb.rcv.window_opened(cx.net.budget())
         {
             tcb.flags.set(TcbFlags::ACK_DUE);
         }

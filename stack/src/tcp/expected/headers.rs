@@ -26,7 +26,7 @@ pub(super) struct Headers {
 
 impl Headers {
     /// Reads them; `None` if anything is unusual. The segment's checksum is not looked at.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(net: &Net<'_>, pkt: &RxPacket<'_>) -> Option<Self> {
         let bytes = pkt.frame.bytes();
         let front = bytes.first_chunk::<FRONT_LEN>()?;
@@ -98,7 +98,7 @@ impl Headers {
 
 /// The options of a TCP header of `words` words, no others than timestamps, and the length of all
 /// headers.
-#[inline]
+#[inline(always)]
 fn usual_options(bytes: &[u8], words: u8) -> Option<(Option<Timestamps>, usize)> {
     match words {
         5 => Some((None, FRONT_LEN)),

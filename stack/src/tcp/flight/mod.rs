@@ -170,10 +170,9 @@ impl Flight {
             if self.ranges.len() == 0 {
                 self.round_end = end;
             }
-            // A timeout is bounded, so this fits.
-            let slack_us = (srtt.as_micros() / SLACK_PART) as u32;
-            let slack_us = if is_in_a_row { slack_us } else { 0 };
-            self.ranges.push(nodes, end, now_us, slack_us);
+            self.ranges.push(nodes, end, now_us, || {
+                if is_in_a_row { slack_us(srtt) } else { 0 }
+            });
         }
         self.prr.sent(end.bytes_since(seq));
     }
@@ -456,6 +455,13 @@ pub(crate) fn wrapped(now: Instant) -> u32 {
 #[inline]
 pub(crate) fn elapsed_us(now_us: u32, then_us: u32) -> u32 {
     u32::try_from(now_us.wrapping_sub(then_us) as i32).unwrap_or(0)
+}
+
+/// How far apart two sends may be that are told as one range when there are many.
+#[inline]
+fn slack_us(srtt: Duration) -> u32 {
+    // A timeout is bounded, so this fits.
+    (srtt.as_micros() / SLACK_PART) as u32
 }
 
 /// What is sent within this part of a round trip may be told as one range.

@@ -1,11 +1,34 @@
 //! What an acknowledgment moves of a flight where all was sent once and nothing is missing: nearly
 //! every one that comes.
 
-use super::{Flags, Flight, Nodes, Range, Reordering};
+use super::{Flags, Flight, Nodes, Range, Reordering, slack_us, wrapped};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::slots::NONE;
+use crate::time::{Duration, Instant};
 
 impl Flight {
+    /// As [`sent`](Self::sent), of new data up to `end`, while all that is in flight is in the
+    /// network and no probe is due. What a recovery would count begins with it.
+    #[inline]
+    pub(crate) fn sent_plainly(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        end: SeqNum,
+        now: Instant,
+        srtt: Duration,
+    ) {
+        let (una, max) = self.ranges.ends();
+        let is_in_a_row = self.sent_last.1 == max;
+        let now_us = self.stamp(wrapped(now), end);
+        self.probe.is_stale = true;
+        if una == max {
+            self.round_end = end;
+        }
+        self.ranges.push(nodes, end, now_us, || {
+            if is_in_a_row { slack_us(srtt) } else { 0 }
+        });
+    }
+
     /// As [`acked`](Self::acked), of a flight that is [untroubled](Self::is_untroubled). How long
     /// ago the latest of what has arrived was sent, in microseconds.
     #[inline]

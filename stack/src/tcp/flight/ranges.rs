@@ -133,11 +133,17 @@ impl Ranges {
     /// `[max, end)` was sent just now, for the first time. `slack_us` is how far apart two sends
     /// may be that are told as one when there are many.
     #[inline]
-    pub(crate) fn push(&mut self, nodes: &mut Nodes<'_>, end: SeqNum, now_us: u32, slack_us: u32) {
+    pub(crate) fn push(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        end: SeqNum,
+        now_us: u32,
+        slack_us: impl FnOnce() -> u32,
+    ) {
         let slack_us = if self.nodes_cnt < SENT_NODES_FINE {
             0
         } else {
-            slack_us
+            slack_us()
         };
         if let Some(last) = nodes.get_mut(self.last)
             && last.flags == Flags::NONE

@@ -54,7 +54,8 @@ impl Pair {
 
     fn send(&mut self, len: u32) {
         let (_, max) = self.ranges.ends();
-        self.ranges.push(&mut self.nodes, max + len, self.now_us, 0);
+        self.ranges
+            .push(&mut self.nodes, max + len, self.now_us, || 0);
         let byte = Byte {
             flags: Flags::NONE,
             sent_at_us: self.now_us,
@@ -292,7 +293,7 @@ fn a_burst_is_one_node_and_a_fast_connection_has_few() {
     let mut nodes = nodes(1_000);
     let mut ranges = Ranges::new(ISS);
     for n in 0..10_000 {
-        ranges.push(&mut nodes, ISS + 1_000 * (n + 1), 5 * (n / 10), 1_000);
+        ranges.push(&mut nodes, ISS + 1_000 * (n + 1), 5 * (n / 10), || 1_000);
     }
     ranges.check(&nodes);
     let cnt = u32::from(ranges.nodes_cnt());

@@ -37,6 +37,12 @@ impl<'p> Rcv<'p> {
         }
     }
 
+    /// Whether all that the window may be is promised, whatever the frames: nearly always.
+    #[inline]
+    pub(crate) fn is_wide_open(&self) -> bool {
+        self.is_all_read() && self.wnd() >= self.limit()
+    }
+
     /// The window that could be advertised now: no more than the frames that exist can hold, never
     /// less than was promised, and not by little more where little is open (RFC 9293 3.8.6.2.2).
     #[inline]
@@ -68,6 +74,13 @@ impl<'p> Rcv<'p> {
     #[inline]
     pub(crate) fn advertise(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
         let scale = if is_syn { WndScale::ZERO } else { self.scale() };
+        if self.is_wide_open() {
+            let promised = WndSize(self.wnd());
+            let wire = promised.to_wire(scale);
+            if wire.scaled(scale) == promised {
+                return wire;
+            }
+        }
         let (window, promised) = (self.window(budget), self.wnd());
         let mut wire = WndSize(window).to_wire(scale);
         // RFC 7323 2.4: rounding down would take a little of the promise back, rounding up
