@@ -312,6 +312,13 @@ impl<C: Congestion> Conn<'_, '_, C> {
         self.tcb.app_at = Deadline::at_most(at, self.now);
     }
 
+    /// Whether frames for what arrives become few, all connections together: less than a quarter
+    /// is left, and windows are narrow or closed. Then it is time to end connections that are not
+    /// worth their frames.
+    pub fn is_pressed_for_frames(&self) -> bool {
+        self.budget.is_pressed()
+    }
+
     /// What is known of the connection.
     pub fn status(&self) -> Status {
         Status::of(self.tcb, self.flights, self.budget)

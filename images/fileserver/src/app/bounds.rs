@@ -15,7 +15,7 @@ pub struct Bounds {
     /// Time for the head of a request to arrive; then it is answered with 408.
     pub head: Duration,
     /// Time between an answer and the next request; then the connection is closed. When
-    /// connections are short, idle ones are reset at once.
+    /// connections or frames are short, idle ones are reset when they are looked at.
     pub idle: Duration,
     /// Bytes a second that a client must take of an answer, over a time of [`idle`](Self::idle);
     /// then the connection is reset.
@@ -87,6 +87,8 @@ pub struct Counters {
     pub idle_closed: u64,
     /// Idle connections reset because connections were short.
     pub idle_evicted: u64,
+    /// Connections reset because frames were short: idle ones, and those with a part of a head.
+    pub ended_for_frames: u64,
     /// Connections reset because the client took an answer too slowly.
     pub sends_slow: u64,
     /// Connections reset because the client went on, or did not close, after the last answer.

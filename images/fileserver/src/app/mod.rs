@@ -243,8 +243,9 @@ impl FileServer {
             Some(Step::Taken { consumed }) => Next::Took(consumed.min(bytes.len())),
             Some(Step::NeedMore) => {
                 if !was_within_head {
-                    self.begin(conn, client);
-                    conn.wake_at(conn.now() + self.bounds.head.min(self.bounds.look()));
+                    self.begin_head(conn, client);
+                } else if self.ends_for_frames(conn, client) {
+                    return Next::Took(bytes.len());
                 }
                 self.need_more(conn, client, bytes, is_first)
             }

@@ -6,12 +6,16 @@
 //! ```
 //!
 //! A connection is looked at every few seconds ([`Bounds::look`]), never for each request: a
-//! request costs no timer. So a time may be longer by that much.
+//! request costs no timer. So a time may be longer by that much. When frames are short nobody is
+//! waited for, see [`FileServer::ends_for_frames`].
 
 use simoom::{Duration, Instant};
 
 use super::{Client, Connection, FileServer};
 use crate::http::Status;
+
+/// How long a head may take when frames are short, and when one that came in parts is looked at.
+const HEAD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Milliseconds, modulo 2^32: no time that is kept comes near that.
 pub(super) fn millis(at: Instant) -> u32 {
@@ -37,6 +41,12 @@ impl FileServer {
         client.since_ms = millis(conn.now());
     }
 
+    /// A part of a head has come.
+    pub(super) fn begin_head(&self, conn: &mut Connection<'_, '_>, client: &mut Client) {
+        self.begin(conn, client);
+        conn.wake_at(conn.now() + self.bounds.head.min(HEAD_PATIENCE));
+    }
+
     /// An answer was queued.
     pub(super) fn begin_sending(&self, conn: &mut Connection<'_, '_>, client: &mut Client) {
         if !client.is_sending {
@@ -57,6 +67,9 @@ impl FileServer {
             self.counters.lingers_cut += 1;
             return conn.abort();
         }
+        if self.ends_for_frames(conn, client) {
+            return;
+        }
         let is_first = client.exchange.answered_cnt() == 0;
         let time = if client.is_within_head() {
             self.bounds.head
@@ -75,7 +88,11 @@ impl FileServer {
             self.bounds.idle
         };
         if let Some(left) = left(client.since_ms, now, time) {
-            return conn.wake_at(now + left.min(self.bounds.look()));
+            let soon = match client.is_within_head() {
+                true => HEAD_PATIENCE,
+                false => self.bounds.look(),
+            };
+            return conn.wake_at(now + left.min(soon));
         }
         if client.is_within_head() {
             self.counters.heads_slow += 1;
@@ -87,6 +104,28 @@ impl FileServer {
             }
             self.close(conn, client);
         }
+    }
+
+    /// Ends a connection that waits for a request, or for more of one, when frames are short. A
+    /// part of a head takes a frame: many who never send the rest would take all that there are,
+    /// and the stack would tell everybody else to wait. Says whether it did.
+    pub(super) fn ends_for_frames(
+        &mut self,
+        conn: &mut Connection<'_, '_>,
+        client: &mut Client,
+    ) -> bool {
+        if !conn.is_pressed_for_frames() {
+            return false;
+        }
+        // What honest clients send in two segments is whole with the next.
+        if client.is_within_head() && left(client.since_ms, conn.now(), HEAD_PATIENCE).is_some() {
+            return false;
+        }
+        self.counters.ended_for_frames += 1;
+        // What is still offered of it is not looked at.
+        client.is_closing = true;
+        conn.abort();
+        true
     }
 
     /// Something is queued that has not been acknowledged.

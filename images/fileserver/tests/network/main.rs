@@ -563,6 +563,51 @@ fn idle_connections_make_room() {
     world.run_to_end(minutes(5));
 }
 
+/// Parts of heads take frames. When these are short, who dawdles over one goes, with what it sends
+/// next or when it is looked at, and who does nothing; a request that comes whole is answered.
+#[test]
+fn frames_are_not_for_those_who_dawdle() {
+    let sizes = Sizes {
+        frames: 256,
+        ..SIZES
+    };
+    let mut all_idle = 0;
+    for pause_s in [2, 30] {
+        let mut world = World::new(1, gathering, &files(), sizes, SCRATCHES);
+        let idle: Vec<_> = (0..10)
+            .map(|_| world.open(String::new(), Habits::default()))
+            .collect();
+        world.pass(Duration::from_secs(1));
+        let drip = Habits {
+            piece_len: 2,
+            pause: Duration::from_secs(pause_s),
+            ..Habits::default()
+        };
+        let slow: Vec<_> = (0..180).map(|_| world.open(get("slow"), drip)).collect();
+        for _ in 0..10 {
+            let fresh = world.open(get(""), early());
+            world.run(Duration::from_secs(2), |world| {
+                world.talk(fresh).ended.is_some()
+            });
+            assert_eq!(answers(world.heard(fresh), |_| false)[0].status, 200);
+            world.pass(Duration::from_secs(1));
+        }
+        let reset = |world: &World, talks: &[usize]| {
+            let is_reset = |talk: &&usize| world.talk(**talk).ended == Some(Closed::Reset);
+            talks.iter().filter(is_reset).count() as u64
+        };
+        let (idle, slow) = (reset(&world, &idle), reset(&world, &slow));
+        all_idle += idle;
+        assert!(slow > 10 && slow < 150, "{slow} of the slow");
+        // An RST that finds the ring full is lost: who says more gets another.
+        let unheard = counters(&world).ended_for_frames - idle - slow;
+        assert!(unheard < 5, "{unheard}");
+        world.run_to_end(minutes(5));
+        world.assert_home(SCRATCHES);
+    }
+    assert!(all_idle > 0);
+}
+
 /// Date is there when the time is known, and is another one every second.
 #[test]
 fn the_date_goes_on() {
