@@ -110,6 +110,11 @@ pub(crate) const CASES: &[Step] = &[
         network::ping,
     ),
     step(
+        "net-queues",
+        "a card with several queue pairs and a control queue",
+        network::queues,
+    ),
+    step(
         "offload-matrix",
         "each offload on and off, through a TAP device",
         offloads::matrix,

@@ -71,6 +71,12 @@ pub trait Port<'p> {
     /// The state of the link now.
     fn link(&mut self) -> LinkState;
 
+    /// Whether the neighbors must hear where we are, because the machine below has moved, say;
+    /// true once for each time. It is found out by [`link`](Self::link).
+    fn announcement_due(&mut self) -> bool {
+        false
+    }
+
     /// Hands out queue pair `idx`, filled with receive frames from `pool`; `None` when there is no
     /// such queue, when it has been handed out before, or when the pool has no frame to start with.
     fn queue(&mut self, idx: u16, pool: &'p FramePool<'p>) -> Option<Self::Queue>;

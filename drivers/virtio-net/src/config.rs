@@ -15,6 +15,13 @@ pub(crate) const RING_ALIGN: usize = 4096;
 /// Reads of a register until the device must have changed it: a reset takes microseconds.
 pub(crate) const REGISTER_READS_MAX: u32 = 1_000_000;
 
+/// Queue pairs of one device that are of use: one a core, and few machines have more for us.
+pub const QUEUE_PAIRS_MAX: usize = 8;
+
+/// Looks for the answer to a command, until it is taken for certain that none comes: looks are as
+/// often as the rings are polled, so that is milliseconds, or so many sleeps.
+pub(crate) const COMMAND_LOOKS_MAX: u32 = 100_000;
+
 /// Reads of a multi-byte configuration field that changes while it is read.
 pub(crate) const CONFIG_READS_MAX: u32 = 16;
 

@@ -12,15 +12,73 @@ use simoom_ring::{FRAME_SIZE, LinkState, MacAddr, NetHdr};
 use virtio_drivers::transport::{DeviceStatus, Transport};
 use virtio_drivers::{PAGE_SIZE, PhysAddr};
 
-use crate::config::CONFIG_READS_MAX;
+use crate::config::{CONFIG_READS_MAX, QUEUE_PAIRS_MAX};
 use crate::registers::{Registers, wait_until};
 use crate::{Error, Features};
 
-/// What the port and its queue both need.
+/// What the port and its queue pairs all need.
 pub(crate) struct Shared<T: Transport> {
     pub(crate) control: RefCell<Control<T>>,
+    /// There is something to attend to beside packets: for each pair, when it is polled next.
+    pub(crate) has_news: Cell<bool>,
     /// The device has asked for a reset.
     pub(crate) needs_reset: Cell<bool>,
+    /// Times that the device was stopped: every pair has to begin anew with it.
+    pub(crate) epoch: Cell<u32>,
+    /// Pairs that have not noticed yet; the device starts when all have.
+    pub(crate) behind_cnt: Cell<u16>,
+    /// Pairs that have not seen how things are now, a bit for each.
+    pub(crate) unseen: Cell<u16>,
+    /// The control queue waits for an answer.
+    pub(crate) is_asking: Cell<bool>,
+    /// Pairs that were handed out, a bit for each.
+    pub(crate) taken: Cell<u16>,
+    /// Pairs that the device serves: the first is served always.
+    pub(crate) served_cnt: Cell<u16>,
+    /// The device wants to hear that we have announced ourselves.
+    pub(crate) is_announced: Cell<bool>,
+    /// Where the device finds all rings.
+    pub(crate) rings: AllRings,
+}
+
+impl<T: Transport> Shared<T> {
+    pub(crate) fn new(control: Control<T>, rings: AllRings) -> Self {
+        Self {
+            control: RefCell::new(control),
+            has_news: Cell::new(false),
+            needs_reset: Cell::new(false),
+            epoch: Cell::new(0),
+            behind_cnt: Cell::new(0),
+            unseen: Cell::new(0),
+            is_asking: Cell::new(false),
+            taken: Cell::new(0),
+            served_cnt: Cell::new(1),
+            is_announced: Cell::new(false),
+            rings,
+        }
+    }
+
+    /// Pair `idx` is handed out, which the others and the device have to hear of.
+    pub(crate) fn take(&self, idx: u16) {
+        self.taken.set(self.taken.get() | 1 << idx);
+        self.unseen.set(self.unseen.get() | 1 << idx);
+        self.has_news.set(true);
+    }
+
+    /// Pairs, from the first on, that are there to be served.
+    pub(crate) fn wanted_cnt(&self) -> u16 {
+        // Of 16 bits there are 16 at most.
+        self.taken.get().trailing_ones() as u16
+    }
+}
+
+/// Where the device finds all rings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AllRings {
+    /// Of each pair, receive and transmit.
+    pub(crate) pairs: [Option<[RingAddrs; 2]>; QUEUE_PAIRS_MAX],
+    /// The control queue, and its number.
+    pub(crate) commands: Option<(u16, RingAddrs)>,
 }
 
 /// Where the device finds one ring.
@@ -152,20 +210,45 @@ impl<T: Transport> Control<T> {
         }
     }
 
-    /// Steps 7 and 8 of virtio 1.2 3.1.1: the receive and the transmit queue, then `DRIVER_OK`.
-    pub(crate) fn start(&mut self, rings: [RingAddrs; 2]) -> Result<(), Error> {
+    /// Steps 7 and 8 of virtio 1.2 3.1.1: all queues, then `DRIVER_OK`. The control queue is the
+    /// only one that nobody wants to be called for.
+    pub(crate) fn start(&mut self, rings: &AllRings) -> Result<(), Error> {
         self.registers.set_config_vector()?;
-        for (queue, ring) in (0..).zip(rings) {
+        for (queue, ring) in (0..).zip(rings.pairs.into_iter().flatten().flatten()) {
             self.registers.set_queue_vector(queue)?;
-            self.transport
-                .queue_set(queue, ring.size.into(), ring.desc, ring.avail, ring.used);
+            self.queue_set(queue, ring);
+        }
+        if let Some((queue, ring)) = rings.commands {
+            self.queue_set(queue, ring);
         }
         self.transport.finish_init();
         Ok(())
     }
 
+    fn queue_set(&mut self, queue: u16, ring: RingAddrs) {
+        self.transport
+            .queue_set(queue, ring.size.into(), ring.desc, ring.avail, ring.used);
+    }
+
+    /// Whether kicks and interrupts are asked for by index.
+    pub(crate) fn has_event_idx(&self) -> bool {
+        self.features.contains(Features::EVENT_IDX)
+    }
+
+    /// Queue pairs that the device has (virtio 1.2 5.1.4).
+    pub(crate) fn pairs_max(&self) -> Result<u16, Error> {
+        if !self.features.contains(Features::MQ) {
+            return Ok(1);
+        }
+        let pairs = self.transport.read_config_space::<u16>(CONFIG_PAIRS);
+        match pairs.map(u16::from_le) {
+            Ok(pairs @ 1..=0x8000) => Ok(pairs),
+            _ => Err(Error::BadConfig),
+        }
+    }
+
     /// Agrees once more, after a [`stop`](Self::stop), on what was agreed before.
-    pub(crate) fn restart(&mut self, rings: [RingAddrs; 2]) -> Result<(), Error> {
+    pub(crate) fn restart(&mut self, rings: &AllRings) -> Result<(), Error> {
         let features = self.negotiate()?;
         if features != self.features {
             return Err(Error::BadFeatures {
@@ -212,10 +295,22 @@ impl<T: Transport> Control<T> {
         if !self.features.contains(Features::STATUS) {
             return LinkState::Up;
         }
-        match self.transport.read_config_space::<u16>(CONFIG_STATUS) {
-            Ok(status) if u16::from_le(status) & STATUS_LINK_UP != 0 => LinkState::Up,
-            _ => LinkState::Down,
+        match self.status() & STATUS_LINK_UP {
+            0 => LinkState::Down,
+            _ => LinkState::Up,
         }
+    }
+
+    /// Whether the device asks for an announcement (virtio 1.2 5.1.6.5.4).
+    pub(crate) fn wants_announcement(&self) -> bool {
+        let can = self.features.contains(Features::GUEST_ANNOUNCE) && !self.is_dead;
+        can && self.status() & STATUS_ANNOUNCE != 0
+    }
+
+    /// Nothing, if the configuration is too short.
+    fn status(&self) -> u16 {
+        let status = self.transport.read_config_space::<u16>(CONFIG_STATUS);
+        status.map_or(0, u16::from_le)
     }
 
     /// Whether the device has got into a state that it does not get out of by itself
@@ -262,7 +357,10 @@ const MTU_MIN: u16 = 68;
 // virtio 1.2 5.1.4, in bytes from the start of the device's configuration.
 const CONFIG_MAC: usize = 0;
 const CONFIG_STATUS: usize = 6;
+const CONFIG_PAIRS: usize = 8;
 const CONFIG_MTU: usize = 10;
 
 /// `VIRTIO_NET_S_LINK_UP`.
 const STATUS_LINK_UP: u16 = 1;
+/// `VIRTIO_NET_S_ANNOUNCE`.
+const STATUS_ANNOUNCE: u16 = 2;

@@ -50,4 +50,10 @@ pub struct Counters {
     pub resets: u64,
     /// What broke a ring last.
     pub last_violation: Option<Violation>,
+    /// Commands on the control queue that the device has done.
+    pub commands_done: u64,
+    /// Commands that it says it has not.
+    pub commands_refused: u64,
+    /// Commands that it has not answered, or not as the ring allows: it was asked no more then.
+    pub commands_unanswered: u64,
 }

@@ -27,6 +27,8 @@ impl Features {
     pub const STATUS: Self = Self(1 << 16);
     /// There is a control queue.
     pub const CTRL_VQ: Self = Self(1 << 17);
+    /// The device may ask us to announce ourselves.
+    pub const GUEST_ANNOUNCE: Self = Self(1 << 21);
     /// There is more than one queue pair.
     pub const MQ: Self = Self(1 << 22);
     /// The header may share a descriptor with the packet; modern devices always allow it.
@@ -52,6 +54,9 @@ impl Features {
         .union(Self::HOST_USO)
         .union(Self::MRG_RXBUF)
         .union(Self::STATUS)
+        .union(Self::CTRL_VQ)
+        .union(Self::GUEST_ANNOUNCE)
+        .union(Self::MQ)
         .union(Self::ANY_LAYOUT)
         .union(Self::EVENT_IDX)
         .union(Self::VERSION_1);
@@ -92,7 +97,7 @@ impl Features {
 
     /// What is left when all goes that lacks what it needs: segmentation and large receives the
     /// checksum of their direction (virtio 1.2 5.1.3.1), large receives more than one of our
-    /// frames.
+    /// frames; several queue pairs the control queue, and announcements the status besides.
     pub const fn consistent(self) -> Self {
         let mut features = self;
         if !features.contains(Self::CSUM) {
@@ -100,6 +105,12 @@ impl Features {
         }
         if !features.contains(Self::GUEST_CSUM.union(Self::MRG_RXBUF)) {
             features = features.difference(Self::GUEST_TSO);
+        }
+        if !features.contains(Self::CTRL_VQ) {
+            features = features.difference(Self::GUEST_ANNOUNCE.union(Self::MQ));
+        }
+        if !features.contains(Self::STATUS) {
+            features = features.difference(Self::GUEST_ANNOUNCE);
         }
         features
     }
@@ -143,7 +154,7 @@ impl core::fmt::Debug for Features {
     }
 }
 
-const NAMES: [(Features, &str); 17] = [
+const NAMES: [(Features, &str); 18] = [
     (Features::CSUM, "CSUM"),
     (Features::GUEST_CSUM, "GUEST_CSUM"),
     (Features::MTU, "MTU"),
@@ -155,6 +166,7 @@ const NAMES: [(Features, &str); 17] = [
     (Features::MRG_RXBUF, "MRG_RXBUF"),
     (Features::STATUS, "STATUS"),
     (Features::CTRL_VQ, "CTRL_VQ"),
+    (Features::GUEST_ANNOUNCE, "GUEST_ANNOUNCE"),
     (Features::MQ, "MQ"),
     (Features::ANY_LAYOUT, "ANY_LAYOUT"),
     (Features::EVENT_IDX, "EVENT_IDX"),

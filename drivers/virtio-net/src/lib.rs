@@ -3,7 +3,8 @@
 //! ```text
 //!   pci::find, mmio::find ──► Found ──► VirtioNet (Port) ──► VirtioQueue (Queue): Rx, Tx
 //!                                          │ control             │ split: the two virtqueues
-//!                                          └ features, link      └ doorbell: one store a kick
+//!                                          │ features, link      │ doorbell: one store a kick
+//!                                          └ one for each core   └ commands: the control queue
 //! ```
 //!
 //! In the order in which a packet meets them: [`rx`](Rx), [`split`], [`tx`](Tx). The transports
@@ -45,6 +46,7 @@
 #[cfg(any(test, fuzzing))]
 extern crate std;
 
+mod commands;
 pub mod config;
 mod control;
 mod counters;
@@ -54,6 +56,7 @@ mod features;
 pub mod mmio;
 pub mod pci;
 mod port;
+mod queue;
 mod registers;
 mod rekick;
 mod rx;
@@ -63,7 +66,8 @@ mod tx;
 pub use counters::{Counters, RxCounters, TxCounters};
 pub use error::Error;
 pub use features::Features;
-pub use port::{Found, Memory, Options, VirtioNet, VirtioQueue};
+pub use port::{Found, Memory, Options, PairMemory, VirtioNet};
+pub use queue::VirtioQueue;
 pub use registers::Interrupt;
 pub use rx::Rx;
 pub use split::{Shadow, SplitQueue, Violation};

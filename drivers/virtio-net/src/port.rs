@@ -1,23 +1,21 @@
-//! The port and its queue pair: what the ring traits ask for.
-
-use core::cell::{Cell, RefCell};
-use core::marker::PhantomData;
+//! The port: what the device is, and its queue pairs, until they are taken.
 
 use simoom_ring::net_hdr::Agreed;
 use simoom_ring::{
-    Armed, BodyMemory, Caps, Checksums, FRAGMENTS_MAX, Figures, FramePool, LinkState, MacAddr,
-    Port, Queue, Segmentation, TxRing,
+    BodyMemory, Caps, Checksums, FRAGMENTS_MAX, FramePool, LinkState, MacAddr, Port, Segmentation,
 };
 use virtio_drivers::Hal;
 use virtio_drivers::transport::{SomeTransport, Transport};
 
-use crate::config::{RX_SIZE_MAX, SIZE_DEFAULT, TX_SIZE_MAX};
-use crate::control::{Control, ETHERNET_LEN, Shared};
+use crate::commands::{COMMANDS_SIZE, Commands};
+use crate::config::{QUEUE_PAIRS_MAX, RX_SIZE_MAX, SIZE_DEFAULT, TX_SIZE_MAX};
+use crate::control::{AllRings, Control, ETHERNET_LEN, RingAddrs, Shared};
 use crate::dma::DmaPages;
 use crate::registers::{Doorbell, Interrupt, Registers};
 use crate::rekick::Rekick;
+use crate::rx::ring_addrs;
 use crate::split::{Shadow, SplitQueue};
-use crate::{Counters, Error, Features, Rx, RxCounters, Tx, TxCounters};
+use crate::{Counters, Error, Features, Rx, RxCounters, Tx, TxCounters, VirtioQueue};
 
 /// A network device that discovery has found.
 pub struct Found<T: Transport = SomeTransport<'static>> {
@@ -42,6 +40,8 @@ pub struct Options {
     pub rx_size_max: u16,
     /// Descriptors of the transmit ring at most; a packet takes up to four.
     pub tx_size_max: u16,
+    /// Queue pairs at most, of those that the device and [`Memory`] have.
+    pub queue_pairs_max: u16,
     /// The station address of a device that has none.
     pub mac: Option<MacAddr>,
 }
@@ -52,45 +52,73 @@ impl Default for Options {
             disable: Features::NONE,
             rx_size_max: SIZE_DEFAULT,
             tx_size_max: SIZE_DEFAULT,
+            queue_pairs_max: QUEUE_PAIRS_MAX as u16,
             mac: None,
         }
     }
 }
 
-/// Memory of one device that the device itself never sees. The embedder provides it, in a static or
-/// in the frame of a `main` that does not return: it is about 40 KiB and is used in place.
-pub struct Memory<T: Transport = SomeTransport<'static>> {
+/// Memory of one device that the device itself never sees, for `PAIRS` queue pairs. The embedder
+/// provides it, in a static or in the frame of a `main` that does not return: it is about 40 KiB a
+/// pair and is used in place.
+pub struct Memory<T: Transport = SomeTransport<'static>, const PAIRS: usize = 1> {
     shared: Option<Shared<T>>,
+    commands: [Shadow; COMMANDS_SIZE],
+    pairs: [PairMemory; PAIRS],
+}
+
+/// Memory of one queue pair.
+#[derive(Clone, Copy)]
+pub struct PairMemory {
     rx: [Shadow; RX_SIZE_MAX],
     tx: [Shadow; TX_SIZE_MAX],
 }
 
+impl PairMemory {
+    const EMPTY: Self = Self {
+        rx: [Shadow::EMPTY; RX_SIZE_MAX],
+        tx: [Shadow::EMPTY; TX_SIZE_MAX],
+    };
+}
+
 impl<T: Transport> Memory<T> {
-    /// Memory for [`VirtioNet::new`].
+    /// Memory for [`VirtioNet::new`], for one queue pair.
     pub const fn new() -> Self {
+        Self::for_pairs()
+    }
+}
+
+impl<T: Transport, const PAIRS: usize> Memory<T, PAIRS> {
+    /// Memory for [`VirtioNet::new`], for as many queue pairs as the type says.
+    pub const fn for_pairs() -> Self {
         Self {
             shared: None,
-            rx: [Shadow::EMPTY; RX_SIZE_MAX],
-            tx: [Shadow::EMPTY; TX_SIZE_MAX],
+            commands: [Shadow::EMPTY; COMMANDS_SIZE],
+            pairs: [PairMemory::EMPTY; PAIRS],
         }
     }
 }
 
-impl<T: Transport> Default for Memory<T> {
+impl<T: Transport, const PAIRS: usize> Default for Memory<T, PAIRS> {
     fn default() -> Self {
-        Self::new()
+        Self::for_pairs()
     }
 }
 
 /// A virtio network device.
 pub struct VirtioNet<'m, H: Hal, T: Transport = SomeTransport<'static>> {
     shared: &'m Shared<T>,
-    rings: Option<[Ring<'m, H>; 2]>,
+    /// Of the pairs that were not handed out yet.
+    rings: [Option<[Ring<'m, H>; 2]>; QUEUE_PAIRS_MAX],
+    commands: Option<Commands<'m, H>>,
+    has_started: bool,
+    /// The device has asked for an announcement.
+    is_announcement_due: bool,
     caps: Caps,
+    device_pairs: u16,
     mac: MacAddr,
     features: Features,
     interrupt: Interrupt,
-    hal: PhantomData<H>,
 }
 
 /// One ring, before it has a pool.
@@ -102,48 +130,77 @@ struct Ring<'m, H: Hal> {
 
 impl<'m, H: Hal, T: Transport> VirtioNet<'m, H, T> {
     /// Resets the device, agrees on features and allocates the rings: all the memory that it will
-    /// ever ask `H` for. The device starts when its queue is taken.
+    /// ever ask `H` for. The device starts when the first queue pair is taken.
     ///
     /// # Errors
     /// What the device lacks or does wrong, or `NoMemory`.
-    pub fn new(
+    pub fn new<const PAIRS: usize>(
         found: Found<T>,
-        memory: &'m mut Memory<T>,
+        memory: &'m mut Memory<T, PAIRS>,
         options: Options,
     ) -> Result<Self, Error> {
         let mut control = Control::new(found.transport, found.registers, options.disable)?;
         let features = control.features();
         let mac = control.mac()?.or(options.mac);
         let mac = mac.filter(MacAddr::is_station).ok_or(Error::NoMac)?;
-        let caps = caps(features, control.mtu()?, control.hdr_len());
+        let mut caps = caps(features, control.mtu()?, control.hdr_len());
 
-        let Memory { shared, rx, tx } = memory;
-        let rx_limit = RX_SIZE_MAX.min(options.rx_size_max.into());
-        let rx_size = control.queue_size(RECEIVEQ, rx_limit, 1)?;
-        let tx_limit = TX_SIZE_MAX.min(options.tx_size_max.into());
-        let tx_size = control.queue_size(TRANSMITQ, tx_limit, PIECES_MAX as u16)?;
-        let rings = [
-            Ring::new(&control, RECEIVEQ, &mut rx[..usize::from(rx_size)])?,
-            Ring::new(&control, TRANSMITQ, &mut tx[..usize::from(tx_size)])?,
-        ];
-        let shared = shared.insert(Shared {
-            control: RefCell::new(control),
-            needs_reset: Cell::new(false),
-        });
+        let Memory {
+            shared,
+            commands,
+            pairs,
+        } = memory;
+        let pairs_max = control.pairs_max()?;
+        let wanted = usize::from(pairs_max.min(options.queue_pairs_max).max(1));
+        let mut rings = [const { None }; QUEUE_PAIRS_MAX];
+        let mut all = AllRings {
+            pairs: [None; QUEUE_PAIRS_MAX],
+            commands: None,
+        };
+        let places = rings.iter_mut().zip(&mut all.pairs);
+        for (queue, (pair, (rings, addrs))) in (0..)
+            .step_by(2)
+            .zip(pairs.iter_mut().zip(places))
+            .take(wanted)
+        {
+            let both = Ring::pair(&mut control, queue, pair, &options)?;
+            *addrs = Some([both[0].addrs(), both[1].addrs()]);
+            *rings = Some(both);
+            caps.queues = queue / 2 + 1;
+        }
+        let commands = match features.contains(Features::CTRL_VQ) {
+            true => {
+                // virtio 1.2 5.1.2: behind all pairs, those that we do not use, too.
+                let queue = 2 * pairs_max;
+                let commands = Commands::new(&mut control, queue, commands)?;
+                all.commands = Some((queue, commands.addrs()));
+                Some(commands)
+            }
+            false => None,
+        };
+        let shared = shared.insert(Shared::new(control, all));
         Ok(Self {
             shared,
-            rings: Some(rings),
+            rings,
+            commands,
+            has_started: false,
+            is_announcement_due: false,
             caps,
+            device_pairs: pairs_max,
             mac,
             features,
             interrupt: found.interrupt,
-            hal: PhantomData,
         })
     }
 
     /// What was agreed with the device.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Queue pairs that the device has; those that we use are in [`Caps::queues`].
+    pub fn device_pairs(&self) -> u16 {
+        self.device_pairs
     }
 
     /// How the device calls us.
@@ -169,15 +226,28 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
         let control = self.shared.control.borrow();
         if !control.is_dead() && control.needs_reset() {
             self.shared.needs_reset.set(true);
+            self.shared.has_news.set(true);
             return LinkState::Down;
         }
+        self.is_announcement_due |= control.wants_announcement();
         control.link()
     }
 
-    /// There is one queue pair. `None`, too, when the device does not start, and when the pool's
-    /// frames are too small for the MTU. At most half of the pool's frames go to the receive ring.
+    fn announcement_due(&mut self) -> bool {
+        let is_due = core::mem::take(&mut self.is_announcement_due);
+        if is_due {
+            self.shared.is_announced.set(true);
+            self.shared.has_news.set(true);
+        }
+        is_due
+    }
+
+    /// `None`, too, when the device does not start, and when the pool's frames are too small for
+    /// the MTU. At most half of the pool's frames go to the receive ring. A pair behind the first
+    /// is served when all before it are taken, too, and the first has been polled.
     fn queue(&mut self, idx: u16, pool: &'p FramePool<'p>) -> Option<Self::Queue> {
-        let mut control = self.shared.control.borrow_mut();
+        let shared = self.shared;
+        let mut control = shared.control.borrow_mut();
         let hdr_len = control.hdr_len();
         let frame_len = usize::from(self.caps.mtu) + ETHERNET_LEN;
         // Of a packet in several frames the first holds all headers.
@@ -186,13 +256,15 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
             false => frame_len,
         };
         let has_frames = pool.frame_size() >= hdr_len + first_len && pool.free_cnt() > 0;
-        if idx != 0 || !has_frames {
+        if !has_frames || control.is_dead() {
             return None;
         }
-        let [rx, tx] = self.rings.take()?;
+        let [rx, tx] = self.rings.get_mut(usize::from(idx))?.take()?;
         let half = u16::try_from(pool.owned_cnt() / 2).unwrap_or(u16::MAX);
+        let frames_max = rx.queue.size().min(half.max(1));
         let rx = Rx {
-            frames_max: rx.queue.size().min(half.max(1)),
+            // Until the device runs, if it is being reset.
+            frames_max: 0,
             queue: rx.queue,
             pages: rx.pages,
             doorbell: rx.doorbell,
@@ -213,161 +285,75 @@ impl<'p, 'm: 'p, H: Hal, T: Transport> Port<'p> for VirtioNet<'m, H, T> {
             hdr_len,
             features: self.features,
             is_armed: false,
+            is_served: idx == 0,
             rekick: Rekick::default(),
             counters: TxCounters::default(),
         };
-        let started = control.start([rx.addrs(), tx.addrs()]);
+        let started = match self.has_started {
+            true => Ok(()),
+            false => control.start(&shared.rings),
+        };
         drop(control);
+        self.has_started = true;
+        shared.take(idx);
         let mut queue = VirtioQueue {
             rx,
             tx,
-            shared: self.shared,
+            shared,
             counters: Counters::default(),
+            idx,
+            epoch: shared.epoch.get(),
+            frames_max,
+            commands: if idx == 0 { self.commands.take() } else { None },
+            asked_cnt: (self.device_pairs > 1).then_some(0),
         };
         started.ok()?;
-        queue.rx.refill();
+        if shared.behind_cnt.get() == 0 {
+            queue.rx.frames_max = frames_max;
+            queue.rx.refill();
+        }
         Some(queue)
     }
 }
 
-/// The queue pair: `receiveq` 0 and `transmitq` 1.
-///
-/// A ring that the device has broken does nothing until the next [`rings`](Queue::rings) or
-/// [`arm`](Queue::arm), which resets the device: all frames that it had go home, what was being
-/// sent is lost, and both rings begin anew. Dropping the queue stops the device.
-pub struct VirtioQueue<'m, 'p, H: Hal, T: Transport = SomeTransport<'static>> {
-    rx: Rx<'m, 'p, H>,
-    tx: Tx<'m, 'p, H>,
-    shared: &'m Shared<T>,
-    counters: Counters,
-}
-
-impl<'m, 'p, H: Hal, T: Transport> Queue<'p> for VirtioQueue<'m, 'p, H, T> {
-    type Rx = Rx<'m, 'p, H>;
-    type Tx = Tx<'m, 'p, H>;
-
-    #[inline]
-    fn rings(&mut self) -> (&mut Self::Rx, &mut Self::Tx) {
-        self.reset_if_broken();
-        (&mut self.rx, &mut self.tx)
-    }
-
-    fn arm(&mut self) -> Armed {
-        if self.reset_if_broken() {
-            return Armed::Ready;
-        }
-        // Frames that are being sent may be what the receive ring or the stack is waiting for:
-        // a device that has none to fill has nothing to wake us with.
-        let pool = self.rx.pool;
-        let is_short = self.rx.missing_cnt() > 0 || pool.free_cnt() < pool.owned_cnt() / 4;
-        // The receive ring first: it acknowledges the line for both.
-        let is_rx_ready = self.rx.arm();
-        if self.tx.arm(is_short) || is_rx_ready {
-            return Armed::Ready;
-        }
-        self.tx.before_sleep();
-        self.rx.before_sleep();
-        Armed::Sleep
-    }
-
-    fn figures(&self) -> Figures {
-        let Counters { rx, tx, resets, .. } = self.counters();
-        // Rings have at most 2^15 places.
-        let cnt = |cnt: usize| u32::try_from(cnt).unwrap_or(u32::MAX);
-        Figures {
-            rx_packets: rx.frames,
-            rx_dropped: rx.dropped_short + rx.dropped_header,
-            rx_pool_empty: rx.pool_empty,
-            rx_doorbells: rx.kicks + rx.rekicks,
-            rx_frames: cnt(self.rx_lent_cnt()),
-            tx_packets: tx.packets,
-            tx_dropped: tx.dropped_request,
-            tx_doorbells: tx.kicks + tx.rekicks,
-            tx_outstanding: cnt(self.tx_outstanding_cnt()),
-            tx_space: cnt(self.tx.space()),
-            bytes_copied: 0,
-            resets,
-        }
-    }
-}
-
-impl<H: Hal, T: Transport> VirtioQueue<'_, '_, H, T> {
-    /// What has happened so far.
-    pub fn counters(&self) -> Counters {
-        Counters {
-            rx: self.rx.counters,
-            tx: self.tx.counters,
-            ..self.counters
-        }
-    }
-
-    /// Frames that lie in the receive ring now.
-    pub fn rx_lent_cnt(&self) -> usize {
-        usize::from(self.rx.queue.size() - self.rx.queue.free_cnt())
-    }
-
-    /// Packets that the device has not finished sending, as far as the last sync knows.
-    pub fn tx_outstanding_cnt(&self) -> usize {
-        usize::from(self.tx.queue.outstanding_cnt())
-    }
-
-    /// Whether the device was given up: it does not reset, or has changed its features.
-    pub fn is_dead(&self) -> bool {
-        self.shared.control.borrow().is_dead()
-    }
-
-    #[inline]
-    fn reset_if_broken(&mut self) -> bool {
-        let violation = self.rx.queue.violation().or(self.tx.queue.violation());
-        if violation.is_none() && !self.shared.needs_reset.get() {
-            return false;
-        }
-        self.reset()
-    }
-
-    /// Stops the device, takes all frames home and starts it anew; false when it is given up.
-    #[cold]
-    fn reset(&mut self) -> bool {
-        let mut control = self.shared.control.borrow_mut();
-        if control.is_dead() {
-            return false;
-        }
-        self.counters.resets += 1;
-        let violation = self.rx.queue.violation().or(self.tx.queue.violation());
-        self.counters.last_violation = violation.or(self.counters.last_violation);
-        self.shared.needs_reset.set(false);
-        if !control.stop() {
-            // It may still write to its frames: they stay lent for ever.
-            control.set_dead();
-            return false;
-        }
-        self.rx.reset();
-        self.tx.reset();
-        if control.restart([self.rx.addrs(), self.tx.addrs()]).is_err() {
-            control.set_dead();
-            return false;
-        }
-        drop(control);
-        self.rx.refill();
-        true
-    }
-}
-
-impl<H: Hal, T: Transport> Drop for VirtioQueue<'_, '_, H, T> {
+impl<H: Hal, T: Transport> Drop for VirtioNet<'_, H, T> {
+    /// What was not handed out is not freed while the device runs, which knows where it is.
     fn drop(&mut self) {
-        let mut control = self.shared.control.borrow_mut();
-        control.set_dead();
-        if control.stop() {
-            self.rx.reset();
-            self.tx.reset();
-        } else {
-            self.rx.pages.abandon();
-            self.tx.pages.abandon();
+        if !self.has_started || self.shared.control.borrow().is_dead() {
+            return;
+        }
+        for ring in self.rings.iter_mut().flatten().flatten() {
+            ring.pages.abandon();
+        }
+        if let Some(commands) = &mut self.commands {
+            commands.abandon();
         }
     }
 }
 
 impl<'m, H: Hal> Ring<'m, H> {
+    /// The rings of a pair, of which the first is queue number `queue`.
+    fn pair<T: Transport>(
+        control: &mut Control<T>,
+        queue: u16,
+        PairMemory { rx, tx }: &'m mut PairMemory,
+        options: &Options,
+    ) -> Result<[Self; 2], Error> {
+        let rx_limit = RX_SIZE_MAX.min(options.rx_size_max.into());
+        let rx_size = control.queue_size(queue, rx_limit, 1)?;
+        let tx_limit = TX_SIZE_MAX.min(options.tx_size_max.into());
+        let tx_size = control.queue_size(queue + 1, tx_limit, PIECES_MAX as u16)?;
+        Ok([
+            Self::new(control, queue, &mut rx[..usize::from(rx_size)])?,
+            Self::new(control, queue + 1, &mut tx[..usize::from(tx_size)])?,
+        ])
+    }
+
+    /// Where the device finds it.
+    fn addrs(&self) -> RingAddrs {
+        ring_addrs(&self.queue, &self.pages)
+    }
+
     fn new<T: Transport>(
         control: &Control<T>,
         queue: u16,
@@ -437,6 +423,3 @@ const HEADERS_LEN_MAX: usize = ETHERNET_LEN + 60 + 60;
 
 /// The longest IP packet there is: what a total length field can say.
 const IP_LEN_MAX: u32 = 65_535;
-
-const RECEIVEQ: u16 = 0;
-const TRANSMITQ: u16 = 1;

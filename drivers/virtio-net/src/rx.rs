@@ -81,11 +81,6 @@ impl<'p, H: Hal> RxRing<'p> for Rx<'_, 'p, H> {
 }
 
 impl<'p, H: Hal> Rx<'_, 'p, H> {
-    /// Where the device finds the ring.
-    pub(crate) fn addrs(&self) -> RingAddrs {
-        ring_addrs(&self.queue, &self.pages)
-    }
-
     /// Takes the next frame that the device has written to, as long as it says.
     #[inline]
     fn reap(&mut self) -> Option<Frame<'p>> {

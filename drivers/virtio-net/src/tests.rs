@@ -9,6 +9,7 @@ mod corpus;
 mod fuzzed;
 mod hostile;
 mod moving;
+mod pairs;
 mod starting;
 
 use std::boxed::Box;

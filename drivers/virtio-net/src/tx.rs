@@ -12,13 +12,11 @@ use simoom_ring::{Fragment, FramePool, GsoKind, NetHdr, TxOffload, TxPacket, TxR
 use virtio_drivers::{BufferDirection, Hal};
 
 use crate::Features;
-use crate::control::RingAddrs;
 use crate::counters::TxCounters;
 use crate::dma::{DmaPages, device_addr};
 use crate::port::PIECES_MAX;
 use crate::registers::Doorbell;
 use crate::rekick::Rekick;
-use crate::rx::ring_addrs;
 use crate::split::{Piece, SplitQueue};
 
 /// The transmit half of a queue pair.
@@ -30,6 +28,8 @@ pub struct Tx<'m, 'p, H: Hal> {
     pub(crate) hdr_len: usize,
     pub(crate) features: Features,
     pub(crate) is_armed: bool,
+    /// The device serves the pair; before, nothing may be sent (virtio 1.2 5.1.6.5.5).
+    pub(crate) is_served: bool,
     pub(crate) rekick: Rekick,
     pub(crate) counters: TxCounters,
 }
@@ -37,12 +37,15 @@ pub struct Tx<'m, 'p, H: Hal> {
 impl<'p, H: Hal> TxRing<'p> for Tx<'_, 'p, H> {
     #[inline]
     fn space(&self) -> usize {
-        usize::from(self.queue.free_cnt()) / PIECES_MAX
+        match self.is_served {
+            true => usize::from(self.queue.free_cnt()) / PIECES_MAX,
+            false => 0,
+        }
     }
 
     #[inline]
     fn send(&mut self, packet: TxPacket<'p>) -> Result<(), TxPacket<'p>> {
-        if packet.pieces() > usize::from(self.queue.free_cnt()) {
+        if packet.pieces() > usize::from(self.queue.free_cnt()) || !self.is_served {
             return Err(packet);
         }
         if !self.can_do(&packet) {
@@ -80,11 +83,6 @@ impl<'p, H: Hal> TxRing<'p> for Tx<'_, 'p, H> {
 }
 
 impl<'p, H: Hal> Tx<'_, 'p, H> {
-    /// Where the device finds the ring.
-    pub(crate) fn addrs(&self) -> RingAddrs {
-        ring_addrs(&self.queue, &self.pages)
-    }
-
     /// Whether the packet asks for nothing but what [`Caps`](simoom_ring::Caps) promise.
     #[inline]
     fn can_do(&self, packet: &TxPacket<'p>) -> bool {

@@ -117,6 +117,9 @@ where
         if now >= watch.link_at {
             let link = served.port.link();
             watch.link(now, link, ground, &mut served.stack);
+            if served.port.announcement_due() {
+                served.stack.announce();
+            }
         }
         if ground.is_gone(&served.queue) {
             return End::Gone;

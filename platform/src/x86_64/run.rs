@@ -91,6 +91,12 @@ impl<A: App + 'static, F: FnMut(Addr)> Ground<A, NetPort> for Bare<'_, F> {
             large: rx.large,
         };
         console!("simoom: {moved}");
+        let counters = served.queue.counters();
+        let failed = counters.commands_refused + counters.commands_unanswered;
+        if failed + counters.commands_done > 0 {
+            let done = counters.commands_done;
+            console!("simoom: network card: {done} commands done, {failed} not");
+        }
     }
 
     fn is_gone(&self, queue: &NetQueue) -> bool {

@@ -3,7 +3,7 @@
 use super::content::fetch_and_compare;
 use super::http::Client;
 use super::sites;
-use super::{BOOT_LIMIT, Outcome, World, listening};
+use super::{BOOT_LIMIT, HOME_LIMIT, Outcome, World, listening};
 use crate::console::Line;
 use crate::install;
 use crate::machine::{Launch, Net};
@@ -90,6 +90,35 @@ pub(super) fn ping(world: &mut World) -> Result<Outcome> {
     served.finish()
 }
 
+/// A card of several queue pairs, of which an image with one core uses the first: the control queue
+/// lies elsewhere then, and the device has more queues than are set up.
+pub(super) fn queues(world: &mut World) -> Result<Outcome> {
+    let curl = install::CURL.need()?;
+    let cable = match Cable::lay_as(&["multi_queue"]) {
+        Ok(cable) => cable,
+        Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
+    };
+    let pages = sites::small()?;
+    let site = sites::packed(&pages)?;
+    let (guest, port) = world.start(&site, |launch| {
+        cable.connect(launch);
+        // An option of the same device, behind its name.
+        launch.net = Net::Tap {
+            name: format!("{TAP},queues=2"),
+        };
+        launch.card_options = ",mq=on,vectors=6".to_owned();
+    })?;
+    let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    let mut served = listening(guest, at, site.files_cnt)?;
+    let inside = || cable.inside(&curl);
+    fetch_and_compare(inside, &format!("http://{TAP_GUEST}"), &pages)?;
+    // The device was told that one pair is served, and has said so.
+    let told = |_: &Line, text: &str| text.ends_with(": 1 commands done, 0 not").then_some(());
+    let what = "line that the card was told";
+    served.guest.wait_for(what, HOME_LIMIT, told)?;
+    served.finish()
+}
+
 /// A TAP device in a network namespace of its own, which goes with this.
 pub(super) struct Cable {
     ip: PathBuf,
@@ -103,6 +132,11 @@ impl Cable {
     /// # Errors
     /// Why they are not to be had.
     pub(super) fn lay() -> Result<Self> {
+        Self::lay_as(&[])
+    }
+
+    /// Makes both, the device of a kind: more words of `ip tuntap`.
+    fn lay_as(kind: &[&str]) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             bail!("needs root for a network namespace");
         }
@@ -119,7 +153,7 @@ impl Cable {
                 .status();
         });
         let tap = ["tuntap", "add", TAP, "mode", "tap", "vnet_hdr"];
-        run(&[&["-n", &netns], &tap[..]].concat()).context("no TAP device")?;
+        run(&[&["-n", &netns], &tap[..], kind].concat()).context("no TAP device")?;
         let host = format!("{TAP_HOST}/24");
         run(&["-n", &netns, "addr", "add", &host, "dev", TAP])?;
         run(&["-n", &netns, "link", "set", TAP, "up"])?;

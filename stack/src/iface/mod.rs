@@ -207,6 +207,11 @@ impl<'p, A: App> Stack<'p, A> {
         self.net.link = link;
     }
 
+    /// Has the neighbors hear where we are, as after a new address (RFC 5227 2.3).
+    pub fn announce(&mut self) {
+        self.net.neighbors.announce();
+    }
+
     /// Our address and network, once there is one.
     pub fn cidr(&self) -> Option<Cidr> {
         self.net.cidr

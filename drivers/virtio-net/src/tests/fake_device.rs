@@ -27,7 +27,8 @@ pub(crate) struct FakeDevice {
     pub(crate) refuses_features: bool,
     pub(crate) ignores_reset: bool,
     pub(crate) starts: u32,
-    pub(crate) rings: [Option<FakeRing>; 2],
+    /// Of all queues: pairs, then the control queue.
+    pub(crate) rings: Vec<Option<FakeRing>>,
     /// The register block: the driver stores to it, and acknowledges interrupts in it.
     registers: &'static mut [u32; 64],
 }
@@ -54,7 +55,7 @@ impl FakeDevice {
             refuses_features: false,
             ignores_reset: false,
             starts: 0,
-            rings: [None, None],
+            rings: no_rings(),
             registers: registers(),
         }
     }
@@ -89,6 +90,29 @@ impl FakeDevice {
 
     pub(crate) fn tx(&mut self) -> &mut FakeRing {
         self.rings[1].as_mut().expect("started")
+    }
+
+    /// Number of the control queue (virtio 1.2 5.1.2).
+    pub(crate) fn commands_idx(&self) -> usize {
+        match self.accepted.contains(Features::MQ) {
+            true => 2 * usize::from(u16::from_le_bytes([self.config[8], self.config[9]])),
+            false => 2,
+        }
+    }
+
+    /// Takes the next command, class first, and says what became of it; nothing, if there is none.
+    pub(crate) fn command(&mut self, ack: u8) -> Option<Vec<u8>> {
+        let idx = self.commands_idx();
+        let ring = self.rings[idx].as_mut().expect("started");
+        let chain = ring.pop()?;
+        let command = chain.read();
+        let last = Chain {
+            pieces: vec![*chain.pieces.last().expect("pieces")],
+            ..chain
+        };
+        last.write(&[ack]);
+        ring.push(chain.head.into(), 1);
+        Some(command)
     }
 
     /// Delivers a frame behind a header; false when the driver has left it no buffer.
@@ -193,6 +217,13 @@ fn registers() -> &'static mut [u32; 64] {
     block
 }
 
+fn no_rings() -> Vec<Option<FakeRing>> {
+    (0..QUEUES_MAX).map(|_| None).collect()
+}
+
+/// Those of eight pairs, and the control queue.
+const QUEUES_MAX: usize = 17;
+
 /// No queue has this number.
 const NO_KICK: u32 = u32::MAX;
 
@@ -229,7 +260,11 @@ impl Transport for FakeTransport {
     }
 
     fn max_queue_size(&mut self, queue: u16) -> u32 {
-        self.0.borrow().size_max[usize::from(queue)]
+        let device = self.0.borrow();
+        match usize::from(queue) == device.commands_idx() {
+            true => 64,
+            false => device.size_max[usize::from(queue % 2)],
+        }
     }
 
     fn notify(&mut self, _: u16) {
@@ -246,7 +281,7 @@ impl Transport for FakeTransport {
             if device.ignores_reset {
                 return;
             }
-            device.rings = [None, None];
+            device.rings = no_rings();
         }
         device.status = status;
         if device.refuses_features {

@@ -11,6 +11,7 @@ const DEFAULT: Options = Options {
     disable: Features::NONE,
     rx_size_max: 256,
     tx_size_max: 256,
+    queue_pairs_max: 8,
     mac: None,
 };
 
