@@ -9,8 +9,10 @@
 mod callgrind;
 mod child;
 mod guest;
+mod hosts;
 mod http;
 mod linux;
+mod plot;
 mod report;
 mod stack;
 mod wrk;
@@ -45,6 +47,8 @@ enum Suite {
     Http(Options),
     /// The booted image, against Debian's cloud kernel with nginx
     Guest(Options),
+    /// What the ports below simoom-httpd cost
+    Host(Options),
     /// Goodput over bad wires, against Linux reno on the same wires
     Linux(linux::LinuxArgs),
     /// One suite after the other
@@ -57,6 +61,9 @@ struct Options {
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the figures as SVG, into this folder
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
     /// Short and rough: to see that it works
     #[arg(long)]
     quick: bool,
@@ -85,13 +92,18 @@ const GUEST: Plain = Plain {
     estimate: guest::estimate,
     run: guest::run,
 };
+const HOST: Plain = Plain {
+    name: "host",
+    estimate: hosts::estimate,
+    run: hosts::run,
+};
 const LINUX: Plain = Plain {
     name: "linux",
     estimate: linux::estimate,
     run: linux::once,
 };
 /// In the order of a run.
-const ALL: [Plain; 4] = [STACK, HTTP, GUEST, LINUX];
+const ALL: [Plain; 5] = [STACK, HTTP, GUEST, HOST, LINUX];
 
 /// Runs a suite.
 ///
@@ -102,6 +114,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
         Some(Suite::Stack(options)) => run_plain(&[STACK], &options),
         Some(Suite::Http(options)) => run_plain(&[HTTP], &options),
         Some(Suite::Guest(options)) => run_plain(&[GUEST], &options),
+        Some(Suite::Host(options)) => run_plain(&[HOST], &options),
         Some(Suite::Linux(args)) => linux::run(args),
         Some(Suite::All(options)) => run_plain(&ALL, &options),
         None => run_plain(&ALL, &args.options),
@@ -112,6 +125,9 @@ fn run_plain(suites: &[Plain], options: &Options) -> Result<ExitCode> {
     // What cannot be written is better known before than after.
     if let Some(file) = &options.json {
         report::write_json(&[], file)?;
+    }
+    if let Some(folder) = &options.plot {
+        plot::draw(&[], folder)?;
     }
     let estimate: u32 = suites
         .iter()
@@ -130,6 +146,10 @@ fn run_plain(suites: &[Plain], options: &Options) -> Result<ExitCode> {
         // After each: what comes later may fail.
         if let Some(file) = &options.json {
             report::write_json(&rows, file)?;
+        }
+        if let Some(folder) = &options.plot {
+            let cnt = plot::draw(&rows, folder)?;
+            println!("{cnt} plots in {}", folder.display());
         }
     }
     println!(

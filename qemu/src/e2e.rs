@@ -3,6 +3,7 @@
 //! Every case boots its own guest through [`World`], waits for what the console says and never for
 //! a while, and checks bytes. Cases are plain functions, listed in [`CASES`] in the order of a run.
 
+mod bench;
 mod boot;
 mod content;
 mod corpus;
@@ -189,6 +190,11 @@ pub(crate) const CASES: &[Step] = &[
         "hosted-errors",
         "simoom-httpd: bad arguments and ports: one line, nothing left",
         hosted::errors,
+    ),
+    step(
+        "bench",
+        "bench stack --quick: what it writes is whole, whatever the figures are",
+        bench::stack,
     ),
     step(
         "figures",

@@ -13,6 +13,7 @@ mod linux;
 
 use super::child::{self, Running};
 use super::http::{self, size_name};
+use super::plot::{At, Axis};
 use super::report::{Better, Row, Sample, print_heading};
 use super::wrk::{self, Load};
 use crate::accel::{self, Accel, AccelChoice};
@@ -139,7 +140,13 @@ fn speed(parts: &Parts, rounds: u32) -> Result<Vec<Row>> {
             let case = format!("{}, {} {way}", kind.machine().name(), size_name(size));
             let (ours, theirs) = (Sample::of(&our_rates), Sample::of(&their_rates));
             let more = Better::More;
-            rows.push(row(case, "requests", "/s", (ours, theirs), more, Some(bar)));
+            let mut row = row(case, "requests", "/s", (ours, theirs), more, Some(bar));
+            row.at = vec![At {
+                axis: Axis::Size,
+                x: size as f64,
+                line: format!("{} {way}", kind.machine().name()),
+            }];
+            rows.push(row);
         }
     }
     Ok(rows)
@@ -239,8 +246,10 @@ fn row(
         ours,
         rival: Some(rival),
         rival_name: Some(RIVAL),
+        is_rival: true,
         better,
         bar,
+        at: Vec::new(),
     };
     row.print();
     row

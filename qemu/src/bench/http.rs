@@ -13,25 +13,28 @@ mod link;
 mod servers;
 
 use super::child;
+use super::plot::{At, Axis};
 use super::report::{Better, Row, Sample, print_heading};
 use super::wrk::{self, Answered, Load};
 use crate::host;
 use crate::linux;
 use crate::site::{self, Entry, Packed, Source};
 use anyhow::{Context, Result};
-pub(crate) use link::ip;
-use link::{LINUX_ADDR, Link};
-pub(crate) use servers::config as nginx_config;
-use servers::{Backend, Nginx};
+use link::LINUX_ADDR;
+pub(crate) use link::{Link, OUR_ADDR, ip};
+use servers::Nginx;
+pub(crate) use servers::{Backend, config as nginx_config, ours as our_server};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Lengths of the files, bytes.
 const SIZES: [usize; 6] = [64, 1 << 10, 4 << 10, 8 << 10, 64 << 10, 1 << 20];
 const QUICK_SIZES: [usize; 2] = [64, 64 << 10];
-/// Connections at a time, and those that are tried with 1 KB, too.
+/// Connections at a time, and those that are tried with this size, too.
 const CONNS: u32 = 64;
+const CROWD_SIZE: usize = 1 << 10;
 const MORE_CONNS: [u32; 3] = [1, 8, 512];
 /// Measurements of each, in turn, of a second each.
 const ROUNDS: u32 = 3;
@@ -90,7 +93,9 @@ fn loads(sizes: &[usize], is_quick: bool) -> Vec<Load> {
     };
     let kept = sizes.iter().map(|size| load(*size, true, CONNS));
     let closed = sizes.iter().map(|size| load(*size, false, CONNS));
-    let crowds = MORE_CONNS.iter().map(|conns| load(1 << 10, true, *conns));
+    let crowds = MORE_CONNS
+        .iter()
+        .map(|conns| load(CROWD_SIZE, true, *conns));
     let crowds = crowds.filter(|_| !is_quick);
     kept.chain(closed).chain(crowds).collect()
 }
@@ -172,7 +177,9 @@ impl Bench {
         if backend != Backend::Tap {
             link.set_client_offloads(false)?;
         }
-        let (server, at) = servers::ours(&self.program, backend, link, &self.site, &[])?;
+        let (program, site) = (&self.program, &self.site);
+        let server = our_server(program, backend, link, site, &[], Stdio::null())?;
+        let at = SocketAddrV4::new(Ipv4Addr::from(OUR_ADDR), 80);
         asked(&server, link, at, load)
     }
 
@@ -210,8 +217,10 @@ fn rows(backend: Backend, load: &Load, ours: &[Figures], theirs: &[Figures]) -> 
             ours: sample(ours),
             rival: Some(sample(theirs)),
             rival_name: Some(RIVAL),
+            is_rival: true,
             better,
             bar: bar.filter(|_| is_small),
+            at: at(backend, load),
         }
     };
     let (more, less) = (Better::More, Better::Less);
@@ -222,6 +231,23 @@ fn rows(backend: Backend, load: &Load, ours: &[Figures], theirs: &[Figures]) -> 
     ];
     rows.iter().for_each(Row::print);
     rows.into()
+}
+
+/// By size, with the usual connections; and by connections, with the usual size.
+fn at(backend: Backend, load: &Load) -> Vec<At> {
+    let way = if load.is_kept { "kept" } else { "closed" };
+    let line = format!("{} {way}", backend.name());
+    let by_size = (load.conns == CONNS).then(|| At {
+        axis: Axis::Size,
+        x: load.size as f64,
+        line: line.clone(),
+    });
+    let by_conns = (load.size == CROWD_SIZE && load.is_kept).then(|| At {
+        axis: Axis::Conns,
+        x: f64::from(load.conns),
+        line: line.clone(),
+    });
+    by_size.into_iter().chain(by_conns).collect()
 }
 
 const RIVAL: &str = "nginx";

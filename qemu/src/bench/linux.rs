@@ -245,8 +245,10 @@ fn measure(args: &LinuxArgs, case: &Case) -> Result<(Row, Lag)> {
         ours,
         rival: Some(rival),
         rival_name: Some(RIVAL),
+        is_rival: true,
         better: Better::More,
         bar: case.bar(),
+        at: Vec::new(),
     };
     Ok((row, lag))
 }

@@ -1,5 +1,6 @@
 //! What a suite has measured, as a table and as JSON.
 
+use super::plot::At;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
@@ -58,9 +59,13 @@ pub(crate) struct Row {
     pub(crate) ours: Sample,
     pub(crate) rival: Option<Sample>,
     pub(crate) rival_name: Option<&'static str>,
+    /// The rival is someone else, not ours in other circumstances.
+    pub(crate) is_rival: bool,
     pub(crate) better: Better,
     /// What the ratio is meant to be at least.
     pub(crate) bar: Option<f64>,
+    /// Where it is drawn.
+    pub(crate) at: Vec<At>,
 }
 
 /// The heading of the rows.

@@ -7,7 +7,7 @@ use crate::site::Packed;
 use crate::stop;
 use anyhow::{Context, Result};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Backend {
     }
 }
 
-/// Starts `simoom-httpd`; where it serves.
+/// Starts `simoom-httpd`.
 ///
 /// # Errors
 /// It cannot be run.
@@ -42,7 +42,8 @@ pub(crate) fn ours(
     link: &Link,
     site: &Packed,
     more: &[&str],
-) -> Result<(Running, SocketAddrV4)> {
+    stdout: Stdio,
+) -> Result<Running> {
     let mut command = child::on_core(child::SERVER_CORE, program);
     command.arg(site.path());
     match backend {
@@ -56,9 +57,8 @@ pub(crate) fn ours(
     }
     let addr = Ipv4Addr::from(OUR_ADDR);
     command.args(["--ip", &format!("{addr}/24"), "--cores", "0"]);
-    command.args(more).stdout(Stdio::null());
-    let running = link.server.within(|| Running::start(command))?;
-    Ok((running, SocketAddrV4::new(addr, 80)))
+    command.args(more).stdout(stdout);
+    link.server.within(|| Running::start(command))
 }
 
 /// An nginx as who knows it sets it up, with its files in memory.

@@ -9,8 +9,10 @@ fn row(ours: f64, rival: Option<f64>, better: Better) -> Row {
         ours: Sample::exact(ours),
         rival: rival.map(Sample::exact),
         rival_name: rival.map(|_| "linux reno"),
+        is_rival: true,
         better,
         bar: None,
+        at: Vec::new(),
     }
 }
 

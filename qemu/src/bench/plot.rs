@@ -1,0 +1,155 @@
+//! Figures as plots: one SVG for each suite, metric and axis, both axes logarithmic.
+
+use super::http::size_name;
+use super::report::Row;
+use crate::text;
+use anyhow::{Context, Result, anyhow};
+use plotters::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What is along the bottom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Axis {
+    /// Bytes of a file.
+    Size,
+    /// Connections.
+    Conns,
+}
+
+impl Axis {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Conns => "connections",
+        }
+    }
+
+    fn label(self, x: f64) -> String {
+        match self {
+            Self::Size => size_name(x as usize),
+            Self::Conns => text::count(x as u64),
+        }
+    }
+}
+
+/// Where a row is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct At {
+    pub(crate) axis: Axis,
+    pub(crate) x: f64,
+    /// What the points are joined by: "kept".
+    pub(crate) line: String,
+}
+
+/// Points of a line, from left to right.
+type Lines = BTreeMap<String, Vec<(f64, f64)>>;
+
+/// Draws all that can be drawn into `folder`; how many plots.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn draw(rows: &[Row], folder: &Path) -> Result<usize> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut plots: BTreeMap<(String, String, Axis), Lines> = BTreeMap::new();
+    for row in rows {
+        for at in &row.at {
+            let metric = format!("{}, {}", row.metric, row.unit);
+            let key = (row.suite.to_owned(), metric, at.axis);
+            let lines = plots.entry(key).or_default();
+            let mut add = |who: &str, value: f64| {
+                let line = lines.entry(format!("{who}, {}", at.line)).or_default();
+                line.push((at.x, value));
+            };
+            add("ours", row.ours.median);
+            if let (Some(rival), Some(name)) = (row.rival.filter(|_| row.is_rival), row.rival_name)
+            {
+                add(name, rival.median);
+            }
+        }
+    }
+    let mut cnt = 0;
+    for ((suite, metric, axis), lines) in plots {
+        let name = format!("{suite}-{}-by-{}.svg", file_name(&metric), axis.name());
+        let file = folder.join(name);
+        draw_one(&format!("{suite}: {metric}"), axis, lines, &file)
+            .with_context(|| file.display().to_string())?;
+        cnt += 1;
+    }
+    Ok(cnt)
+}
+
+/// The part before the unit, as a name.
+fn file_name(metric: &str) -> String {
+    let metric = metric.split(',').next().unwrap_or(metric);
+    metric.to_lowercase().replace(' ', "-")
+}
+
+fn draw_one(title: &str, axis: Axis, lines: Lines, file: &Path) -> Result<()> {
+    let (xs, ys) = (
+        range(&lines, |point| point.0),
+        range(&lines, |point| point.1),
+    );
+    let area = SVGBackend::new(file, SIZE).into_drawing_area();
+    let said = |error: &dyn std::fmt::Display| anyhow!("{error}");
+    area.fill(&WHITE).map_err(|error| said(&error))?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(72)
+        .build_cartesian_2d(xs.log_scale(), ys.log_scale())
+        .map_err(|error| said(&error))?;
+    chart
+        .configure_mesh()
+        .x_desc(axis.name())
+        .x_label_formatter(&|x| axis.label(*x))
+        .y_label_formatter(&|y| short(*y))
+        .light_line_style(TRANSPARENT)
+        .draw()
+        .map_err(|error| said(&error))?;
+    for (idx, (name, mut points)) in lines.into_iter().enumerate() {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let color = Palette99::pick(idx).to_rgba();
+        let style = color.stroke_width(2);
+        let series = LineSeries::new(points, style).point_size(3);
+        let drawn = chart.draw_series(series).map_err(|error| said(&error))?;
+        drawn
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()
+        .map_err(|error| said(&error))?;
+    area.present().map_err(|error| said(&error))
+}
+
+/// From a little below the least to a little above the most.
+fn range(lines: &Lines, of: impl Fn(&(f64, f64)) -> f64) -> std::ops::Range<f64> {
+    let values = || lines.values().flatten().map(&of);
+    let least = values().fold(f64::INFINITY, f64::min).max(LEAST);
+    let most = values().fold(least, f64::max);
+    least / MARGIN..most * MARGIN
+}
+
+/// `12`, `3.4k`, `5.6M`.
+fn short(value: f64) -> String {
+    match value {
+        value if value >= 1e6 => format!("{}M", value / 1e6),
+        value if value >= 1e3 => format!("{}k", value / 1e3),
+        value => format!("{value}"),
+    }
+}
+
+const SIZE: (u32, u32) = (860, 520);
+/// A logarithm has no place for nothing.
+const LEAST: f64 = 1e-3;
+const MARGIN: f64 = 1.3;
+
+#[cfg(test)]
+mod tests;
