@@ -30,7 +30,8 @@
 //! content out of its reach) panics with the rule that was broken. What arrives never panics.
 //!
 //! In the order in which a frame meets them: [`port`], [`tx`], [`segment`], [`miscut`] and
-//! [`checksum`], `medium`, `path`, `corrupt`, `merge`, [`rx`]; [`record`] looks on.
+//! [`checksum`], `medium`, `path`, `corrupt`, `merge`, [`rx`]; [`record`] looks on. Where no
+//! wire is wanted, [`rings`] are enough.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ pub mod miscut;
 mod path;
 pub mod port;
 pub mod record;
+pub mod rings;
 pub mod rng;
 pub mod rx;
 pub mod segment;
@@ -59,6 +61,7 @@ pub use faults::{Bandwidth, CorruptScope, Delay, Faults};
 pub use miscut::Cutting;
 pub use port::{SimPort, SimQueue};
 pub use record::{Event, Record};
+pub use rings::MemoryRings;
 pub use rng::{Chance, Rng};
 pub use rx::SimRx;
 pub use segment::BadOffload;

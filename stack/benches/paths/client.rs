@@ -11,10 +11,8 @@ use simoom::tcp::{App, Conn, Settings};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
 use simoom::wire::{arp, ethernet, ipv4};
 use simoom::{Duration, Instant, Polled, Stack};
-use simoom_ring::{
-    Armed, Caps, Checksums, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, TxPacket,
-    TxRing,
-};
+use simoom_ring::{Caps, Checksums, FramePool, MacAddr, RxChecksum, RxPacket, TxPacket};
+use simoom_sim::MemoryRings;
 
 use crate::memory::{Sizes, pool, stack, storage};
 
@@ -27,58 +25,6 @@ pub(super) enum Wish {
     Answer(usize),
     /// Bytes without end, from the first request on.
     Bulk,
-}
-
-/// Rings in memory. A frame that was sent goes home when the client has read its headers.
-struct Rings {
-    rx: Rx,
-    tx: Tx,
-}
-
-struct Rx(VecDeque<RxPacket<'static>>);
-
-struct Tx(Vec<TxPacket<'static>>);
-
-impl Queue<'static> for Rings {
-    type Rx = Rx;
-    type Tx = Tx;
-
-    fn rings(&mut self) -> (&mut Rx, &mut Tx) {
-        (&mut self.rx, &mut self.tx)
-    }
-
-    fn arm(&mut self) -> Armed {
-        Armed::Ready
-    }
-}
-
-impl RxRing<'static> for Rx {
-    fn sync(&mut self) -> usize {
-        self.0.len()
-    }
-
-    #[inline]
-    fn recv(&mut self) -> Option<RxPacket<'static>> {
-        self.0.pop_front()
-    }
-}
-
-impl TxRing<'static> for Tx {
-    #[inline]
-    fn space(&self) -> usize {
-        TX_SLOTS - self.0.len()
-    }
-
-    #[inline]
-    fn send(&mut self, packet: TxPacket<'static>) -> Result<(), TxPacket<'static>> {
-        if self.0.len() == TX_SLOTS {
-            return Err(packet);
-        }
-        self.0.push(packet);
-        Ok(())
-    }
-
-    fn sync(&mut self) {}
 }
 
 const TX_SLOTS: usize = 1_024;
@@ -125,7 +71,7 @@ const HEAD: &[u8] = &[b'h'; 180];
 pub(super) struct Client {
     stack: Stack<'static, Server>,
     server: Server,
-    rings: Rings,
+    rings: MemoryRings<'static>,
     pool: &'static FramePool<'static>,
     now: Instant,
     snd_nxt: u32,
@@ -171,10 +117,7 @@ impl Client {
         let mut client = Self {
             stack,
             server: Server(wish),
-            rings: Rings {
-                rx: Rx(VecDeque::with_capacity(64)),
-                tx: Tx(Vec::with_capacity(TX_SLOTS)),
-            },
+            rings: MemoryRings::new(TX_SLOTS),
             pool,
             now,
             snd_nxt: 0,
@@ -268,11 +211,11 @@ impl Client {
         } else {
             warming_up(self);
         }
-        let mut sent = std::mem::take(&mut self.rings.tx.0);
+        let mut sent = std::mem::take(self.rings.sent());
         for packet in sent.drain(..) {
             self.read(&packet);
         }
-        self.rings.tx.0 = sent;
+        *self.rings.sent() = sent;
     }
 
     fn read(&mut self, packet: &TxPacket<'static>) {
@@ -346,7 +289,7 @@ impl Client {
         frame.prepend(&header.emit()).expect("there is headroom");
         let mut packet = RxPacket::plain(frame);
         packet.csum = RxChecksum::Verified;
-        self.rings.rx.0.push_back(packet);
+        self.rings.arrive(packet);
     }
 
     /// What was gone was the path that was meant.

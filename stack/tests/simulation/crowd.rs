@@ -2,75 +2,20 @@
 //! bytes, so that what is measured is the server.
 //!
 //! ```text
-//!   Crowd ── frames ──► PipeRx ── Stack::poll ── PipeTx ──► Crowd reads headers, frames go home
+//!   Crowd ── frames ──► rings ── Stack::poll ── rings ──► Crowd reads headers, frames go home
 //! ```
 //!
 //! All clients are behind one gateway. Client `n` has address `11.0.0.0 + n / 40,000` and port
 //! `10,000 + n % 40,000`.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use simoom::eth::EtherType;
 use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
 use simoom::wire::{arp, ethernet, ipv4};
-use simoom_ring::{
-    Armed, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, TxPacket, TxRing,
-};
-
-/// A pair of rings in memory. What is sent stays in it until it is read.
-pub(crate) struct Pipe {
-    rx: PipeRx,
-    tx: PipeTx,
-}
-
-/// What has arrived.
-pub(crate) struct PipeRx(VecDeque<RxPacket<'static>>);
-
-/// What was sent.
-pub(crate) struct PipeTx(Vec<TxPacket<'static>>);
-
-impl Queue<'static> for Pipe {
-    type Rx = PipeRx;
-    type Tx = PipeTx;
-
-    fn rings(&mut self) -> (&mut PipeRx, &mut PipeTx) {
-        (&mut self.rx, &mut self.tx)
-    }
-
-    fn arm(&mut self) -> Armed {
-        Armed::Ready
-    }
-}
-
-impl RxRing<'static> for PipeRx {
-    fn sync(&mut self) -> usize {
-        self.0.len()
-    }
-
-    fn recv(&mut self) -> Option<RxPacket<'static>> {
-        self.0.pop_front()
-    }
-}
-
-impl TxRing<'static> for PipeTx {
-    fn space(&self) -> usize {
-        TX_SLOTS - self.0.len()
-    }
-
-    fn send(&mut self, packet: TxPacket<'static>) -> Result<(), TxPacket<'static>> {
-        if self.space() == 0 {
-            return Err(packet);
-        }
-        self.0.push(packet);
-        Ok(())
-    }
-
-    fn sync(&mut self) {}
-}
-
-const TX_SLOTS: usize = 256;
+use simoom_ring::{FramePool, MacAddr, RxChecksum, RxPacket, TxPacket};
+use simoom_sim::MemoryRings;
 
 /// What one client knows of its connection.
 #[derive(Clone, Copy, Default)]
@@ -101,7 +46,7 @@ pub(crate) struct Crowd {
     pool: &'static FramePool<'static>,
     clients: Vec<Client>,
     /// The queue that the server polls.
-    pub(crate) pipe: Pipe,
+    pub(crate) rings: MemoryRings<'static>,
     /// Milliseconds: the clock of their timestamps.
     pub(crate) now_ms: u32,
 }
@@ -112,10 +57,7 @@ impl Crowd {
         let mut crowd = Self {
             pool,
             clients: vec![Client::default(); clients],
-            pipe: Pipe {
-                rx: PipeRx(VecDeque::with_capacity(64)),
-                tx: PipeTx(Vec::with_capacity(TX_SLOTS)),
-            },
+            rings: MemoryRings::new(TX_SLOTS),
             now_ms: 1,
         };
         crowd.ask_who_has();
@@ -145,7 +87,7 @@ impl Crowd {
         frame.prepend(&header.emit()).expect("there is headroom");
         let mut packet = RxPacket::plain(frame);
         packet.csum = RxChecksum::Verified;
-        self.pipe.rx.0.push_back(packet);
+        self.rings.arrive(packet);
     }
 
     fn arrive_segment(&mut self, n: usize, ctl: Ctl, has_ack: bool, payload: &[u8]) {
@@ -229,11 +171,11 @@ impl Crowd {
     /// When it is not what comes next at its client.
     pub(crate) fn look(&mut self) -> Seen {
         let mut seen = Seen::default();
-        let mut sent = std::mem::take(&mut self.pipe.tx.0);
+        let mut sent = std::mem::take(self.rings.sent());
         for packet in sent.drain(..) {
             self.look_at(&packet, &mut seen);
         }
-        self.pipe.tx.0 = sent;
+        *self.rings.sent() = sent;
         seen
     }
 
@@ -272,10 +214,11 @@ impl Crowd {
 
     /// The frames of the queue go home.
     pub(crate) fn clear(&mut self) {
-        self.pipe.rx.0.clear();
-        self.pipe.tx.0.clear();
+        self.rings.clear();
     }
 }
+
+const TX_SLOTS: usize = 256;
 
 /// The server's address.
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

@@ -119,8 +119,8 @@ impl Served {
     pub(crate) fn turn(&mut self) {
         self.now = self.now + Duration::from_micros(10);
         self.crowd.now_ms = 1 + (self.now.as_micros() / 1_000) as u32;
-        let (pipe, app) = (&mut self.crowd.pipe, &mut self.app);
-        while self.stack.poll(self.now, pipe, app) == Polled::Busy {}
+        let (rings, app) = (&mut self.crowd.rings, &mut self.app);
+        while self.stack.poll(self.now, rings, app) == Polled::Busy {}
     }
 }
 
