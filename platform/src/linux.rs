@@ -19,6 +19,7 @@ mod net;
 mod printer;
 mod process;
 mod signals;
+mod sums;
 
 pub use cores::{Cores, CoresError};
 pub use net::{Addressing, Net, NetError, Rungs};

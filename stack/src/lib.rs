@@ -49,7 +49,7 @@ pub mod udp;
 mod testing;
 
 pub use addr::{Addr, Cidr, Endpoint, FourTuple};
-pub use content::{Body, Sums};
+pub use content::{Body, SUMS_BLOCK, Sums};
 pub use counters::{Counters, DropReason};
 pub use iface::{Polled, Stack};
 pub use time::{Duration, Instant};

@@ -8,6 +8,8 @@ use simoom::Sums;
 use simoom_netmap::{Host, NetmapPort};
 use simoom_ring::{BodyMemory, Port};
 
+use super::sums;
+
 /// Reads `len` bytes to where the port can refer to them: its region, or, where
 /// the stack has to copy bodies anyhow, any memory. They stay until the process ends.
 ///
@@ -41,6 +43,6 @@ pub fn sums<H: Host>(
         return None;
     }
     let table = vec![0; Sums::entries(content.len())].leak();
-    let sums = Sums::of(content, table)?;
+    let sums = Sums::of_blocks(content, table, sums::of_blocks)?;
     Some(Box::leak(Box::new(sums)))
 }
