@@ -21,7 +21,10 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod accesslog;
+pub mod admin;
 pub mod app;
+pub mod front;
 pub mod http;
 pub mod options;
 pub mod site;

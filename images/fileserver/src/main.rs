@@ -6,11 +6,16 @@
 #![no_main]
 #![deny(unsafe_code)]
 
+use core::cell::RefCell;
 use core::fmt;
 
 use simoom::tcp::ListenError;
 use simoom::{Addr, Endpoint, Instant};
+use simoom_capture::{Slot, Store};
+use simoom_fileserver::accesslog::{Log, PLACES, Place};
+use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS};
 use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::front::Front;
 use simoom_fileserver::http::Server;
 use simoom_fileserver::options::{self, BadOption, Options, Time};
 use simoom_fileserver::site::{self, Site, SiteError};
@@ -35,8 +40,8 @@ fn main(mut machine: Machine) -> ExitCode {
 
 /// All that serving takes.
 struct Started {
-    net: Net<FileServer>,
-    app: FileServer,
+    net: Net<Front>,
+    app: Front,
     port: u16,
 }
 
@@ -57,10 +62,22 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
         Time::Told(unix) => Some((unix, Instant::ZERO)),
         Time::None => None,
     });
+    if let Some(sink) = options.look.log {
+        let places = machine.memory.take_slice(PLACES, |_| Place::EMPTY);
+        app.set_log(Log::new(sink, places.map_err(BootError::Memory)?));
+    }
+    let admin = Admin::new(&options.look, "virtio-net");
+    let capture = capture(machine, &admin).map_err(BootError::Memory)?;
     let mut net = Net::start(machine).map_err(BootError::Net)?;
+    net.capture = RefCell::new(capture);
     app.set_bounds(options.bounds_for(net.sizes().conns), addresses);
     app.set_sums(machine.initrd.and_then(|site| net.sums(machine, site)));
     net.stack.listen(port, BACKLOG).map_err(BootError::Listen)?;
+    if let Some(at) = options.look.listening {
+        let listener = net.stack.listen(at.port, ADMIN_BACKLOG);
+        listener.map_err(BootError::Listen)?;
+    }
+    let app = Front::new(app, admin);
     Ok(Started { net, app, port })
 }
 
@@ -70,10 +87,9 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
     let ready = Millis(machine.clock.now_us());
     console!("simoom: {net}");
     console!("simoom: ready {ready} ms after entry");
-    let file_cnt = app.server().site().file_cnt();
-    simoom_fileserver::warnings::tell(app.server().site(), |line| {
-        console!("simoom: warning: {line}")
-    });
+    let site = app.files.server().site();
+    let file_cnt = site.file_cnt();
+    simoom_fileserver::warnings::tell(site, |line| console!("simoom: warning: {line}"));
     let told = |addr: Addr| {
         let url = Url(Endpoint::new(addr, port));
         console!("simoom: listening on {url} ({file_cnt} files, {ready} ms after entry)");
@@ -83,6 +99,18 @@ fn serve(machine: &Machine, started: Started) -> ExitCode {
 
 fn now(machine: &Machine) -> Instant {
     Instant::from_micros(machine.clock.now_us())
+}
+
+/// Memory for captures, if there may be any.
+fn capture(machine: &mut Machine, admin: &Admin) -> Result<Store<'static>, OutOfMemory> {
+    if !admin.is_on() {
+        return Ok(Store::default());
+    }
+    let bytes = machine
+        .memory
+        .take_bytes(CAPTURE_BYTES, align_of::<u64>())?;
+    let slots = machine.memory.take_slice(CAPTURE_SLOTS, |_| Slot::EMPTY)?;
+    Ok(Store::new(bytes, slots))
 }
 
 /// Indexes the initrd.
@@ -159,5 +187,6 @@ const SCRATCHES: usize = 32;
 /// Counters of connections by address: 64 KiB.
 const ADDRESS_COUNTERS: usize = 32_768;
 
-/// Half-open connections at most.
+/// Half-open connections at most; to the admin port.
 const BACKLOG: u16 = 1024;
+const ADMIN_BACKLOG: u16 = 16;

@@ -6,6 +6,8 @@
 //! | `listing` | `on`: folders without an `index.html` are listed | `off` |
 //! | `hosts` | `on`: each top-level folder is the site of the host of that name | `off` |
 //! | `time` | seconds since 1970 at the start, or `none` | the machine's clock |
+//! | `admin` | `ADDR:PORT`, `:PORT` or `PORT`: a look inside, at ADDR alone or at any | off |
+//! | `accesslog` | `console`, or `syslog:ADDR[:PORT]`: a line for each answer | off |
 //!
 //! and the limits. Times are in seconds; what happens beyond a limit is counted
 //! ([`Counters`](crate::app::Counters)).
@@ -22,6 +24,7 @@
 //! | `first-byte` | time to the first byte of the first request | 60 | close |
 //! | `head-time` | time for the head of a request | 10 | 408, close |
 //! | `idle` | time between an answer and the next request | 60 | close |
+//! | `admin-conns` | connections to the admin port, 16 at most, kept free for it | 8 | reset |
 //! | `send-rate` | bytes a second that a client takes, over `idle` | 100 | reset |
 //!
 //! When seven of eight connections are in use, those without a request are reset.
@@ -33,6 +36,7 @@ use core::fmt;
 
 use simoom::Duration;
 
+use crate::admin::Words;
 use crate::app::Bounds;
 use crate::http::Limits;
 use crate::site;
@@ -54,6 +58,9 @@ pub const KEYS: &[&str] = &[
     "head-time",
     "idle",
     "send-rate",
+    "admin",
+    "admin-conns",
+    "accesslog",
 ];
 
 /// What they say.
@@ -69,6 +76,8 @@ pub struct Options {
     pub limits: Limits,
     /// Bounds of a connection.
     pub bounds: Bounds,
+    /// The look inside.
+    pub look: Words,
 }
 
 /// Where the time comes from.
@@ -117,6 +126,7 @@ impl Options {
         time: Time::Machine,
         limits: Limits::DEFAULT,
         bounds: Bounds::DEFAULT,
+        look: Words::DEFAULT,
     };
 
     /// Reads all keys; `get` knows the value of each that is there.
@@ -139,12 +149,14 @@ impl Options {
         };
         options.limits.read(&get)?;
         options.bounds.read(&get)?;
+        options.look = Words::read(&get, options.port)?;
         Ok(options)
     }
 
     /// The bounds for a machine that has memory for `conns_max` connections.
     #[must_use]
     pub fn bounds_for(&self, conns_max: usize) -> Bounds {
+        let conns_max = conns_max.saturating_sub(self.look.conns_kept());
         let conns_max = u32::try_from(conns_max).unwrap_or(u32::MAX);
         let conns_max = self.bounds.conns_max.min(conns_max);
         let share = conns_max - conns_max / 4;

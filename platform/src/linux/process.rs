@@ -137,9 +137,12 @@ impl<A: Attend> Process<A> {
         let is_first = self.state.second_at.is_none();
         self.state.second_at = Some(now + Duration::from_secs(1));
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = since_epoch.map_or(0, |span| span.as_secs());
+        let (seconds, us) =
+            since_epoch.map_or((0, 0), |span| (span.as_secs(), span.subsec_micros()));
+        // When that second began, unless it was before our clock did.
+        let began_at = Instant::from_micros(now.as_micros().saturating_sub(us.into()));
         // Until the year 292 billion.
-        (self.hooks.set_time)(app, seconds as i64, now);
+        (self.hooks.set_time)(app, seconds as i64, began_at);
         if !self.has_stats {
             return;
         }

@@ -29,8 +29,11 @@ pub trait Ground<A: App + 'static, P: Port<'static>> {
     /// Says a line to whoever watches.
     fn say(&self, line: fmt::Arguments<'_>);
 
-    /// Writes text for whoever watches, as much as goes without waiting: how many bytes.
-    fn print(&mut self, text: &[u8]) -> usize;
+    /// Writes text for whoever watches, as much as goes without waiting: how many bytes. Where
+    /// nobody does, all of it is taken.
+    fn print(&mut self, text: &[u8]) -> usize {
+        text.len()
+    }
 
     /// Sleeps until the port has news or `until` has come; the rings are armed. It may end early.
     fn sleep(&mut self, until: Instant);

@@ -22,11 +22,13 @@ mod parts;
 mod patience;
 mod scratch;
 mod sums;
+mod tally;
 
 use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
 use simoom::{Body, Duration, Instant, Sums};
 
+use crate::accesslog::Log;
 use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
 use addresses::AddressIdx;
 pub use addresses::Addresses;
@@ -35,6 +37,7 @@ pub use parts::PARTS_CNT;
 use parts::{PartsIdx, PartsTable};
 use scratch::ScratchIdx;
 pub use scratch::{SCRATCH_LEN, Scratches};
+pub use tally::Tally;
 
 /// How long a connection may last after its last answer has arrived.
 pub const LINGER: Duration = Duration::from_secs(10);
@@ -62,6 +65,8 @@ pub struct FileServer {
     addresses: Addresses,
     conn_cnt: u32,
     counters: Counters,
+    tally: Tally,
+    log: Log,
     sums: Option<&'static Sums>,
 }
 
@@ -110,7 +115,7 @@ impl Client {
         }
     }
 
-    fn is_within_head(&self) -> bool {
+    pub(crate) fn is_within_head(&self) -> bool {
         self.exchange.is_within_head() || !self.gather.is_empty()
     }
 }
@@ -140,6 +145,8 @@ impl FileServer {
             addresses: Addresses::new(&mut [], 0),
             conn_cnt: 0,
             counters: Counters::default(),
+            tally: Tally::new(),
+            log: Log::off(),
             sums: None,
         }
     }
@@ -166,6 +173,7 @@ impl FileServer {
     /// Date (RFC 9110 6.6.1).
     pub fn set_clock(&mut self, clock: Option<(i64, Instant)>) {
         self.clock = clock;
+        self.log.set_clock(clock);
         self.server.set_time(None);
         self.date_until = clock.map_or(Instant::NEVER, |_| Instant::ZERO);
     }
@@ -217,11 +225,17 @@ impl FileServer {
             return Next::Wait;
         }
         let was_within_head = client.is_within_head();
+        let gathered_len = client.gather.len();
         let mut step = None;
         let sent = conn.send_with(|room| {
             let taken = step.insert(self.respond(client, bytes, room));
             head_len(taken)
         });
+        if let Some(Step::Answer(answer)) = &step
+            && self.log.is_on()
+        {
+            self.write_down(conn, client, bytes, gathered_len, answer);
+        }
         if client.gather.is_empty() {
             self.scratches.give_back(client.scratch.take());
         }
@@ -309,14 +323,7 @@ impl FileServer {
         answer: &Answer,
         has_head: bool,
     ) {
-        self.counters.answered += 1;
-        if answer.status.code() >= 400 {
-            self.count_error(answer.status);
-        }
-        self.counters.parts_short += u64::from(answer.lacks_parts);
-        if answer.close && self.server.is_used_up(&client.exchange) {
-            self.counters.requests_used_up += 1;
-        }
+        self.count(client, answer);
         client.offered_len = 0;
         self.begin_sending(conn, client);
         if answer.has_parts && has_head {
@@ -327,24 +334,6 @@ impl FileServer {
         let has_body = has_head && conn.send_body(Body::summed(answer.body, self.sums)).is_ok();
         if answer.close || !has_body {
             self.close(conn, client);
-        }
-    }
-
-    #[cold]
-    fn count_error(&mut self, status: Status) {
-        let Counters {
-            errors,
-            malformed,
-            heads_too_large,
-            bodies_too_large,
-            ..
-        } = &mut self.counters;
-        *errors += 1;
-        match status {
-            Status::BadRequest => *malformed += 1,
-            Status::UriTooLong | Status::HeaderFieldsTooLarge => *heads_too_large += 1,
-            Status::ContentTooLarge => *bodies_too_large += 1,
-            _ => {}
         }
     }
 
@@ -388,7 +377,12 @@ impl FileServer {
             (refused.head_len > 0).then_some(refused.head_len)
         });
         match answer {
-            Some(answer) => self.answered(conn, client, &answer, sent.is_ok()),
+            Some(answer) => {
+                if self.log.is_on() {
+                    self.write_down(conn, client, &[], 0, &answer);
+                }
+                self.answered(conn, client, &answer, sent.is_ok());
+            }
             None => conn.abort(),
         }
     }
@@ -496,5 +490,3 @@ impl App for FileServer {
         self.conn_cnt = self.conn_cnt.saturating_sub(1);
     }
 }
-
-impl simoom_platform::net::Attend for FileServer {}

@@ -11,6 +11,12 @@ pub struct Gather {
 }
 
 impl Gather {
+    /// Bytes that are gathered.
+    #[must_use]
+    pub(crate) fn len(self) -> usize {
+        self.len.into()
+    }
+
     /// Whether nothing is gathered: the scratch memory is not in use and may go back.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -281,7 +281,7 @@ impl Parts {
     }
 
     /// Bytes of all parts, with what is written around them.
-    pub(super) fn content_len(&self) -> u64 {
+    pub(crate) fn content_len(&self) -> u64 {
         let type_line = self.file.map_or(&[][..], |file| file.head.type_line());
         let fixed_len =
             (BETWEEN.len() + BOUNDARY_LEN + 2 + type_line.len() + 21 + 1 + 1 + 4) as u64;

@@ -164,6 +164,7 @@ fn fetched(adapter: Adapter, ports: [&'static str; 2], specs: [&str; 2], files: 
         queue,
         port,
         pool,
+        capture: _,
     } = served;
     let counters = queue.counters();
     assert_eq!((counters.rx.resets, counters.tx.resets), (0, 0));

@@ -1,6 +1,8 @@
 //! Two stacks on one wire in virtual time: the file server, and clients that say given bytes and
 //! keep what they hear.
 
+use std::cell::RefCell;
+
 use simoom::iface::Setup;
 use simoom::tcp::cc::Cubic;
 use simoom::tcp::{
@@ -8,9 +10,11 @@ use simoom::tcp::{
     Settings, Storage, SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
+use simoom_capture::{Store, Watched};
 use simoom_fileserver::app::{FileServer, PARTS_CNT, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
 use simoom_fileserver::site::{Memory, Options, Site};
+use simoom_platform::net::{Attend, Round};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
 use simoom_sim::{PortConfig, SimPort, SimQueue, Wire};
 
@@ -108,6 +112,8 @@ impl Talk {
     }
 }
 
+impl Attend for Clients {}
+
 impl App for Clients {
     type Conn = usize;
     type Congestion = Cubic;
@@ -164,9 +170,12 @@ pub(crate) struct Host<A: App + 'static> {
     pub(crate) pool: &'static FramePool<'static>,
     queue: Option<SimQueue<'static>>,
     rx_slots: usize,
+    pub(crate) capture: RefCell<Store<'static>>,
+    /// What the application has printed.
+    pub(crate) printed: Vec<u8>,
 }
 
-impl<A: App> Host<A> {
+impl<A: Attend> Host<A> {
     fn new(wire: &Wire, config: PortConfig, app: A, sizes: Sizes, addr: [u8; 4]) -> Self {
         let mut port: SimPort = wire.port(config);
         let pool = pool(sizes.frames);
@@ -187,12 +196,33 @@ impl<A: App> Host<A> {
             pool,
             queue,
             rx_slots: config.rx_slots,
+            capture: RefCell::default(),
+            printed: Vec::new(),
         }
     }
 
     fn poll(&mut self, now: Instant) {
         let queue = self.queue.as_mut().expect("polled while it lives");
-        while self.stack.poll(now, queue, &mut self.app) == Polled::Busy {}
+        for _ in 0..10_000 {
+            let mut watched = Watched::new(queue, &self.capture, now.as_micros());
+            let polled = self.stack.poll(now, &mut watched, &mut self.app);
+            let has_more = self.app.attend(Round {
+                now,
+                is_idle: polled == Polled::Idle,
+                stack: &mut self.stack,
+                queue,
+                pool: self.pool,
+                capture: &self.capture,
+                print: &mut |text| {
+                    self.printed.extend(text);
+                    text.len()
+                },
+            });
+            if polled == Polled::Idle && !has_more {
+                return;
+            }
+        }
+        panic!("it stays busy");
     }
 
     /// Fails if anything is in use still, but for frames in the receive ring.
@@ -215,9 +245,9 @@ pub(crate) struct Sizes {
 }
 
 /// The world.
-pub(crate) struct World {
+pub(crate) struct World<A: Attend = FileServer> {
     pub(crate) wire: Wire,
-    pub(crate) server: Host<FileServer>,
+    pub(crate) server: Host<A>,
     pub(crate) client: Host<Clients>,
 }
 
@@ -230,9 +260,24 @@ impl World {
         sizes: Sizes,
         scratches: usize,
     ) -> Self {
-        let wire = Wire::new(seed);
         let scratch = vec![0; scratches * SCRATCH_LEN].leak();
         let app = FileServer::new(server(files), Scratches::new(scratch));
+        Self::of(app, seed, config, sizes)
+    }
+
+    /// Ends the world: all frames, pieces and scratches are home on both sides.
+    pub(crate) fn assert_home(mut self, scratches: usize) {
+        self.server.assert_home();
+        self.client.assert_home();
+        assert_eq!(self.server.app.scratches_free(), scratches);
+        assert_eq!(self.server.app.parts_free(), PARTS_CNT);
+    }
+}
+
+impl<A: Attend> World<A> {
+    /// A server with this application, and a client side with no connection yet.
+    pub(crate) fn of(app: A, seed: u64, config: fn(MacAddr) -> PortConfig, sizes: Sizes) -> Self {
+        let wire = Wire::new(seed);
         let config = |last| config(MacAddr([2, 0, 0, 0, 0, last]));
         let mut server = Host::new(&wire, config(1), app, sizes, [10, 0, 0, 1]);
         server.stack.listen(80, 64).unwrap();
@@ -255,6 +300,11 @@ impl World {
 
     /// Opens a connection that says `say`.
     pub(crate) fn open(&mut self, say: impl Into<Vec<u8>>, habits: Habits) -> usize {
+        self.open_to(80, say, habits)
+    }
+
+    /// Opens a connection to a port of the server's.
+    pub(crate) fn open_to(&mut self, port: u16, say: impl Into<Vec<u8>>, habits: Habits) -> usize {
         let talk = self.client.app.talks.len();
         self.client.app.talks.push(Talk {
             habits,
@@ -266,7 +316,7 @@ impl World {
             finished_at: None,
             ended: None,
         });
-        let remote = Endpoint::new(std::net::Ipv4Addr::new(10, 0, 0, 1), 80);
+        let remote = Endpoint::new(std::net::Ipv4Addr::new(10, 0, 0, 1), port);
         let now = self.now();
         self.client.stack.connect(now, remote, talk).unwrap();
         talk
@@ -282,7 +332,11 @@ impl World {
     /// Goes on to when something happens next, or to `until`.
     fn advance(&mut self, until: Instant) {
         let now = self.now();
-        let ours = self.server.stack.poll_at(now);
+        let ours = self
+            .server
+            .stack
+            .poll_at(now)
+            .min(self.server.app.attend_at());
         let timers = ours.min(self.client.stack.poll_at(now)).as_micros();
         let next = self.wire.next_at().unwrap_or(u64::MAX).min(timers);
         self.wire
@@ -327,14 +381,6 @@ impl World {
         }
     }
 
-    /// Ends the world: all frames, pieces and scratches are home on both sides.
-    pub(crate) fn assert_home(mut self, scratches: usize) {
-        self.server.assert_home();
-        self.client.assert_home();
-        assert_eq!(self.server.app.scratches_free(), scratches);
-        assert_eq!(self.server.app.parts_free(), PARTS_CNT);
-    }
-
     pub(crate) fn heard(&self, talk: usize) -> &[u8] {
         &self.client.app.talks[talk].heard
     }
@@ -354,7 +400,7 @@ impl Memory for Leak {
 }
 
 /// A server of a tar of these files.
-fn server(files: &[(String, Vec<u8>)]) -> Server {
+pub(crate) fn server(files: &[(String, Vec<u8>)]) -> Server {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();

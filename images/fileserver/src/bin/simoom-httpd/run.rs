@@ -1,10 +1,17 @@
 //! From arguments to the end of the process, on a port of one type.
 
+use std::cell::RefCell;
 use std::error::Error;
+use std::iter;
 use std::process::ExitCode;
 
+use simoom::tcp::ListenerId;
 use simoom::{Addr, Duration, Endpoint};
+use simoom_capture::{Slot, Store};
+use simoom_fileserver::accesslog::{Log, PLACES, Place};
+use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening};
 use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
+use simoom_fileserver::front::Front;
 use simoom_fileserver::http::Server;
 use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Site};
@@ -37,7 +44,7 @@ pub(crate) fn run<H: Open + 'static>(
         Cores::parse(cores)?.pin()?;
     }
     let mut archive = archive::open(&args.site)?;
-    let wanted = wanted(args, spec, addressing, archive.len)?;
+    let wanted = wanted(args, &options, spec, addressing, archive.len)?;
     let signals = Signals::catch()?;
     let mut started = H::open(spec, &wanted)?.start(&wanted)?;
 
@@ -45,10 +52,10 @@ pub(crate) fn run<H: Open + 'static>(
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
     drop(archive);
     let mut app = server(args, &options, bytes, &clock)?;
-    app.set_sums(content::sums(&started.port, bytes));
-    let file_cnt = app.server().site().file_cnt();
+    app.files.set_sums(content::sums(&started.port, bytes));
+    let file_cnt = app.files.server().site().file_cnt();
 
-    let net = Net::<FileServer, H>::start(started, SIZES, addressing, args.cc, &clock)?;
+    let net = Net::<Front, H>::start(started, SIZES, addressing, args.cc, &clock)?;
     let Net {
         mut served,
         wake,
@@ -60,8 +67,8 @@ pub(crate) fn run<H: Open + 'static>(
     }
     say(format_args!("{}", Rungs(served.port.caps())));
     let port = args.port;
-    let listener = served.stack.listen(port, BACKLOG);
-    let listener = listener.map_err(|error| error.to_string())?;
+    let listener = listen(&mut served, port, BACKLOG)?;
+    look_inside(&mut served, options.look.listening)?;
     let ready = clock.now().as_micros();
     let told = move |addr: Addr| {
         let url = url(Endpoint::new(addr, port));
@@ -82,9 +89,9 @@ pub(crate) fn run<H: Open + 'static>(
         told: Box::new(told),
         printer: Printer::default(),
         hooks: Hooks {
-            answered_cnt: |app: &FileServer| app.counters().answered,
+            answered_cnt: |app: &Front| app.files.counters().answered,
             set_time: match options.time {
-                Time::Machine => |app, unix, now| app.set_clock(Some((unix, now))),
+                Time::Machine => |app, unix, now| app.files.set_clock(Some((unix, now))),
                 // Said once, when the server was made.
                 _ => |_, _, _| {},
             },
@@ -96,13 +103,37 @@ pub(crate) fn run<H: Open + 'static>(
     close(served, end)
 }
 
+fn listen<P: Port<'static>>(
+    served: &mut Served<Front, P>,
+    port: u16,
+    backlog: u16,
+) -> Result<ListenerId, Box<dyn Error>> {
+    let listener = served.stack.listen(port, backlog);
+    Ok(listener.map_err(|error| error.to_string())?)
+}
+
+/// Listens on the admin port, if there is to be one, with memory for captures.
+fn look_inside<P: Port<'static>>(
+    served: &mut Served<Front, P>,
+    listening: Option<Listening>,
+) -> Result<(), Box<dyn Error>> {
+    let Some(at) = listening else {
+        return Ok(());
+    };
+    listen(served, at.port, ADMIN_BACKLOG)?;
+    let bytes = vec![0; CAPTURE_BYTES].leak();
+    let slots = vec![Slot::EMPTY; CAPTURE_SLOTS].leak();
+    served.capture = RefCell::new(Store::new(bytes, slots));
+    Ok(())
+}
+
 /// The server of a site.
 fn server(
     args: &Args,
     options: &Options,
     bytes: &'static [u8],
     clock: &Clock,
-) -> Result<FileServer, Box<dyn Error>> {
+) -> Result<Front, Box<dyn Error>> {
     let site = Site::open(bytes, options.site, seed()?, &mut Tables);
     let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
     warnings::tell(&site, |line| say(format_args!("warning: {line}")));
@@ -113,7 +144,11 @@ fn server(
     }
     let addresses = Addresses::new(vec![0; ADDRESS_COUNTERS].leak(), seed()?);
     app.set_bounds(options.bounds_for(SIZES.conns), addresses);
-    Ok(app)
+    if let Some(sink) = options.look.log {
+        app.set_log(Log::new(sink, vec![Place::EMPTY; PLACES].leak()));
+    }
+    let interface = args.net.clone().leak();
+    Ok(Front::new(app, Admin::new(&options.look, interface)))
 }
 
 /// What is said to the server.
@@ -145,6 +180,7 @@ fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
 /// What is asked of the port.
 fn wanted(
     args: &Args,
+    options: &Options,
     spec: &Spec,
     addressing: Addressing,
     content_len: usize,
@@ -157,12 +193,13 @@ fn wanted(
         Addressing::Static { cidr, gateway } => gateway.map(|addr| (addr, cidr.prefix_len())),
         Addressing::Dhcp => None,
     };
+    let admin_port = options.look.listening.map(|at| at.port);
     Ok(Wanted {
         frames: SIZES.frames as u32,
         content_len,
         takes: Takes {
             addr: addressing.addr(),
-            tcp_ports: vec![args.port],
+            tcp_ports: iter::once(args.port).chain(admin_port).collect(),
         },
         has_passthrough: args.passthrough,
         far_addr,
@@ -192,7 +229,7 @@ fn without(args: &Args, spec: &Spec) -> Result<Without, Box<dyn Error>> {
 
 /// Gives everything back, and looks whether all frames are there.
 fn close<H: Open + 'static>(
-    served: Served<FileServer, NetmapPort<'static, H>>,
+    served: Served<Front, NetmapPort<'static, H>>,
     end: End,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let Served {
@@ -246,8 +283,9 @@ const SIZES: Sizes = Sizes::with(8_192, 16_384);
 /// Heads of requests that straddle frames at once.
 const SCRATCHES: usize = 64;
 
-/// Half-open connections at most.
+/// Half-open connections at most; to the admin port.
 const BACKLOG: u16 = 4_096;
+const ADMIN_BACKLOG: u16 = 16;
 
 /// Counters of connections by address.
 const ADDRESS_COUNTERS: usize = 131_072;

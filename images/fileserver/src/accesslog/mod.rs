@@ -1,0 +1,223 @@
+//! The access log: a line for each answer, in the combined format, on the console or to a syslog
+//! server.
+//!
+//! ```text
+//!   answer ─ record ─► places, each an answer and the head of its request, as it came
+//!                         │ between two polls
+//!                         ▼
+//!                      line::write ─► console, as much as it takes ─┬─ or a datagram
+//!                                                                   └─ RFC 5424
+//! ```
+//!
+//! On the path of a request its head is copied and nothing is read: the text is made later, a line
+//! between two polls while packets wait, more when none do. Places are given at start. When they
+//! are all taken an answer is not written down, and counted; so is a datagram that cannot go out.
+//!
+//! `-` stands for what is not known: identity and user always (nobody is asked for a name), the
+//! time when the machine has no clock, a header that the request did not have, the bytes of an
+//! answer without body. Bytes are those queued: a client that goes away has had fewer.
+
+mod drain;
+mod line;
+
+use core::fmt;
+
+use simoom::{Addr, Endpoint, Instant};
+
+use crate::http::Status;
+pub use drain::LINE_LEN_MAX;
+
+/// Bytes of a request's head that are kept at most: headers behind them are not in the log.
+pub const HEAD_LEN_MAX: usize = 960;
+
+/// Answers that wait to be written down.
+pub const PLACES: usize = 256;
+
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// To whoever watches the machine.
+    Console,
+    /// To a syslog server, a datagram each (RFC 5424, RFC 5426).
+    Syslog(Endpoint),
+}
+
+/// An answer, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// When it was given.
+    pub at: Instant,
+    /// To whom.
+    pub remote: Addr,
+    /// What it was.
+    pub status: Status,
+    /// Bytes of its body.
+    pub sent_len: u64,
+    /// The head of the request, or what there was of it.
+    pub head: &'a [u8],
+}
+
+/// The memory of one answer that waits to be written down.
+#[derive(Clone)]
+pub struct Place {
+    at: Instant,
+    remote: Addr,
+    status: Status,
+    sent_len: u64,
+    head_len: u16,
+    head: [u8; HEAD_LEN_MAX],
+}
+
+impl Place {
+    /// For a table that a log is made over.
+    pub const EMPTY: Self = Self {
+        at: Instant::ZERO,
+        remote: Addr::UNSPECIFIED,
+        status: Status::Ok,
+        sent_len: 0,
+        head_len: 0,
+        head: [0; HEAD_LEN_MAX],
+    };
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            at: self.at,
+            remote: self.remote,
+            status: self.status,
+            sent_len: self.sent_len,
+            head: self.head.get(..self.head_len.into()).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request().fmt(f)
+    }
+}
+
+/// What has become of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Answers that were taken to be written down.
+    pub recorded: u64,
+    /// Answers that were not, because too many waited.
+    pub overflowed: u64,
+    /// Lines that have gone.
+    pub written: u64,
+    /// Datagrams that did not go: no frame, no space, no route.
+    pub unsent: u64,
+}
+
+/// The access log of a server.
+#[derive(Debug)]
+pub struct Log {
+    sink: Option<Sink>,
+    places: &'static mut [Place],
+    first: usize,
+    cnt: usize,
+    /// The line that is going, and how much of it has gone.
+    line: drain::Line,
+    /// Seconds since 1970 at a time of the stack.
+    clock: Option<(i64, Instant)>,
+    counters: Counters,
+}
+
+impl Log {
+    /// No log.
+    pub(crate) const fn off() -> Self {
+        Self {
+            sink: None,
+            places: &mut [],
+            first: 0,
+            cnt: 0,
+            line: drain::Line::new(),
+            clock: None,
+            counters: Counters {
+                recorded: 0,
+                overflowed: 0,
+                written: 0,
+                unsent: 0,
+            },
+        }
+    }
+
+    /// A log to `sink`, of as many waiting answers as there are `places`.
+    #[must_use]
+    pub fn new(sink: Sink, places: &'static mut [Place]) -> Self {
+        Self {
+            sink: Some(sink),
+            places,
+            ..Self::off()
+        }
+    }
+
+    /// Whether anything is written down.
+    #[inline]
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// What has become of answers.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Answers that wait.
+    #[must_use]
+    pub fn waiting_cnt(&self) -> usize {
+        self.cnt
+    }
+
+    /// Says what time it is: seconds since 1970, at a time of the stack.
+    pub(crate) fn set_clock(&mut self, clock: Option<(i64, Instant)>) {
+        self.clock = clock;
+    }
+
+    /// Takes an answer to be written down.
+    pub fn record(&mut self, request: Request<'_>) {
+        let idx = self.first + self.cnt;
+        let idx = if idx >= self.places.len() {
+            idx - self.places.len()
+        } else {
+            idx
+        };
+        let has_place = self.cnt < self.places.len();
+        let Some(place) = self.places.get_mut(idx).filter(|_| has_place) else {
+            self.counters.overflowed += 1;
+            return;
+        };
+        let Request {
+            at,
+            remote,
+            status,
+            sent_len,
+            head,
+        } = request;
+        // The frame that it lies in is not ours to keep, and a copy costs less than to read it now.
+        let len = head.len().min(HEAD_LEN_MAX);
+        if let (Some(to), Some(from)) = (place.head.get_mut(..len), head.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        place.head_len = len as u16;
+        (place.at, place.remote) = (at, remote);
+        (place.status, place.sent_len) = (status, sent_len);
+        self.cnt += 1;
+        self.counters.recorded += 1;
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.cnt > 0 {
+            self.first += 1;
+            if self.first == self.places.len() {
+                self.first = 0;
+            }
+            self.cnt -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! `/connections`: what is known of each connection, as JSON and as a page for people.
+
+use core::fmt::{self, Write};
+
+use simoom::iface::Surveyed;
+use simoom::tcp::State;
+
+use super::answer::Written;
+use super::metrics::View;
+use super::text::Text;
+use crate::front::Visitor;
+
+/// Places of the table that are looked at for one piece.
+const PLACES: usize = 512;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) is_html: bool,
+    /// The first place of the table.
+    pub(super) from: usize,
+    /// Connections at most.
+    pub(super) limit: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            is_html: false,
+            from: 0,
+            limit: usize::MAX,
+        }
+    }
+}
+
+impl Shape {
+    pub(super) fn media_type(&self) -> &'static str {
+        match self.is_html {
+            true => "text/html; charset=utf-8",
+            false => "application/json",
+        }
+    }
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    shape: Shape,
+    /// The next place to look at; places that come and go behind it are not seen.
+    place: usize,
+    rows: usize,
+    has_begun: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(shape: &Shape) -> Self {
+        Self {
+            shape: *shape,
+            place: shape.from,
+            rows: 0,
+            has_begun: false,
+        }
+    }
+
+    /// Writes as many connections as fit.
+    pub(super) fn write(&mut self, out: &mut Text<'_>, view: &View<'_>) -> Written {
+        let is_html = self.shape.is_html;
+        if !self.has_begun {
+            self.has_begun = out.item(|out| out.write_str(if is_html { PAGE } else { "[" }));
+        }
+        let places_max = view.stack.conns_max();
+        for _ in 0..PLACES {
+            if self.place >= places_max || self.rows >= self.shape.limit {
+                let end = if is_html { PAGE_END } else { "\n]\n" };
+                return match out.item(|out| out.write_str(end)) {
+                    true => Written::Last,
+                    false => Written::More,
+                };
+            }
+            if let Some(found) = view.stack.survey(self.place, 1).next() {
+                let is_first = self.rows == 0;
+                let fits = match is_html {
+                    true => out.item(|out| html(out, &found)),
+                    false => out.item(|out| json(out, self.place, &found, is_first)),
+                };
+                if !fits {
+                    return Written::More;
+                }
+                self.rows += 1;
+            }
+            self.place += 1;
+        }
+        match out.len() {
+            0 => Written::Step,
+            _ => Written::More,
+        }
+    }
+}
+
+/// Whose connection it is, and how many requests were answered on it.
+fn whose(state: Option<&Visitor>) -> (&'static str, u32) {
+    match state {
+        None => ("none", 0),
+        Some(Visitor::Client(client, _)) => ("site", client.answered_cnt()),
+        Some(Visitor::Admin(_)) => ("admin", 0),
+    }
+}
+
+/// One object. All that is in it is ours: numbers and names, nothing that would need escapes.
+fn json(
+    out: &mut Text<'_>,
+    place: usize,
+    found: &Surveyed<'_, Visitor>,
+    is_first: bool,
+) -> fmt::Result {
+    let (server, requests) = whose(found.state);
+    let (status, tuple) = (&found.status, &found.tuple);
+    let comma = if is_first { "" } else { "," };
+    write!(
+        out,
+        "{comma}\n{{\"place\":{place},\"local\":\"{}\",\"remote\":\"{}\",\"state\":\"{}\",\
+         \"server\":\"{server}\",\"requests\":{requests}",
+        tuple.local, tuple.remote, status.state
+    )?;
+    for (name, value) in [
+        ("srtt_us", status.srtt.as_micros()),
+        ("rttvar_us", status.rttvar.as_micros()),
+        ("rto_us", status.rto.as_micros()),
+        ("cwnd", status.cwnd.into()),
+        ("snd_wnd", status.snd_wnd.into()),
+        ("rcv_wnd", status.rcv_wnd.into()),
+        ("flight_size", status.flight_size.into()),
+        ("lost_len", status.lost_len.into()),
+        ("sacked_len", status.sacked_len.into()),
+        ("unacked_len", status.unacked_len),
+        ("unread_len", status.unread_len as u64),
+        ("bytes_acked", status.bytes_acked),
+        ("bytes_received", status.bytes_received),
+        ("retransmits", status.retransmits_total.into()),
+        ("smss", status.smss.into()),
+        ("rmss", status.rmss.into()),
+    ] {
+        write!(out, ",\"{name}\":{value}")?;
+    }
+    match status.ssthresh {
+        u32::MAX => out.write_str(",\"ssthresh\":null")?,
+        ssthresh => write!(out, ",\"ssthresh\":{ssthresh}")?,
+    }
+    write!(
+        out,
+        ",\"sack\":{},\"timestamps\":{},\"ecn\":{}}}",
+        status.has_sack, status.has_timestamps, status.has_ecn
+    )
+}
+
+/// One row of the table.
+fn html(out: &mut Text<'_>, found: &Surveyed<'_, Visitor>) -> fmt::Result {
+    let (server, requests) = whose(found.state);
+    let (status, tuple) = (&found.status, &found.tuple);
+    let mood = match status.state {
+        State::Established => "",
+        _ => " class=other",
+    };
+    let rtt_us = status.srtt.as_micros();
+    writeln!(
+        out,
+        "<tr{mood}><td>{}<td>{}<td>{server}<td>{requests}<td>{}.{:03}<td>{}<td>{}<td>{}<td>{}\
+         <td>{}<td>{}",
+        tuple.remote,
+        status.state,
+        rtt_us / 1_000,
+        rtt_us % 1_000,
+        status.cwnd,
+        status.flight_size,
+        status.unacked_len,
+        status.bytes_acked,
+        status.bytes_received,
+        status.retransmits_total,
+    )
+}
+
+const PAGE: &str = "<!doctype html>\n<html lang=en><meta charset=utf-8>\
+<meta name=viewport content=\"width=device-width\"><title>Connections</title><style>\
+:root{color-scheme:light dark}body{font:14px system-ui,sans-serif;margin:2rem}\
+table{border-collapse:collapse}th,td{padding:.25rem .75rem;text-align:right;\
+border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)}\
+th{position:sticky;top:0;background:Canvas}td{font-variant-numeric:tabular-nums}\
+td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}.other{opacity:.6}</style>\
+<h1>Connections</h1><p><a href=/>overview</a></p><table><thead><tr><th>remote<th>state<th>server\
+<th>requests<th>round trip, ms<th>cwnd<th>in flight<th>queued<th>acknowledged<th>received\
+<th>sent again</thead><tbody>\n";
+
+const PAGE_END: &str = "</table>\n";

@@ -1,0 +1,224 @@
+//! `/metrics`: everything that is counted, in Prometheus' text format.
+//!
+//! ```text
+//!   census: the table of connections in steps, by state ─► families, in the order of the table
+//! ```
+//!
+//! The figures of one answer are not of one moment: between two of its pieces packets pass. Those
+//! of one family that must fit together, a histogram's, are looked at once and kept.
+
+mod stack;
+mod table;
+
+use core::fmt::{self, Write};
+
+use simoom::Instant;
+use simoom::iface::Stack;
+use simoom::tcp::State;
+use simoom_capture::Counts;
+use simoom_ring::{Figures, FramePool};
+
+use super::Admin;
+use super::answer::Written;
+use super::latency::Latency;
+use super::text::Text;
+use crate::accesslog;
+use crate::app::FileServer;
+use crate::front::Front;
+use table::FAMILIES;
+
+/// The media type.
+pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Places of the table of connections that are looked at in one step.
+const STEP: usize = 256;
+
+/// Everything that there is to be seen between two polls.
+pub(super) struct View<'a> {
+    pub(super) now: Instant,
+    pub(super) stack: &'a Stack<'static, Front>,
+    pub(super) pool: &'static FramePool<'static>,
+    pub(super) rings: Figures,
+    pub(super) files: &'a FileServer,
+    pub(super) admin: &'a Admin,
+    pub(super) log: accesslog::Counters,
+    pub(super) log_waiting: usize,
+    pub(super) capture: Counts,
+}
+
+/// What a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// Where the values of a family come from.
+#[derive(Clone, Copy)]
+enum Values {
+    /// One number.
+    One(fn(&View<'_>) -> u64),
+    /// One of two numbers over the other; 0 of none.
+    Ratio(fn(&View<'_>) -> (u64, u64)),
+    /// A number for each value of a label.
+    Each(&'static str, fn(&View<'_>, usize) -> Option<(Label, u64)>),
+    /// Connections by state, which take steps to be counted.
+    States,
+    /// How long clients wait.
+    Latency,
+}
+
+/// The value of a label.
+enum Label {
+    Name(&'static str),
+    Code(u16),
+}
+
+/// Figures of one name.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+    values: Values,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cursor {
+    /// The next place of the table of connections, and what was found up to there.
+    place: usize,
+    states: [u32; State::ALL.len()],
+    /// The next family, and the next of its values.
+    family: usize,
+    value: usize,
+    /// The histogram, as it was when its family began.
+    latency: Latency,
+}
+
+impl Cursor {
+    /// Writes as many figures as fit.
+    pub(super) fn write(&mut self, out: &mut Text<'_>, view: &View<'_>) -> Written {
+        if self.place < view.stack.conns_max() {
+            self.census(view);
+            return Written::Step;
+        }
+        while let Some(family) = FAMILIES.get(self.family) {
+            let mut has_more = false;
+            let fits = out.item(|out| {
+                if self.value == 0 {
+                    self.latency = view.admin.latency;
+                    family.head(out)?;
+                }
+                has_more = family.value(out, view, self)?;
+                Ok(())
+            });
+            if !fits {
+                return Written::More;
+            }
+            if has_more {
+                self.value += 1;
+            } else {
+                self.family += 1;
+                self.value = 0;
+            }
+        }
+        Written::Last
+    }
+
+    /// Counts the connections of a few more places.
+    fn census(&mut self, view: &View<'_>) {
+        for found in view.stack.survey(self.place, STEP) {
+            let all = State::ALL
+                .iter()
+                .position(|state| *state == found.status.state);
+            if let Some(cnt) = all.and_then(|idx| self.states.get_mut(idx)) {
+                *cnt += 1;
+            }
+        }
+        self.place += STEP;
+    }
+
+    fn in_state(&self, idx: usize, view: &View<'_>) -> Option<(State, u64)> {
+        let state = *State::ALL.get(idx)?;
+        let found = self.states.get(idx).copied().unwrap_or(0);
+        // Half-open connections and those in TIME-WAIT are in tables of their own.
+        let elsewhere = match state {
+            State::SynReceived => view.stack.levels().syns,
+            State::TimeWait => view.stack.levels().time_waits,
+            _ => 0,
+        };
+        Some((state, u64::from(found) + elsewhere as u64))
+    }
+}
+
+impl Family {
+    /// What stands in front of the values.
+    fn head(&self, out: &mut Text<'_>) -> fmt::Result {
+        let Self { name, help, .. } = self;
+        let kind = match self.values {
+            Values::Latency => "histogram",
+            _ => self.kind.name(),
+        };
+        write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n")
+    }
+
+    /// Writes the value that `cursor` is at; whether there may be another.
+    fn value(
+        &self,
+        out: &mut Text<'_>,
+        view: &View<'_>,
+        cursor: &Cursor,
+    ) -> Result<bool, fmt::Error> {
+        let name = self.name;
+        match self.values {
+            Values::One(of) => writeln!(out, "{name} {}", of(view))?,
+            Values::Ratio(of) => {
+                let (part, all) = of(view);
+                let millionths = u128::from(part) * 1_000_000 / u128::from(all.max(1));
+                let (whole, rest) = (millionths / 1_000_000, millionths % 1_000_000);
+                writeln!(out, "{name} {whole}.{rest:06}")?;
+            }
+            Values::Each(label, of) => match of(view, cursor.value) {
+                Some((Label::Name(text), value)) => {
+                    writeln!(out, "{name}{{{label}=\"{text}\"}} {value}")?;
+                    return Ok(true);
+                }
+                Some((Label::Code(code), value)) => {
+                    let class = code / 100;
+                    let labels = format_args!("{label}=\"{code}\",class=\"{class}xx\"");
+                    writeln!(out, "{name}{{{labels}}} {value}")?;
+                    return Ok(true);
+                }
+                None => {}
+            },
+            Values::States => {
+                if let Some((state, cnt)) = cursor.in_state(cursor.value, view) {
+                    writeln!(out, "{name}{{state=\"{state}\"}} {cnt}")?;
+                    return Ok(true);
+                }
+            }
+            Values::Latency => {
+                let latency = &cursor.latency;
+                if let Some((us, cnt)) = latency.bounds().nth(cursor.value) {
+                    let (whole, rest) = (us / 1_000_000, us % 1_000_000);
+                    writeln!(out, "{name}_bucket{{le=\"{whole}.{rest:06}\"}} {cnt}")?;
+                    return Ok(true);
+                }
+                let (cnt, sum_us) = (latency.cnt, latency.sum_us);
+                let (whole, rest) = (sum_us / 1_000_000, sum_us % 1_000_000);
+                writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {cnt}")?;
+                writeln!(out, "{name}_sum {whole}.{rest:06}\n{name}_count {cnt}")?;
+            }
+        }
+        Ok(false)
+    }
+}
