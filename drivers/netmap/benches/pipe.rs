@@ -34,6 +34,7 @@ fn ends(buffers: Buffers) -> [End; 2] {
         tx_slots: SLOTS,
         rx_slots: SLOTS,
         extra_bufs: SLOTS,
+        content_bufs: 0,
         buf_size: 2048,
         has_offsets: true,
     };

@@ -26,9 +26,10 @@ pub(crate) struct Piece {
     pub(crate) len: u16,
 }
 
-/// Which addresses are content: what a transmit ring needs to know.
+/// Which addresses are content: what a transmit ring needs to know, of another port too, whose
+/// region is the same.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ContentRange {
+pub struct ContentRange {
     start: usize,
     len: usize,
     first_buf: u32,
@@ -125,6 +126,15 @@ impl ContentMemory {
 }
 
 impl ContentRange {
+    /// Whether its names are those of the buffers from `base` on.
+    pub(crate) fn is_within(&self, base: NonNull<u8>, bufs_cnt: u32) -> bool {
+        let at = self.first_buf as usize * usize::from(self.buf_size);
+        let bufs = self.len / usize::from(self.buf_size);
+        self.len == 0
+            || (self.start == base.as_ptr().addr() + at
+                && self.first_buf as usize + bufs <= bufs_cnt as usize)
+    }
+
     /// The parts of a slice, a buffer each; `None` when it is not all content.
     #[inline]
     pub(crate) fn pieces(

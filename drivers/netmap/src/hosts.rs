@@ -56,8 +56,11 @@ use crate::{Host, Interface};
 /// What whoever serves asks of a port. A host may give more of everything.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Frames beside those in the rings: received data that is kept, heads of answers.
+    /// Frames beside those in the rings, for each queue pair: received data that is kept, heads of
+    /// answers.
     pub frames: u32,
+    /// Queue pairs, each for a core of its own.
+    pub queues: u16,
     /// Bytes of content that will be placed.
     pub content_len: usize,
     /// Which of the interface's packets are ours; all others are the machine's, where the host can
@@ -96,7 +99,26 @@ pub struct Takes {
 }
 
 /// A host that is opened by its name.
+///
+/// With several queue pairs each is a port of its own, with its rings and buffers, in one region:
+/// what is opened is the first, [`more`](Self::more) hands out what the others are made of, each by
+/// [`join`](Self::join) on the thread that will serve it. They share nothing but content and what
+/// the kernel shares.
 pub trait Open: Host + Sized {
+    /// What a further queue pair is made of.
+    type More: Send + 'static;
+
+    /// Hands out the further queue pairs, in their order; once.
+    fn more(&mut self) -> Vec<Self::More> {
+        Vec::new()
+    }
+
+    /// Makes a port of one queue pair.
+    ///
+    /// # Errors
+    /// Something that was there at [`open`](Self::open) is there no more.
+    fn join(more: Self::More) -> Result<Opened<Self>, OpenError>;
+
     /// Opens the port that `spec` names.
     ///
     /// # Errors

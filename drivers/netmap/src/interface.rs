@@ -31,6 +31,8 @@ pub struct Interface {
     tx_at: usize,
     /// The host's rings stand for the device's.
     is_host_side: bool,
+    /// One ring pair of the device's stands for all: the binding has no other.
+    only: Option<u32>,
     /// Rings of each kind, in the order of `ring_ofs`.
     rings: [u32; 4],
     buf_size: u16,
@@ -71,6 +73,7 @@ impl Interface {
             at,
             tx_at: at,
             is_host_side: false,
+            only: None,
             rings,
             buf_size: 0,
             bufs_at: 0,
@@ -99,6 +102,22 @@ impl Interface {
         }
     }
 
+    /// The same port with nothing but ring pair `idx`, as its first: what a binding of one ring is
+    /// (`REG_ONE_NIC`).
+    #[must_use]
+    pub fn only(self, idx: u32) -> Self {
+        Self {
+            only: Some(idx),
+            ..self
+        }
+    }
+
+    /// The same port with all of its rings.
+    #[must_use]
+    pub fn all(self) -> Self {
+        Self { only: None, ..self }
+    }
+
     /// The same port with the transmit rings of another binding of it, whose receive rings are not
     /// bound: netmap's option `OFFSETS` is one binding's, and takes room from what is received.
     ///
@@ -122,7 +141,10 @@ impl Interface {
 
     /// Rings of a kind, bound or not.
     pub fn rings(&self, kind: RingKind) -> u32 {
-        self.rings[self.listed(kind) as usize]
+        match (kind, self.only) {
+            (RingKind::Tx | RingKind::Rx, Some(_)) => 1,
+            _ => self.rings[self.listed(kind) as usize],
+        }
     }
 
     /// The kind under which rings are listed in the region.
@@ -158,7 +180,14 @@ impl Interface {
         if idx >= self.rings(kind) {
             return Err(LayoutError::NoRing);
         }
+        let idx = match (kind, self.only) {
+            (RingKind::Tx | RingKind::Rx, Some(only)) => only,
+            _ => idx,
+        };
         let kind = self.listed(kind);
+        if idx >= self.rings[kind as usize] {
+            return Err(LayoutError::NoRing);
+        }
         let before: u32 = self.rings[..kind as usize].iter().sum();
         let at = match kind {
             RingKind::Tx | RingKind::HostTx => self.tx_at,

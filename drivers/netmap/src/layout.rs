@@ -24,6 +24,8 @@ pub struct Plan {
     pub rx_slots: u32,
     /// Extra buffers of each port.
     pub extra_bufs: u32,
+    /// And of the first one besides: for content, which all of them send.
+    pub content_bufs: u32,
     /// Bytes of each buffer: a multiple of 64.
     pub buf_size: u16,
     /// Packets may begin anywhere in a buffer.
@@ -85,7 +87,7 @@ impl Plan {
             }
         }
         let mut head = 0;
-        for _ in 0..self.extra_bufs {
+        for _ in 0..self.extra_bufs_of(port)? {
             let buf_at = self.bufs_at()? + *next_buf as usize * usize::from(self.buf_size);
             region.store_u32(buf_at, head)?;
             head = *next_buf;
@@ -149,7 +151,15 @@ impl Plan {
         let slots = self.tx_slots.checked_add(self.rx_slots)?;
         let bound = slots.checked_mul(self.rings.into())?;
         let port = bound.checked_add(self.extra_bufs)?;
-        port.checked_mul(self.ports.into())?.checked_add(2)
+        let ports = port.checked_mul(self.ports.into())?;
+        ports.checked_add(self.content_bufs)?.checked_add(2)
+    }
+
+    fn extra_bufs_of(&self, port: u16) -> Option<u32> {
+        match port {
+            0 => self.extra_bufs.checked_add(self.content_bufs),
+            _ => Some(self.extra_bufs),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ mod ring_memory;
 mod rx;
 mod tx;
 
-pub use content::ContentMemory;
+pub use content::{ContentMemory, ContentRange};
 pub use counters::{Counters, RxCounters, TxCounters};
 pub use error::{LayoutError, Violation};
 pub use far::{Buffers, FarSide, Gone, Host, Traits};

@@ -5,7 +5,7 @@ use simoom_ring::{
     Port, Queue, Segmentation, TxRing,
 };
 
-use crate::content::ContentMemory;
+use crate::content::{ContentMemory, ContentRange};
 use crate::rx::ETHERNET_LEN;
 use crate::tx::TxRules;
 use crate::{
@@ -29,6 +29,8 @@ pub struct NetmapPort<'m, H: Host> {
     host: H,
     memory: Memory<'m>,
     content: ContentMemory,
+    /// What its rings can refer to: that memory, or another port's.
+    range: ContentRange,
     caps: Caps,
     rules: TxRules,
 }
@@ -75,6 +77,7 @@ impl<'m, H: Host> NetmapPort<'m, H> {
             interface,
             host,
             memory,
+            range: content.range(),
             content,
             caps: caps(traits, is_gathering, queues),
             rules: TxRules {
@@ -94,6 +97,22 @@ impl<'m, H: Host> NetmapPort<'m, H> {
     /// The host.
     pub fn host(&mut self) -> &mut H {
         &mut self.host
+    }
+
+    /// Where its content lies, for another port over the same region.
+    pub fn content(&self) -> ContentRange {
+        self.range
+    }
+
+    /// Sends another port's content in place of its own, by queues that are handed out from now on.
+    /// It is read and never written, so any number of cores may send it.
+    ///
+    /// # Panics
+    /// The other port's region is another one: its buffers have other names.
+    pub fn share_content(&mut self, content: ContentRange) {
+        let is_here = content.is_within(self.interface.bufs_base(), self.interface.bufs_cnt());
+        assert!(is_here, "content of the same region");
+        self.range = content;
     }
 
     /// As [`place`](Port::place), with content that `fill` writes to the region, on a port that
@@ -156,7 +175,7 @@ impl<'m, 'p, H: Host> Port<'p> for NetmapPort<'m, H> {
         let traits = self.rules.traits;
         let rx_shadow = split(&mut self.memory.rx, rx_memory.num_slots())?;
         let tx_shadow = split(&mut self.memory.tx, tx_memory.num_slots())?;
-        let range = self.content.range();
+        let range = self.range;
         let rx = Rx::new(rx_far, rx_memory, pool, rx_shadow, traits)?;
         let Some(tx) = Tx::new(tx_far, tx_memory, pool, tx_shadow, self.rules, range) else {
             let mut rx = rx;

@@ -43,6 +43,7 @@ impl Spec {
                 tx_slots,
                 rx_slots,
                 extra_bufs: 8,
+                content_bufs: 0,
                 buf_size: 128,
                 has_offsets: true,
             },

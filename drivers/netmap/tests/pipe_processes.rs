@@ -65,6 +65,7 @@ impl Machine {
             frames: 2_048,
             content_len: CONTENT_LEN,
             takes: Takes::default(),
+            queues: 1,
             has_passthrough: false,
             far_addr: None,
             without: Default::default(),

@@ -63,6 +63,15 @@ pub enum OpenError {
         /// The largest that fits, bytes.
         most: u32,
     },
+    /// It has not as many queue pairs as there are cores to serve them.
+    Queues {
+        /// The port.
+        name: String,
+        /// Queue pairs that it has.
+        has: u32,
+        /// How many were asked for.
+        wanted: u16,
+    },
     /// There is not enough memory.
     Memory {
         /// Bytes that were asked for.
@@ -116,6 +125,9 @@ impl core::fmt::Display for OpenError {
                 "{name}: its MTU of {mtu} bytes is too large: {most} at most; \
                  set it with: ip link set {name} mtu {most}"
             ),
+            Self::Queues { name, has, wanted } => {
+                write!(f, "{name}: {wanted} cores, and it has queues for {has}")
+            }
             Self::Memory { byte_len, error } => {
                 write!(f, "{} MiB of memory for frames: {error}", byte_len >> 20)
             }

@@ -22,6 +22,8 @@
 //! - The machine's packets reach the host's rings only while the NIC's own rings are bound, by
 //!   whomever. An emulated adapter drops what the interface's offloads have merged, and the kernel
 //!   drops what the machine has left to the NIC to finish: they are switched off, and on again.
+//! - Several ring pairs are bound one by one (`REG_ONE_NIC`), each with its own extra buffers: a
+//!   descriptor, and so a sync, for each core. All of them see one region, mapped once.
 //! - A binding ends with the last descriptor and the last mapping. Content lies in the mapping, so
 //!   that is when the process ends.
 
@@ -38,6 +40,7 @@ mod tests;
 use std::format;
 use std::rc::Rc;
 use std::string::{String, ToString};
+use std::vec::Vec;
 
 use simoom_ring::{LinkState, MacAddr};
 
@@ -49,6 +52,7 @@ use super::filter::Filter;
 use super::undo::Undo;
 use super::{NetmapRings, Open, OpenError, Opened, Spec, SpecError, Syscalls, Takes, Wanted};
 use crate::{Host, Interface, RingKind, RingMemory, Traits};
+use bind::Bound;
 use far::Shared;
 use pass::{HostRing, Passing};
 
@@ -64,8 +68,19 @@ pub struct NetmapHost<F: Descriptor = KernelFd> {
     queues_out: u16,
     /// What is not ours is passed on, when both kinds of rings were bound.
     passing: Option<Passing>,
+    /// Until they are handed out.
+    more: Vec<MoreNetmap<F>>,
     /// Switches the interface's offloads on again.
     _offloads: Option<Undo>,
+}
+
+/// A further ring pair, bound by itself.
+pub struct MoreNetmap<F> {
+    name: String,
+    adapter: Adapter,
+    rings: NetmapRings,
+    bound: Bound<F>,
+    mac: MacAddr,
 }
 
 impl<F: Descriptor> NetmapHost<F> {
@@ -92,24 +107,69 @@ impl<F: Descriptor> NetmapHost<F> {
             true => switch_off(device, name, rings)?,
             false => None,
         };
-        let bound = bind::bind(device, name, rings, adapter, wanted)?;
-        let traits = bound.traits(adapter, rings);
-        let (wake, waiting) = bound.wake()?;
-        let syscalls = Syscalls::default();
-        let said = format!("{spec}: {}", bound.said(adapter, rings));
+        let bound = bind::bind_all(device, name, rings, adapter, wanted)?;
         let mac = match adapter.has_interface() && rings != NetmapRings::Host {
             true => device.mac(name).unwrap_or_else(|| mac_of(name)),
             // The other end of the host's rings is the interface: this one needs an address, too.
             false => mac_of(name),
         };
+        let mut more: Vec<_> = bound
+            .into_iter()
+            .map(|bound| MoreNetmap {
+                name: name.clone(),
+                adapter,
+                rings,
+                bound,
+                mac,
+            })
+            .collect();
+        let cnt = more.len();
+        let first = more.remove(0);
+        let said = format!("{spec}: {}", first.bound.said(adapter, rings));
+        let (undo, told) = offloads.unzip();
+        let mut opened = Self::join_on(first)?;
+        opened.host.take(&wanted.takes);
+        (opened.host.more, opened.host._offloads) = (more, undo);
+        let opened = told.into_iter().fold(opened, Opened::saying);
+        let opened = match cnt {
+            1 => opened.saying(said),
+            _ => opened.saying(format!("{said}; {cnt} ring pairs, each bound by itself")),
+        };
+        Ok(match rings {
+            NetmapRings::Host => opened.saying(format!(
+                "{spec}: the kernel gives us the machine's packets while someone has bound the \
+                 rings of {name} itself, too"
+            )),
+            NetmapRings::Nic | NetmapRings::Both => opened,
+        })
+    }
+
+    /// Hands out the further ring pairs, in their order.
+    pub fn take_more(&mut self) -> Vec<MoreNetmap<F>> {
+        core::mem::take(&mut self.more)
+    }
+
+    /// Makes a port of one of them.
+    ///
+    /// # Errors
+    /// As [`Open::join`].
+    pub fn join_on(more: MoreNetmap<F>) -> Result<Opened<Self>, OpenError> {
+        let MoreNetmap {
+            name,
+            adapter,
+            rings,
+            bound,
+            mac,
+        } = more;
+        let traits = bound.traits(adapter, rings);
+        let (wake, waiting) = bound.wake()?;
+        let syscalls = Syscalls::default();
         let interface = match rings {
             NetmapRings::Host => bound.interface.host_side(),
             NetmapRings::Nic | NetmapRings::Both => bound.interface,
         };
-        let (undo, told) = offloads.unzip();
-        let passing = (rings == NetmapRings::Both).then(Passing::default);
         let host = Self {
-            name: name.clone(),
+            name,
             interface,
             traits,
             mac,
@@ -121,22 +181,13 @@ impl<F: Descriptor> NetmapHost<F> {
             )),
             has_interface: adapter.has_interface(),
             queues_out: 0,
-            passing,
-            _offloads: undo,
+            passing: (rings == NetmapRings::Both).then(Passing::default),
+            more: Vec::new(),
+            _offloads: None,
         };
-        host.take(&wanted.takes);
         // SAFETY: the kernel has given the buffers in the slots, and the extra ones, to this
         // binding alone.
-        let opened = unsafe { Opened::new(interface, host, wake, syscalls) };
-        let opened = told.into_iter().fold(opened, Opened::saying);
-        let opened = opened.saying(said);
-        Ok(match rings {
-            NetmapRings::Host => opened.saying(format!(
-                "{spec}: the kernel gives us the machine's packets while someone has bound the \
-                 rings of {name} itself, too"
-            )),
-            NetmapRings::Nic | NetmapRings::Both => opened,
-        })
+        Ok(unsafe { Opened::new(interface, host, wake, syscalls) })
     }
 
     /// From now on these packets are ours.
@@ -177,6 +228,16 @@ impl<F: Descriptor> NetmapHost<F> {
 }
 
 impl Open for NetmapHost {
+    type More = MoreNetmap<KernelFd>;
+
+    fn more(&mut self) -> Vec<Self::More> {
+        self.take_more()
+    }
+
+    fn join(more: Self::More) -> Result<Opened<Self>, OpenError> {
+        Self::join_on(more)
+    }
+
     fn open(spec: &Spec, wanted: &Wanted) -> Result<Opened<Self>, OpenError> {
         Self::open_on(&Kernel, spec, wanted)
     }

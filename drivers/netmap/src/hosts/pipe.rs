@@ -48,11 +48,25 @@ pub struct PipeHost {
 }
 
 impl Open for PipeHost {
+    /// A pipe has one ring pair.
+    type More = core::convert::Infallible;
+
+    fn join(more: Self::More) -> Result<Opened<Self>, OpenError> {
+        match more {}
+    }
+
     fn open(spec: &Spec, wanted: &Wanted) -> Result<Opened<Self>, OpenError> {
         let Spec::Pipe { path } = spec else {
             let given = spec.to_string();
             return Err(SpecError::Kind { given }.into());
         };
+        if wanted.queues > 1 {
+            return Err(OpenError::Queues {
+                name: spec.to_string(),
+                has: 1,
+                wanted: wanted.queues,
+            });
+        }
         let (file, interface) = lay_out(wanted)?;
         let (meeting, wake, said) = Meeting::at(path, file)?;
         let syscalls = Syscalls::default();
@@ -84,7 +98,8 @@ fn lay_out(wanted: &Wanted) -> Result<(OwnedFd, Interface), OpenError> {
         rings: 1,
         tx_slots: SLOTS,
         rx_slots: SLOTS,
-        extra_bufs: wanted.frames.saturating_add(content_bufs),
+        extra_bufs: wanted.frames,
+        content_bufs,
         buf_size: BUF_SIZE,
         has_offsets: true,
     };

@@ -8,7 +8,9 @@ use std::vec::Vec;
 use simoom_ring::{FrameMeta, FramePool, Port};
 
 use super::{OpenError, Opened, Syscalls, Wake, Wanted};
-use crate::{Host, LayoutError, Memory, NetmapPort, NetmapQueue, RingKind, RxShadow, TxShadow};
+use crate::{
+    ContentRange, Host, LayoutError, Memory, NetmapPort, NetmapQueue, RingKind, RxShadow, TxShadow,
+};
 
 /// A port that serves, with its first ring pair. Whoever ends it drops the queue first, and then
 /// has [`NetmapPort::close`] give the host back.
@@ -34,6 +36,22 @@ impl<H: Host + 'static> Opened<H> {
     /// # Errors
     /// [`OpenError::Layout`] when the region is not what the host says.
     pub fn start(self, wanted: &Wanted) -> Result<Started<H>, OpenError> {
+        self.start_with(wanted.content_len, None)
+    }
+
+    /// The same for a further queue pair: it sends the content of the first one's port.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_beside(self, content: ContentRange) -> Result<Started<H>, OpenError> {
+        self.start_with(0, Some(content))
+    }
+
+    fn start_with(
+        self,
+        content_len: usize,
+        shared: Option<ContentRange>,
+    ) -> Result<Started<H>, OpenError> {
         let Self {
             interface,
             host,
@@ -47,7 +65,7 @@ impl<H: Host + 'static> Opened<H> {
         // SAFETY: the one pool over these buffers, which nobody else uses (`Opened::new`).
         let pool = unsafe { interface.pool(metas.leak()) };
         let pool: &'static FramePool<'static> = Box::leak(Box::new(pool));
-        let content = interface.adopt_extra(pool, u32::MAX, wanted.content_len)?;
+        let content = interface.adopt_extra(pool, u32::MAX, content_len)?;
         let slots = |kind| {
             let slots = interface
                 .ring(kind, 0)
@@ -59,6 +77,9 @@ impl<H: Host + 'static> Opened<H> {
             tx: vec![TxShadow::default(); slots(RingKind::Tx)?].leak(),
         };
         let mut port = NetmapPort::new(interface, host, memory, content)?;
+        if let Some(shared) = shared {
+            port.share_content(shared);
+        }
         let queue = port.queue(0, pool).ok_or(LayoutError::NoRing)?;
         Ok(Started {
             port,

@@ -9,6 +9,9 @@
 //! `IFF_VNET_HDR` each frame has a virtio-net header in front, so checksums stay partial and
 //! segments large in both directions, and a super-segment of 64 KiB is one call.
 //!
+//! With several queues (`IFF_MULTI_QUEUE`) each is a descriptor of the same device. Linux gives a
+//! flow to the queue that has sent packets of it last, and a new one by its hash.
+//!
 //! The device is created when there is none, and is gone with our descriptor then. One that is
 //! persistent is left as it was found: whether it was up, the length of its header and its offloads
 //! are put back, after `kill -9` by the next start ([`record`]).
@@ -19,9 +22,11 @@ mod rings;
 mod tests;
 
 use std::format;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec;
+use std::vec::Vec;
 
 use simoom_ring::{Checksums, LinkState, MacAddr, Segmentation};
 
@@ -41,11 +46,25 @@ pub struct TapHost {
     traits: Traits,
     far_sides: Option<(TapRx, TapTx)>,
     counts: Rc<Counts>,
+    /// Until they are handed out.
+    more: Vec<MoreTap>,
     /// Puts a persistent device back.
     _undo: Option<Undo>,
 }
 
+/// A further queue of the device.
+#[derive(Debug)]
+pub struct MoreTap {
+    fd: OwnedFd,
+    interface: Interface,
+    dev: NetDev,
+    mac: MacAddr,
+    traits: Traits,
+}
+
 impl Open for TapHost {
+    type More = MoreTap;
+
     fn open(spec: &Spec, wanted: &Wanted) -> Result<Opened<Self>, OpenError> {
         let Spec::Tap { name } = spec else {
             return Err(OpenError::OtherKind {
@@ -53,19 +72,10 @@ impl Open for TapHost {
                 needed: "a TAP device (tap:IFNAME)",
             });
         };
-        let attached = device::attach(name.as_deref())?;
+        let mut attached = device::attach(name.as_deref(), wanted.queues)?;
         let name = attached.dev.name().to_string();
         let mtu = buffer_mtu(&attached.dev)?;
-        let buf_size = buf_size(mtu);
-        let plan = Plan {
-            ports: 1,
-            rings: 1,
-            tx_slots: TX_SLOTS,
-            rx_slots: RX_SLOTS,
-            extra_bufs: extra_bufs(wanted, buf_size)?,
-            buf_size,
-            has_offsets: true,
-        };
+        let plan = plan(mtu, wanted)?;
         let byte_len = plan.byte_len().ok_or(OpenError::Memory {
             byte_len: wanted.content_len,
             error: rustix::io::Errno::NOMEM,
@@ -85,23 +95,63 @@ impl Open for TapHost {
             false => "found",
         };
         let size = format!("{} MiB in {pages}", byte_len >> 20);
-        let line = format!("tap {name}: {origin}, MTU {mtu}, station {mac}, {size}");
-        let wake = Wake::new(attached.fd);
-        let syscalls = Syscalls::default();
-        let counts = Rc::new(Counts::default());
-        let far_sides = far_sides(&interface, &wake, &syscalls, &counts)?;
-        let host = Self {
+        let queues = match attached.fds.len() {
+            1 => String::new(),
+            cnt => format!(", {cnt} queues"),
+        };
+        let line = format!("tap {name}: {origin}, MTU {mtu}, station {mac}, {size}{queues}");
+        let mut more = Vec::new();
+        for (fd, port) in attached.fds.drain(1..).zip(1..) {
+            let dev = attached.dev.try_clone();
+            more.push(MoreTap {
+                fd,
+                interface: Interface::new(interface.region(), plan.if_at(port))?,
+                dev: dev.map_err(|error| OpenError::of(&name, "more descriptors", error))?,
+                mac,
+                traits: traits(mtu, wanted.without),
+            });
+        }
+        let first = attached.fds.into_iter().next();
+        let first = MoreTap {
+            fd: first.expect("a device is attached by one descriptor at least"),
+            interface,
             dev: attached.dev,
             mac,
             traits: traits(mtu, wanted.without),
-            far_sides: Some(far_sides),
-            counts,
-            _undo: made.undo,
         };
-        // SAFETY: the buffers are those of a region that was laid out here, for this port alone.
-        let opened = unsafe { Opened::new(interface, host, wake, syscalls) };
+        let mut opened = Self::join(first)?;
+        (opened.host.more, opened.host._undo) = (more, made.undo);
         let lines = made.lines.into_iter();
         Ok(lines.fold(opened.saying(line), Opened::saying))
+    }
+
+    fn more(&mut self) -> Vec<MoreTap> {
+        core::mem::take(&mut self.more)
+    }
+
+    fn join(more: MoreTap) -> Result<Opened<Self>, OpenError> {
+        let MoreTap {
+            fd,
+            interface,
+            dev,
+            mac,
+            traits,
+        } = more;
+        let (wake, syscalls) = (Wake::new(fd), Syscalls::default());
+        let counts = Rc::new(Counts::default());
+        let far_sides = far_sides(&interface, &wake, &syscalls, &counts)?;
+        let host = Self {
+            dev,
+            mac,
+            traits,
+            far_sides: Some(far_sides),
+            counts,
+            more: Vec::new(),
+            _undo: None,
+        };
+        // SAFETY: the buffers are those of a part of a region that was laid out for this port
+        // alone.
+        Ok(unsafe { Opened::new(interface, host, wake, syscalls) })
     }
 
     fn figures(&self) -> String {
@@ -203,14 +253,22 @@ fn buf_size(mtu: u16) -> u16 {
         .max(BUF_SIZE_MIN)
 }
 
-/// Buffers for frames and for content. Content begins where a buffer does.
-fn extra_bufs(wanted: &Wanted, buf_size: u16) -> Result<u32, OpenError> {
-    let content = wanted.content_len.div_ceil(buf_size.into());
-    let content = u32::try_from(content).ok();
-    let all = content.and_then(|content| content.checked_add(wanted.frames));
-    all.ok_or(OpenError::Memory {
-        byte_len: wanted.content_len,
-        error: rustix::io::Errno::NOMEM,
+/// Rings and frames for each queue, and content. Content begins where a buffer does.
+fn plan(mtu: u16, wanted: &Wanted) -> Result<Plan, OpenError> {
+    let buf_size = buf_size(mtu);
+    let content_bufs = wanted.content_len.div_ceil(buf_size.into());
+    Ok(Plan {
+        ports: wanted.queues.max(1),
+        rings: 1,
+        tx_slots: TX_SLOTS,
+        rx_slots: RX_SLOTS,
+        extra_bufs: wanted.frames,
+        content_bufs: u32::try_from(content_bufs).map_err(|_| OpenError::Memory {
+            byte_len: wanted.content_len,
+            error: rustix::io::Errno::NOMEM,
+        })?,
+        buf_size,
+        has_offsets: true,
     })
 }
 

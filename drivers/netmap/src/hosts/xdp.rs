@@ -17,6 +17,9 @@
 //! by [`bpf`]), [`rings`], [`rx`], [`tx`], [`send`]; [`opening`], [`socket`], [`link`] and
 //! [`offloads`] are what a start is made of.
 //!
+//! With several queues each has a socket of its own, over the same buffers, of which each uses its
+//! own and the content. The program is one: it knows the sockets by their queues.
+//!
 //! # What is changed on the machine
 //!
 //! The program is attached by a BPF link, which ends with the process. Offloads that must be off
@@ -43,6 +46,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec;
+use std::vec::Vec;
 
 use rustix::io::Errno;
 use simoom_ring::{LinkState, MacAddr};
@@ -55,7 +59,7 @@ pub use tx::XdpTx;
 use super::memory::Mapping;
 use super::undo::Undo;
 use super::{Open, OpenError, Opened, Spec, SpecError, Takes, Wanted};
-use crate::{Buffers, Host, Interface, Kring, LayoutError, RingKind, Traits};
+use crate::{Buffers, Host, Interface, Kring, LayoutError, Plan, RingKind, Traits};
 use counters::Counters;
 use link::{Link, LinkQuery};
 use opening::{attach, check, plan, umem_of};
@@ -92,19 +96,37 @@ pub struct XdpHost {
     link: Link,
     query: LinkQuery,
     bound: Bound,
-    takes: Takes,
-    sockets: OwnedFd,
-    /// Keeps the program attached.
-    attached: OwnedFd,
+    /// Of the first queue's port: the program is one for all.
+    program: Option<AttachedProgram>,
     socket: Rc<Socket>,
     counters: Rc<Counters>,
     /// Until they are handed out.
     far_sides: Option<(XdpRx<Socket>, XdpTx<Socket>)>,
+    more: Vec<MoreXdp>,
     /// Switches offloads on again.
     _offloads: Option<Undo>,
 }
 
+/// The program that runs, and what it is made of.
+struct AttachedProgram {
+    takes: Takes,
+    sockets: OwnedFd,
+    /// Keeps the program attached.
+    attached: OwnedFd,
+}
+
+/// A socket on a further queue.
+pub struct MoreXdp {
+    name: String,
+    link: Link,
+    interface: Interface,
+    unbound: Unbound,
+    bound: Bound,
+}
+
 impl Open for XdpHost {
+    type More = MoreXdp;
+
     fn open(spec: &Spec, wanted: &Wanted) -> Result<Opened<Self>, OpenError> {
         let Spec::Xdp { name, queue } = spec else {
             let given = spec.to_string();
@@ -115,24 +137,22 @@ impl Open for XdpHost {
             .by_name(name)
             .map_err(system("asking for interfaces"))?;
         let link = found.ok_or_else(|| OpenError::NoInterface { name: name.clone() })?;
-        check(&query, name, *queue, &link, &wanted.takes)?;
+        let queues = *queue..queue.saturating_add(wanted.queues.max(1));
+        check(&query, name, queues, &link, &wanted.takes)?;
 
         let plan = plan(name, link.mtu, wanted)?;
         let byte_len = plan.byte_len().ok_or(LayoutError::OutOfRegion)?;
         let interface = Mapping::anonymous(byte_len)?.lay_out(&plan)?;
-        let unbound = Unbound::new(umem_of(&interface, &plan)?).map_err(|error| match error {
-            Errno::AFNOSUPPORT => OpenError::Missing {
-                what: "AF_XDP (CONFIG_XDP_SOCKETS)",
-                instead: "tap:IFNAME",
-            },
-            Errno::NOBUFS | Errno::NOMEM => OpenError::Memory { byte_len, error },
-            error => OpenError::of("AF_XDP socket", NEEDED, error),
-        })?;
-        let offloads = offloads::clear_the_way(name)?;
-        let attached = match attach(name, &link, (*queue).into(), &wanted.takes, &unbound) {
+        let unbound = sockets(&interface, &plan)?;
+        let attached = offloads::clear_the_way(name).and_then(|offloads| {
+            let queue = (*queue).into();
+            let attached = attach(name, &link, queue, &wanted.takes, &unbound)?;
+            Ok((attached, offloads))
+        });
+        let (attached, offloads) = match attached {
             Ok(attached) => attached,
             Err(error) => {
-                unbound.give_up();
+                unbound.into_iter().for_each(Unbound::give_up);
                 return Err(error);
             }
         };
@@ -140,39 +160,72 @@ impl Open for XdpHost {
         if let Some((_, line)) = &offloads {
             lines.push(line.clone());
         }
+        let mut more = Vec::new();
+        let bound = unbound.into_iter().zip(attached.bound);
+        for (port, (unbound, bound)) in (0..).zip(bound) {
+            more.push(MoreXdp {
+                name: name.clone(),
+                link: link.clone(),
+                interface: Interface::new(interface.region(), plan.if_at(port))?,
+                unbound,
+                bound,
+            });
+        }
+        let mut opened = Self::join(more.remove(0))?;
+        opened.host.more = more;
+        opened.host.program = Some(AttachedProgram {
+            takes: wanted.takes.clone(),
+            sockets: attached.sockets,
+            attached: attached.attached,
+        });
+        opened.host._offloads = offloads.map(|(undo, _)| undo);
+        Ok(lines.into_iter().fold(opened, Opened::saying))
+    }
+
+    fn more(&mut self) -> Vec<MoreXdp> {
+        core::mem::take(&mut self.more)
+    }
+
+    fn join(more: MoreXdp) -> Result<Opened<Self>, OpenError> {
+        let MoreXdp {
+            name,
+            link,
+            interface,
+            unbound,
+            bound,
+        } = more;
         let (socket, rings) = unbound.into_parts();
         let (socket, counters) = (Rc::new(socket), Rc::new(Counters::default()));
         let far_sides = far_sides(&interface, rings, &socket, &counters)?;
         let host = Self {
-            name: name.clone(),
+            name,
             link,
-            query,
-            bound: attached.bound,
-            takes: wanted.takes.clone(),
-            sockets: attached.sockets,
-            attached: attached.attached,
+            query: LinkQuery::new().map_err(system("asking for interfaces"))?,
+            bound,
+            program: None,
             counters,
             far_sides: Some(far_sides),
             socket: Rc::clone(&socket),
-            _offloads: offloads.map(|(undo, _)| undo),
+            more: Vec::new(),
+            _offloads: None,
         };
         let (wake, syscalls) = (socket.wake(), socket.syscalls());
-        // SAFETY: a region that was made here, for this port alone.
-        let opened = unsafe { Opened::new(interface, host, wake, syscalls) };
-        Ok(lines.into_iter().fold(opened, Opened::saying))
+        // SAFETY: a part of a region that was made here, for this port alone.
+        Ok(unsafe { Opened::new(interface, host, wake, syscalls) })
     }
 
     /// Puts a program in the place of the one that runs. When that fails the old one stays, and the
     /// next change tries again: the kernel has just loaded one like it.
     fn set_takes(&mut self, takes: &Takes) {
-        if self.takes == *takes {
+        let old = self.program.as_mut();
+        let Some(old) = old.filter(|old| old.takes != *takes) else {
             return;
-        }
-        let program = filter::program(self.link.mac, takes, self.sockets.as_fd());
+        };
+        let program = filter::program(self.link.mac, takes, old.sockets.as_fd());
         let program = bpf::load(&program);
-        let replaced = program.and_then(|new| bpf::replace(self.attached.as_fd(), new.as_fd()));
+        let replaced = program.and_then(|new| bpf::replace(old.attached.as_fd(), new.as_fd()));
         if replaced.is_ok() {
-            self.takes = takes.clone();
+            old.takes = takes.clone();
         }
     }
 
@@ -239,10 +292,11 @@ impl Host for XdpHost {
 
 impl Drop for XdpHost {
     fn drop(&mut self) {
-        // Far sides that nobody has taken would keep the socket.
+        // Far sides that nobody has taken would keep the socket; so would those of other queues.
         if self.far_sides.take().is_some() {
             self.socket.end();
         }
+        self.more.drain(..).for_each(|more| more.unbound.give_up());
     }
 }
 
@@ -250,6 +304,26 @@ impl core::fmt::Debug for XdpHost {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "XdpHost {{ {}, {:?} }}", self.name, self.bound)
     }
+}
+
+/// A socket for each port of the plan, not bound yet. Each has all buffers for its own: content is
+/// in one place for all of them.
+fn sockets(interface: &Interface, plan: &Plan) -> Result<Vec<Unbound>, OpenError> {
+    let umem = umem_of(interface, plan)?;
+    let one = |_| {
+        Unbound::new(umem).map_err(|error| match error {
+            Errno::AFNOSUPPORT => OpenError::Missing {
+                what: "AF_XDP (CONFIG_XDP_SOCKETS)",
+                instead: "tap:IFNAME",
+            },
+            Errno::NOBUFS | Errno::NOMEM => OpenError::Memory {
+                byte_len: umem.byte_len,
+                error,
+            },
+            error => OpenError::of("AF_XDP socket", NEEDED, error),
+        })
+    };
+    (0..plan.ports).map(one).collect()
 }
 
 /// Both far sides, with all that they share.

@@ -56,6 +56,7 @@ fn plan() -> Plan {
         tx_slots: 4,
         rx_slots: 3,
         extra_bufs: 9,
+        content_bufs: 0,
         buf_size: 128,
         has_offsets: false,
     }

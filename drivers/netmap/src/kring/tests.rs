@@ -14,6 +14,7 @@ fn ring(kind: RingKind) -> (Kring<'static>, RingMemory) {
         tx_slots: 4,
         rx_slots: 4,
         extra_bufs: 4,
+        content_bufs: 0,
         buf_size: 128,
         has_offsets: true,
     };

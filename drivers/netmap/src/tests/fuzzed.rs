@@ -191,6 +191,7 @@ pub(super) fn ring(bytes: &[u8]) -> Seen {
         tx_slots: [8, 2, 3, 16][usize::from(kind) % 4],
         rx_slots: [4, 2, 7, 16][usize::from(kind >> 2) % 4],
         extra_bufs: 12,
+        content_bufs: 0,
         buf_size: 128,
         has_offsets: kind & 0x10 != 0,
     };

@@ -103,6 +103,7 @@ fn started(fake: &Fake, spec: &str, content_len: usize) -> Started<FakeHost> {
             addr: Some(SERVER),
             tcp_ports: vec![80],
         },
+        queues: 1,
         has_passthrough: false,
         far_addr: None,
         without: Default::default(),

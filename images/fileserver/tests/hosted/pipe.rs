@@ -80,6 +80,7 @@ fn fetched(name: &str, files: Vec<File>) {
         frames: SIZES.frames as u32,
         content_len: 0,
         takes: Takes::default(),
+        queues: 1,
         has_passthrough: false,
         far_addr: None,
         without: Default::default(),

@@ -12,6 +12,7 @@ const PLAN: Plan = Plan {
     tx_slots: 16,
     rx_slots: 8,
     extra_bufs: 2_000,
+    content_bufs: 0,
     buf_size: 2_048,
     has_offsets: true,
 };

@@ -3,6 +3,7 @@
 use std::format;
 use std::os::fd::OwnedFd;
 use std::string::{String, ToString};
+use std::vec::Vec;
 
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -11,8 +12,8 @@ use simoom_ring::{Checksums, Segmentation};
 use super::far::Waiting;
 use super::{Adapter, Descriptor, Device};
 use crate::abi::{
-    OPT_OFFSETS, OptOffsets, PortHdr, REG_ALL_NIC, REG_NIC_SW, REG_SW, REQ_PORT_HDR_GET,
-    REQ_REGISTER, Register, RegisterFlags, ReqHeader, ReqOption,
+    OPT_OFFSETS, OptOffsets, PortHdr, REG_ALL_NIC, REG_NIC_SW, REG_ONE_NIC, REG_SW,
+    REQ_PORT_HDR_GET, REQ_REGISTER, Register, RegisterFlags, ReqHeader, ReqOption,
 };
 use crate::hosts::{NetmapRings, OpenError, Wake, Wanted};
 use crate::rx::ETHERNET_LEN;
@@ -31,32 +32,109 @@ pub(super) struct Bound<F> {
     pub(super) is_gathering: bool,
 }
 
-/// Binds the port that the kernel knows by `name`.
-pub(super) fn bind<D: Device>(
+/// What is bound at once.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) rings: NetmapRings,
+    /// Of several ring pairs of the NIC's, the one that is meant.
+    pub(super) only: Option<u16>,
+    /// Extra buffers for frames.
+    pub(super) frames: u32,
+    /// Bytes of content.
+    pub(super) content_len: usize,
+    /// Where the buffers are, when another part has mapped them.
+    pub(super) region: Option<(Region, u16)>,
+}
+
+impl Part {
+    fn mode(&self) -> u32 {
+        match (self.rings, self.only) {
+            (NetmapRings::Nic, None) => REG_ALL_NIC,
+            (NetmapRings::Nic, Some(_)) => REG_ONE_NIC,
+            (NetmapRings::Host, _) => REG_SW,
+            (NetmapRings::Both, _) => REG_NIC_SW,
+        }
+    }
+
+    fn ringid(&self) -> u16 {
+        self.only.unwrap_or(0)
+    }
+}
+
+/// Binds ring pairs of the port that the kernel knows by `name`: one by one if several are wanted.
+/// The first has the content.
+pub(super) fn bind_all<D: Device>(
     device: &D,
     name: &str,
     rings: NetmapRings,
     adapter: Adapter,
     wanted: &Wanted,
+) -> Result<Vec<Bound<D::Fd>>, OpenError> {
+    let queues = wanted.queues.max(1);
+    if queues > 1 && rings != NetmapRings::Nic {
+        // The machine's own stack has one ring pair, and one core that serves it.
+        return Err(OpenError::Queues {
+            name: format!("{name}, with the rings of the host's stack"),
+            has: 1,
+            wanted: queues,
+        });
+    }
+    let mut part = Part {
+        rings,
+        only: (queues > 1).then_some(0),
+        frames: wanted.frames,
+        content_len: wanted.content_len,
+        region: None,
+    };
+    let first = bind(device, name, adapter, part)?;
+    let pairs = first.pairs();
+    // Packets in a ring that nobody serves would be lost.
+    if pairs != u32::from(queues) {
+        return Err(match queues {
+            1 => OpenError::OtherKind {
+                name: name.to_string(),
+                needed: "a port of one ring pair; give it as many cores (--cores), or set it \
+                         with: ethtool -L IFNAME combined 1",
+            },
+            _ => OpenError::Queues {
+                name: name.to_string(),
+                has: pairs,
+                wanted: queues,
+            },
+        });
+    }
+    let region = (first.interface.region(), first.register.mem_id);
+    let mut bound = Vec::from([first]);
+    for ring in 1..queues {
+        part.only = Some(ring);
+        part.content_len = 0;
+        part.region = Some(region);
+        bound.push(bind(device, name, adapter, part)?);
+    }
+    Ok(bound)
+}
+
+fn bind<D: Device>(
+    device: &D,
+    name: &str,
+    adapter: Adapter,
+    part: Part,
 ) -> Result<Bound<D::Fd>, OpenError> {
     let fd = open(device)?;
-    let is_gathering = adapter.can_gather() && rings == NetmapRings::Nic;
-    if is_gathering && let Some(bound) = bind_apart(device, name, wanted)? {
+    let is_gathering = adapter.can_gather() && part.rings == NetmapRings::Nic;
+    if is_gathering && let Some(bound) = bind_apart(device, name, part)? {
         return checked(device, name, adapter, bound);
     }
     let mut register = Register {
-        mode: match rings {
-            NetmapRings::Nic => REG_ALL_NIC,
-            NetmapRings::Host => REG_SW,
-            NetmapRings::Both => REG_NIC_SW,
-        },
-        extra_bufs: wanted.frames,
+        mode: part.mode(),
+        ringid: part.ringid(),
+        extra_bufs: part.frames,
         flags: RegisterFlags::ACCEPT_VNET_HDR,
         ..Register::default()
     };
     registered(&fd, name, &mut register, None).map_err(|error| refused(name, error))?;
-    let region = mapped(&fd, &register)?;
-    let interface = interface(region, &register)?;
+    let region = mapped(&fd, &register, part)?;
+    let interface = interface(region, &register, part)?;
     let bound = Bound {
         hdr_len: hdr_len(&fd, name),
         fd,
@@ -74,14 +152,15 @@ pub(super) fn bind<D: Device>(
 fn bind_apart<D: Device>(
     device: &D,
     name: &str,
-    wanted: &Wanted,
+    part: Part,
 ) -> Result<Option<Bound<D::Fd>>, OpenError> {
     let flags = RegisterFlags::ACCEPT_VNET_HDR;
-    let content_bufs = wanted.content_len.div_ceil(BUF_SIZE_USUAL);
+    let content_bufs = part.content_len.div_ceil(BUF_SIZE_USUAL);
     let content_bufs = u32::try_from(content_bufs).unwrap_or(u32::MAX);
     let mut rx_register = Register {
-        mode: REG_ALL_NIC,
-        extra_bufs: wanted.frames.saturating_add(content_bufs),
+        mode: part.mode(),
+        ringid: part.ringid(),
+        extra_bufs: part.frames.saturating_add(content_bufs),
         flags: flags.union(RegisterFlags::RX_RINGS_ONLY),
         ..Register::default()
     };
@@ -91,10 +170,11 @@ fn bind_apart<D: Device>(
         Err(Errno::INVAL) => return Ok(None),
         Err(error) => return Err(refused(name, error)),
     }
-    let region = mapped(&fd, &rx_register)?;
-    let rx_interface = interface(region, &rx_register)?;
+    let region = mapped(&fd, &rx_register, part)?;
+    let rx_interface = interface(region, &rx_register, part)?;
     let mut tx_register = Register {
-        mode: REG_ALL_NIC,
+        mode: part.mode(),
+        ringid: part.ringid(),
         flags: flags.union(RegisterFlags::TX_RINGS_ONLY),
         ..Register::default()
     };
@@ -116,7 +196,7 @@ fn bind_apart<D: Device>(
     if tx_register.mem_id != rx_register.mem_id {
         return Ok(None);
     }
-    let tx_interface = interface(region, &tx_register)?;
+    let tx_interface = interface(region, &tx_register, part)?;
     Ok(Some(Bound {
         hdr_len: hdr_len(&fd, name),
         fd,
@@ -148,21 +228,16 @@ fn checked<D: Device>(
                 most,
             })?;
     }
-    let pairs = bound
-        .interface
-        .rings(RingKind::Tx)
-        .max(bound.interface.rings(RingKind::Rx));
-    if pairs > 1 {
-        // Packets in a ring that nobody serves would be lost.
-        return Err(OpenError::OtherKind {
-            name: name.to_string(),
-            needed: "a port of one ring pair; set it with: ethtool -L IFNAME combined 1",
-        });
-    }
     Ok(bound)
 }
 
 impl<F: Descriptor> Bound<F> {
+    /// Ring pairs that the port has, bound or not.
+    fn pairs(&self) -> u32 {
+        let all = self.interface.all();
+        all.rings(RingKind::Tx).max(all.rings(RingKind::Rx))
+    }
+
     /// What the port can do.
     pub(super) fn traits(&self, adapter: Adapter, rings: NetmapRings) -> Traits {
         // Whoever takes headers completes and verifies checksums, or passes them on as they are;
@@ -294,15 +369,25 @@ fn hdr_len<F: Descriptor>(fd: &F, name: &str) -> u16 {
 }
 
 /// The region, as long as REGISTER says: other requests say otherwise.
-fn mapped<F: Descriptor>(fd: &F, register: &Register) -> Result<Region, OpenError> {
+fn mapped<F: Descriptor>(fd: &F, register: &Register, part: Part) -> Result<Region, OpenError> {
+    match part.region {
+        // One mapping for all: content lies at one address.
+        Some((region, mem_id)) if mem_id == register.mem_id => return Ok(region),
+        Some(_) => return Err(LayoutError::BufsDiffer.into()),
+        None => {}
+    }
     let len = usize::try_from(register.memsize).map_err(|_| LayoutError::OutOfRegion)?;
     Ok(fd.map(len)?.into_region())
 }
 
 /// Never at the region's start because it was there before: each binding has its own.
-fn interface(region: Region, register: &Register) -> Result<Interface, OpenError> {
+fn interface(region: Region, register: &Register, part: Part) -> Result<Interface, OpenError> {
     let at = usize::try_from(register.offset).map_err(|_| LayoutError::OutOfRegion)?;
-    Ok(Interface::new(region, at)?)
+    let interface = Interface::new(region, at)?;
+    Ok(match part.only {
+        Some(only) => interface.only(only.into()),
+        None => interface,
+    })
 }
 
 /// An address for the kernel, which reads and writes there.

@@ -1,5 +1,7 @@
 //! Ports of a fake `/dev/netmap`: each trap of the real one, and what is made of it.
 
+mod queues;
+
 use std::string::{String, ToString};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +26,7 @@ fn wanted() -> Wanted {
         frames: 100,
         content_len: 40_000,
         takes: Takes::default(),
+        queues: 1,
         has_passthrough: false,
         far_addr: None,
         without: Default::default(),
@@ -378,7 +381,8 @@ fn each_refusal_is_a_line() {
     assert_eq!(refused(&fake, "netmap:eth0"), line);
     let fake = emulated();
     fake.with(|machine| machine.rings = 4);
-    let line = "eth0: it is not a port of one ring pair; set it with: ethtool -L IFNAME combined 1";
+    let line = "eth0: it is not a port of one ring pair; give it as many cores (--cores), or set \
+                it with: ethtool -L IFNAME combined 1";
     assert_eq!(refused(&fake, "netmap:eth0"), line);
 }
 
@@ -402,6 +406,7 @@ fn passing() -> (Fake, Started<FakeHost>) {
             addr: Some([192, 0, 2, 2].into()),
             tcp_ports: [80].into(),
         },
+        queues: 1,
         has_passthrough: true,
         ..wanted()
     };

@@ -25,6 +25,7 @@ impl At {
             frames: 200,
             content_len: 100_000,
             takes: Takes::default(),
+            queues: 1,
             has_passthrough: false,
             far_addr: None,
             without: Default::default(),

@@ -18,7 +18,8 @@ use super::{HDR_LEN, OpenError, Wanted, Without};
 
 /// A device that we are the other side of.
 pub(super) struct Attached {
-    pub(super) fd: OwnedFd,
+    /// A descriptor for each queue; one at least.
+    pub(super) fds: Vec<OwnedFd>,
     pub(super) dev: NetDev,
     /// It was created for us, and goes with us.
     pub(super) is_new: bool,
@@ -38,52 +39,76 @@ pub(super) struct Before {
     pub(super) offloads: c_uint,
 }
 
-/// Attaches to the device, or creates it.
-pub(super) fn attach(name: Option<&str>) -> Result<Attached, OpenError> {
+/// Attaches to the device, or creates it, with so many queues.
+pub(super) fn attach(name: Option<&str>, queues: u16) -> Result<Attached, OpenError> {
     let was_there = name.is_some_and(|name| NetDev::find(name).is_ok());
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(CLONE_DEVICE, flags, Mode::empty());
-    let fd = fd.map_err(|error| match io::Error::from(error) {
-        error if error.kind() == io::ErrorKind::NotFound => OpenError::Missing {
-            what: "TAP devices (no /dev/net/tun)",
-            instead: "xdp: or netmap:",
-        },
-        error => OpenError::of(CLONE_DEVICE, "root, or read and write access to it", error),
-    })?;
     let wanted = name.unwrap_or_default();
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    let set = |flags: c_int| {
-        let mut request = request(wanted);
-        // The flags are 16 bits.
-        request.ifr_ifru.ifru_flags = flags as c_short;
-        let argument = core::ptr::from_mut(&mut request).cast();
-        // SAFETY: TUNSETIFF takes an ifreq, and writes its name.
-        unsafe { call(&fd, libc::TUNSETIFF as c_ulong, argument) }.map(|()| name_of(&request))
+    let fd = open()?;
+    let flags = match queues {
+        0 | 1 => FLAGS,
+        _ => FLAGS | libc::IFF_MULTI_QUEUE,
     };
-    let given = match set(flags) {
+    let given = match attach_to(&fd, wanted, flags) {
         // A device that was created with several queues wants that said.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) && was_there => {
-            set(flags | libc::IFF_MULTI_QUEUE)
+            attach_to(&fd, wanted, FLAGS | libc::IFF_MULTI_QUEUE)
         }
         given => given,
     };
-    let name = given.map_err(|error| refused(wanted, was_there, error))?;
+    let name = given.map_err(|error| refused(wanted, was_there, queues, error))?;
+    let mut fds = Vec::from([fd]);
+    for _ in 1..queues {
+        let fd = open()?;
+        attach_to(&fd, &name, flags).map_err(|error| refused(&name, was_there, queues, error))?;
+        fds.push(fd);
+    }
     let dev = NetDev::find(&name)?;
     Ok(Attached {
-        fd,
+        fds,
         dev,
         is_new: !was_there,
     })
 }
 
+fn open() -> Result<OwnedFd, OpenError> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(CLONE_DEVICE, flags, Mode::empty());
+    fd.map_err(|error| match io::Error::from(error) {
+        error if error.kind() == io::ErrorKind::NotFound => OpenError::Missing {
+            what: "TAP devices (no /dev/net/tun)",
+            instead: "xdp: or netmap:",
+        },
+        error => OpenError::of(CLONE_DEVICE, "root, or read and write access to it", error),
+    })
+}
+
+/// Makes the descriptor a queue of the device; its name.
+fn attach_to(fd: &OwnedFd, name: &str, flags: c_int) -> io::Result<String> {
+    let mut request = request(name);
+    // The flags are 16 bits.
+    request.ifr_ifru.ifru_flags = flags as c_short;
+    let argument = core::ptr::from_mut(&mut request).cast();
+    // SAFETY: TUNSETIFF takes an ifreq, and writes its name.
+    unsafe { call(fd, libc::TUNSETIFF as c_ulong, argument) }.map(|()| name_of(&request))
+}
+
 /// Why the kernel does not attach us.
-fn refused(name: &str, was_there: bool, error: io::Error) -> OpenError {
+fn refused(name: &str, was_there: bool, queues: u16, error: io::Error) -> OpenError {
     let name = name.to_string();
     match error.raw_os_error() {
         Some(libc::EBUSY) => OpenError::InUse { name, by: None },
         Some(libc::EINVAL) if was_there => OpenError::OtherKind {
             name,
-            needed: "a TAP device",
+            needed: match queues {
+                0 | 1 => "a TAP device",
+                _ => "a TAP device of several queues (ip tuntap add NAME mode tap multi_queue)",
+            },
+        },
+        // No queue is left for us.
+        Some(libc::E2BIG) => OpenError::Queues {
+            name,
+            has: QUEUES_MAX,
+            wanted: queues,
         },
         Some(libc::EPERM) => OpenError::NotAllowed {
             what: format!("tap:{name}"),
@@ -98,7 +123,9 @@ fn refused(name: &str, was_there: bool, error: io::Error) -> OpenError {
 
 /// Sets header and offloads and brings the device up. A device that is persistent is put back.
 pub(super) fn configure(attached: &Attached, wanted: &Wanted) -> Result<Made, OpenError> {
-    let Attached { fd, dev, is_new } = attached;
+    let Attached { fds, dev, is_new } = attached;
+    // Header and offloads are the device's, whichever queue they are said to.
+    let fd = &fds[0];
     let mut lines = Vec::new();
     let undo = match is_new {
         true => None,
@@ -276,6 +303,9 @@ unsafe fn call(fd: &OwnedFd, number: c_ulong, argument: *mut libc::c_void) -> io
 }
 
 const CLONE_DEVICE: &str = "/dev/net/tun";
+const FLAGS: c_int = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+/// The kernel's.
+const QUEUES_MAX: u32 = 256;
 const OFFLOADS: c_uint =
     libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
 /// linux/ethtool.h

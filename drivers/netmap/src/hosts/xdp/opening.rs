@@ -1,5 +1,6 @@
 //! A start: what can be told beforehand, then the program and the socket, from the best way on.
 
+use core::ops::Range;
 use std::format;
 use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
@@ -7,7 +8,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::string::{String, ToString};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::vec;
 use std::vec::Vec;
 
 use super::NEEDED;
@@ -22,7 +22,7 @@ use crate::{Interface, LayoutError, Plan};
 pub(super) fn check(
     query: &LinkQuery,
     name: &str,
-    queue: u16,
+    range: Range<u16>,
     link: &Link,
     takes: &Takes,
 ) -> Result<(), OpenError> {
@@ -42,8 +42,15 @@ pub(super) fn check(
         });
     }
     let queues = link::rx_queues(&name());
-    if queues.is_some_and(|queues| u32::from(queue) >= queues) {
-        let what = format!("queue {queue} of {}", name());
+    if let Some(has) = queues.filter(|has| u32::from(range.end) > *has && range.len() > 1) {
+        return Err(OpenError::Queues {
+            name: name(),
+            has: has.saturating_sub(range.start.into()),
+            wanted: range.end - range.start,
+        });
+    }
+    if queues.is_some_and(|queues| u32::from(range.start) >= queues) {
+        let what = format!("queue {} of {}", range.start, name());
         let error = io::Error::new(
             ErrorKind::InvalidInput,
             format!("there are {}", queues.unwrap_or(0)),
@@ -74,13 +81,13 @@ pub(super) fn plan(name: &str, mtu: u32, wanted: &Wanted) -> Result<Plan, OpenEr
     })?;
     let content_bufs = wanted.content_len.div_ceil(buf_size.into());
     let content_bufs = u32::try_from(content_bufs).map_err(|_| LayoutError::OutOfRegion)?;
-    let extra_bufs = wanted.frames.checked_add(content_bufs);
     Ok(Plan {
-        ports: 1,
+        ports: wanted.queues.max(1),
         rings: 1,
         tx_slots: SLOTS,
         rx_slots: SLOTS,
-        extra_bufs: extra_bufs.ok_or(LayoutError::OutOfRegion)?,
+        extra_bufs: wanted.frames,
+        content_bufs,
         buf_size,
         has_offsets: true,
     })
@@ -102,12 +109,13 @@ pub(super) fn umem_of(interface: &Interface, plan: &Plan) -> Result<UmemMemory, 
     })
 }
 
-/// The program on the interface, the socket on its queue.
+/// The program on the interface, the sockets on their queues.
 pub(super) struct Attached {
     pub(super) sockets: OwnedFd,
     pub(super) attached: OwnedFd,
     mode: Mode,
-    pub(super) bound: Bound,
+    /// Of each socket.
+    pub(super) bound: Vec<Bound>,
     /// Why it is not native mode.
     refused: Option<io::Error>,
 }
@@ -116,9 +124,9 @@ pub(super) struct Attached {
 pub(super) fn attach(
     name: &str,
     link: &Link,
-    queue: u32,
+    first_queue: u32,
     takes: &Takes,
-    unbound: &Unbound,
+    unbound: &[Unbound],
 ) -> Result<Attached, OpenError> {
     let in_use = |link: Option<Link>| OpenError::InUseBy {
         name: name.to_string(),
@@ -134,7 +142,8 @@ pub(super) fn attach(
         let what = format!("{name}: {what}");
         move |error: io::Error| OpenError::of(what, NEEDED, error)
     };
-    let sockets = bpf::socket_map(queue + 1).map_err(failed("map of AF_XDP sockets"))?;
+    let queues = first_queue + unbound.len() as u32;
+    let sockets = bpf::socket_map(queues).map_err(failed("map of AF_XDP sockets"))?;
     let program = filter::program(link.mac, takes, sockets.as_fd());
     let program = bpf::load(&program).map_err(failed("XDP program"))?;
     let mut refused = None;
@@ -158,10 +167,17 @@ pub(super) fn attach(
             }
             Err(error) => return Err(failed("attaching the XDP program")(error)),
         };
-        match bind_when_free(unbound, link.ifindex, queue, mode) {
-            Ok(bound) => {
+        let mut bound = Vec::new();
+        let outcome = (first_queue..)
+            .zip(unbound)
+            .try_for_each(|(queue, unbound)| {
+                let done = bind_when_free(unbound, link.ifindex, queue, mode);
+                bound.push(done.map_err(|error| (queue, error))?);
                 let entered = bpf::set_socket(sockets.as_fd(), queue, unbound.fd());
-                entered.map_err(failed("map of AF_XDP sockets"))?;
+                entered.map_err(|error| (queue, error))
+            });
+        match outcome {
+            Ok(()) => {
                 return Ok(Attached {
                     sockets,
                     attached,
@@ -170,14 +186,15 @@ pub(super) fn attach(
                     refused,
                 });
             }
-            Err(error) if is_busy(&error) => {
+            Err((queue, error)) if is_busy(&error) => {
                 return Err(OpenError::InUseBy {
                     name: format!("queue {queue} of {name}"),
                     by: "another AF_XDP socket".to_string(),
                 });
             }
-            Err(error) if mode == Mode::Native => refused = Some(error),
-            Err(error) => return Err(failed("binding the AF_XDP socket")(error)),
+            // A socket is bound once: another mode is for those that are not yet.
+            Err((_, error)) if mode == Mode::Native && bound.is_empty() => refused = Some(error),
+            Err((_, error)) => return Err(failed("binding the AF_XDP socket")(error)),
         }
     }
     // The loop has returned by its second round.
@@ -200,28 +217,32 @@ fn bind_when_free(unbound: &Unbound, ifindex: u32, queue: u32, mode: Mode) -> io
 
 impl Attached {
     /// What was chosen, for a person.
-    pub(super) fn lines(&self, name: &str, queue: u16, link: &Link) -> Vec<String> {
+    pub(super) fn lines(&self, name: &str, first_queue: u16, link: &Link) -> Vec<String> {
         let mode = match (self.mode, &self.refused) {
             (Mode::Native, _) => "native mode".to_string(),
             (Mode::Generic, Some(why)) => format!("SKB mode (native: {why})"),
             (Mode::Generic, None) => "SKB mode".to_string(),
         };
-        let copy = match self.bound.is_zero_copy {
-            true => "zero copy",
-            false => "one copy a frame by the kernel",
-        };
-        let chains = match self.bound.has_chains {
-            true => "header and body as a chain",
-            false => "no chains: bodies are copied into frames",
-        };
-        let mut lines = vec![format!(
-            "xdp: {name} queue {queue}, {}, MTU {}: {mode}, {copy}, {chains}",
-            link.mac, link.mtu
-        )];
+        let mut lines = Vec::new();
+        for (queue, bound) in (first_queue..).zip(&self.bound) {
+            let copy = match bound.is_zero_copy {
+                true => "zero copy",
+                false => "one copy a frame by the kernel",
+            };
+            let chains = match bound.has_chains {
+                true => "header and body as a chain",
+                false => "no chains: bodies are copied into frames",
+            };
+            lines.push(format!(
+                "xdp: {name} queue {queue}, {}, MTU {}: {mode}, {copy}, {chains}",
+                link.mac, link.mtu
+            ));
+        }
+        let cnt = self.bound.len();
         match link::rx_queues(name) {
-            Some(queues) if queues > 1 => lines.push(format!(
-                "xdp: {name} has {queues} receive queues, and we get what comes by queue {queue}: \
-                 have it all go there with: ethtool -X {name} start {queue} equal 1"
+            Some(queues) if queues as usize > cnt => lines.push(format!(
+                "xdp: {name} has {queues} receive queues, and we get what comes by {cnt} of them: \
+                 have it all go there with: ethtool -X {name} start {first_queue} equal {cnt}"
             )),
             _ => {}
         }

@@ -32,6 +32,10 @@ pub(super) struct RingParts {
     pub(super) size: u32,
 }
 
+// SAFETY: addresses of memory that is mapped until the program ends, accessed atomically; whoever
+// makes a producer or consumer of them says that it is the only one.
+unsafe impl Send for RingParts {}
+
 /// What a ring consists of.
 pub(super) trait Entry: Copy {
     /// Eight bytes each.

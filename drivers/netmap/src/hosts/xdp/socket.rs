@@ -149,6 +149,9 @@ struct RingMapping {
     len: usize,
 }
 
+// SAFETY: an address and a length of memory that is mapped until the program ends.
+unsafe impl Send for RingMapping {}
+
 impl RingMapping {
     /// Puts plain memory in the ring's place: the kernel's end of it is given up.
     fn detach(&self) {

@@ -196,6 +196,7 @@ fn wanted(
     let admin_port = options.look.listening.map(|at| at.port);
     Ok(Wanted {
         frames: SIZES.frames as u32,
+        queues: 1,
         content_len,
         takes: Takes {
             addr: addressing.addr(),

@@ -309,6 +309,7 @@ impl Bench {
             tx_slots: slots,
             rx_slots: slots,
             extra_bufs: 24,
+            content_bufs: 0,
             buf_size: 256,
             has_offsets: true,
         };

@@ -69,6 +69,7 @@ fn wanted() -> Wanted {
             addr: Some([10, 66, 0, 1].into()),
             tcp_ports: vec![80],
         },
+        queues: 1,
         has_passthrough: false,
         far_addr: None,
         without: Default::default(),
