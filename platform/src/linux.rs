@@ -13,15 +13,19 @@
 //! a second signal ends that at once. Then, and after a panic, what the port has changed on the
 //! machine is taken back.
 
+mod board;
 pub mod content;
 mod cores;
+pub mod mesh;
 mod net;
 mod printer;
 mod process;
 mod signals;
 mod sums;
 
+pub use board::{Board, Figures};
 pub use cores::{Cores, CoresError};
+pub use mesh::Mesh;
 pub use net::{Addressing, Net, NetError, Rungs};
 pub use printer::Printer;
 pub use process::{DRAIN, Hooks, Process};

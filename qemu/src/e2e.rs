@@ -182,6 +182,11 @@ pub(crate) const CASES: &[Step] = &[
         hosted::captures,
     ),
     step(
+        "hosted-cores",
+        "simoom-httpd on two cores and queues, TAP and AF_XDP",
+        hosted::cores,
+    ),
+    step(
         "hosted-ends",
         "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
         hosted::ends,

@@ -42,7 +42,7 @@ pub(crate) struct HostArgs {
     /// TCP port to listen on; 80 by default
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Processor core to run on
+    /// Processor cores to run on: one by default, several on a port of as many queues
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
     /// Give the machine's own stack the packets that are not ours (netmap: only)

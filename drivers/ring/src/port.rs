@@ -171,3 +171,21 @@ pub trait TxRing<'p> {
     /// Publishes the burst with one kick at most, and takes finished frames home.
     fn sync(&mut self);
 }
+
+/// A ring that is lent for a while.
+impl<'p, T: TxRing<'p>> TxRing<'p> for &mut T {
+    #[inline]
+    fn space(&self) -> usize {
+        (**self).space()
+    }
+
+    #[inline]
+    fn send(&mut self, packet: TxPacket<'p>) -> Result<(), TxPacket<'p>> {
+        (**self).send(packet)
+    }
+
+    #[inline]
+    fn sync(&mut self) {
+        (**self).sync();
+    }
+}

@@ -1,9 +1,11 @@
-//! Which processor cores the process runs on.
+//! Which processor cores the process runs on: a thread on each.
 
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
+
+use super::signals::CORES_MAX;
 
 /// Cores by their numbers: `0`, `1,3`, `0-2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +22,8 @@ pub enum CoresError {
         /// What was given.
         given: String,
     },
-    /// A stack belongs to one core, and no port has several queues yet.
-    Several {
+    /// There is no room for so many.
+    Many {
         /// How many were given.
         cnt: usize,
     },
@@ -36,7 +38,7 @@ impl Cores {
     /// Reads a list.
     ///
     /// # Errors
-    /// [`CoresError::List`].
+    /// [`CoresError::List`], [`CoresError::Many`].
     pub fn parse(text: &str) -> Result<Self, CoresError> {
         let wrong = || CoresError::List {
             given: text.to_string(),
@@ -53,18 +55,26 @@ impl Cores {
         }
         list.sort_unstable();
         list.dedup();
-        Ok(Self { list })
+        match list.len() {
+            cnt if cnt > CORES_MAX => Err(CoresError::Many { cnt }),
+            _ => Ok(Self { list }),
+        }
     }
 
-    /// Has this thread run on the one core of the list.
+    /// How many there are: one at least.
+    pub fn cnt(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Has this thread run on the `idx`-th core of the list.
     ///
     /// # Errors
-    /// [`CoresError::Several`], [`CoresError::NoCore`].
-    pub fn pin(&self) -> Result<(), CoresError> {
-        let [core] = self.list[..] else {
-            let cnt = self.list.len();
-            return Err(CoresError::Several { cnt });
-        };
+    /// [`CoresError::NoCore`].
+    ///
+    /// # Panics
+    /// There are not so many.
+    pub fn pin(&self, idx: usize) -> Result<(), CoresError> {
+        let core = self.list[idx];
         let mut set = CpuSet::new();
         set.set(core);
         sched_setaffinity(None, &set).map_err(|_| CoresError::NoCore { core })
@@ -75,10 +85,7 @@ impl core::fmt::Display for CoresError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::List { given } => write!(f, "--cores {given}: expected a list such as 0 or 1,3"),
-            Self::Several { cnt } => write!(
-                f,
-                "--cores: {cnt} cores: one at most, because ports have one queue here so far"
-            ),
+            Self::Many { cnt } => write!(f, "--cores: {cnt} cores: {CORES_MAX} at most"),
             Self::NoCore { core } => write!(f, "--cores {core}: this machine has no such core"),
         }
     }

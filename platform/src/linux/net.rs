@@ -10,11 +10,11 @@ use std::vec::Vec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simoom::iface::{Setup, Stack};
 use simoom::tcp::cc::Algorithm;
-use simoom::tcp::{App, Settings};
+use simoom::tcp::{App, Settings, Storage};
 use simoom::{Addr, Cidr, Duration, Instant};
 use simoom_netmap::hosts::{OpenError, Started, Syscalls, Wake};
 use simoom_netmap::{Host, NetmapPort};
-use simoom_ring::{BodyMemory, Caps, Port, Queue};
+use simoom_ring::{BodyMemory, Caps, FramePool, MacAddr, Port, Queue};
 
 use super::{Clock, Leaked, seed};
 use crate::net::{Conflict, Probe, Served, Sizes, host_cidr};
@@ -130,7 +130,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         clock: &Clock,
     ) -> Result<Self, NetError> {
         let Started {
-            mut port,
+            port,
             mut queue,
             pool,
             bound,
@@ -152,38 +152,89 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         if let Some(probe) = probe {
             hear(probe, &mut queue, &wake, clock, asked_at + PROBE)?;
         }
-        let now = clock.now();
-        let mut stack = Stack::new(Setup {
-            pool,
-            caps,
-            mac,
-            storage,
-            tcp: Settings {
-                congestion,
-                ..Settings::default()
+        let stack = stack_on(pool, caps, mac, storage, congestion, clock)?;
+        let mut net = Self {
+            served: Served {
+                stack,
+                queue,
+                port,
+                pool,
+                capture: RefCell::default(),
             },
-            seed: seed()?,
-            now,
-        });
+            wake,
+            syscalls,
+            bound,
+        };
+        let (now, Served { stack, port, .. }) = (clock.now(), &mut net.served);
         match addressing {
             Addressing::Dhcp => stack.start_dhcp(now),
             Addressing::Static { cidr, gateway } => stack.configure(cidr, gateway.map(Addr::v4)),
         }
         stack.set_link(port.link(), now);
-        let served = Served {
-            stack,
+        Ok(net)
+    }
+
+    /// Puts a stack on a further queue pair, for another core. It has no address before the first
+    /// core says it ([`Mesh`](super::Mesh)).
+    ///
+    /// # Errors
+    /// [`NetError::System`].
+    pub fn beside(
+        started: Started<H>,
+        sizes: Sizes,
+        congestion: Algorithm,
+        clock: &Clock,
+    ) -> Result<Self, NetError> {
+        let Started {
+            mut port,
             queue,
-            port,
             pool,
-            capture: RefCell::default(),
+            bound,
+            wake,
+            syscalls,
+        } = started;
+        let storage = match sizes.storage(&mut Leaked) {
+            Ok(storage) => storage,
+            Err(never) => match never {},
         };
+        let mut stack = stack_on(pool, port.caps(), port.mac(), storage, congestion, clock)?;
+        stack.set_link(port.link(), clock.now());
         Ok(Self {
-            served,
+            served: Served {
+                stack,
+                queue,
+                port,
+                pool,
+                capture: RefCell::default(),
+            },
             wake,
             syscalls,
             bound,
         })
     }
+}
+
+/// A stack without an address.
+fn stack_on<A: App>(
+    pool: &'static FramePool<'static>,
+    caps: Caps,
+    mac: MacAddr,
+    storage: Storage<'static, A>,
+    congestion: Algorithm,
+    clock: &Clock,
+) -> Result<Stack<'static, A>, NetError> {
+    Ok(Stack::new(Setup {
+        pool,
+        caps,
+        mac,
+        storage,
+        tcp: Settings {
+            congestion,
+            ..Settings::default()
+        },
+        seed: seed()?,
+        now: clock.now(),
+    }))
 }
 
 /// Waits for answers to the probe. The last look is after the wait, however long anything took.

@@ -1,19 +1,24 @@
-//! The process as what the serve loop stands on: sleep, signals, statistics.
+//! The process as what the serve loop stands on: sleep, signals, statistics; or one core of it,
+//! with its place among the others.
 
 use core::fmt;
 use std::boxed::Box;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use simoom::iface::Polled;
 use simoom::tcp::{ConnId, ListenerId};
 use simoom::{Addr, Duration, Instant};
+use simoom_capture::Watched;
 use simoom_netmap::hosts::{Open, Syscalls, Takes, Wake};
-use simoom_netmap::{NetmapPort, NetmapQueue};
+use simoom_netmap::{Host, NetmapPort, NetmapQueue};
 
+use super::mesh::{Address, Tee};
 use super::net::timespec;
-use super::{Clock, Printer, Signals, say};
-use crate::net::{Attend, Ground, Moved, Served};
+use super::{Board, Clock, Figures, Mesh, Printer, Signals, say};
+use crate::net::{Attend, End, Ground, Moved, Served};
 
 /// How long connections may take to end after the first signal.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -30,7 +35,7 @@ pub struct Hooks<A> {
     pub set_time: fn(&mut A, i64, Instant),
 }
 
-/// A process that serves on one port.
+/// A core of a process, which serves on one queue pair of a port.
 pub struct Process<A> {
     /// Its clock.
     pub clock: Clock,
@@ -54,6 +59,10 @@ pub struct Process<A> {
     pub printer: Printer,
     /// The application's part.
     pub hooks: Hooks<A>,
+    /// Its place among the cores.
+    pub mesh: Mesh,
+    /// What they write down for each other.
+    pub board: Arc<Board>,
     /// What goes on.
     pub state: State,
 }
@@ -70,21 +79,41 @@ pub struct State {
     /// Signals that had come then.
     asked_cnt: u32,
     is_aborted: bool,
+    /// This core is done, and may wait for others.
+    is_drained: bool,
+    /// Somebody is connected, as far as the board knows.
+    is_busy: bool,
+    /// What the others were told.
+    address: Address,
     last: Figures,
 }
 
-/// What is counted, at one time.
-#[derive(Clone, Copy, Debug, Default)]
-struct Figures {
-    answered: u64,
-    rx_frames: u64,
-    tx_packets: u64,
-    tx_bytes: u64,
-    syscalls: u64,
-}
-
 impl<A: Attend> Process<A> {
-    /// The last connections end. True when that is done, or has taken long enough.
+    /// The loop of this core has ended. When it was not asked to, no other is to go on.
+    pub fn leave(&self, end: End) {
+        if end == End::Gone {
+            self.board.set_over();
+            self.mesh.wake_all();
+        }
+    }
+
+    /// The last connections of all cores end. True when that is done, or has taken long enough.
+    fn is_over<H: Open + 'static>(
+        &mut self,
+        now: Instant,
+        served: &mut Served<A, NetmapPort<'static, H>>,
+        app: &mut A,
+    ) -> bool {
+        if !self.state.is_drained && self.is_drained(now, served, app) {
+            self.state.is_drained = true;
+            if self.board.note_drained() {
+                self.mesh.wake_all();
+            }
+        }
+        self.board.is_drained()
+    }
+
+    /// Those of this core.
     fn is_drained<H: Open + 'static>(
         &mut self,
         now: Instant,
@@ -147,34 +176,86 @@ impl<A: Attend> Process<A> {
             return;
         }
         let counters = served.stack.counters();
-        let new = Figures {
-            answered: (self.hooks.answered_cnt)(app),
-            rx_frames: counters.rx_frames,
-            tx_packets: counters.tx_packets,
-            tx_bytes: counters.tx_bytes,
-            syscalls: self.syscalls.cnt() + self.state.sleeps,
-        };
+        self.board.note(
+            self.mesh.idx(),
+            Figures {
+                answered: (self.hooks.answered_cnt)(app),
+                rx_frames: counters.rx_frames,
+                tx_packets: counters.tx_packets,
+                tx_bytes: counters.tx_bytes,
+                syscalls: self.syscalls.cnt() + self.state.sleeps,
+                conns: served.stack.levels().conns as u64,
+                copied: counters.payload_bytes_copied,
+                dropped: counters.dropped_total(),
+                free: served.pool.free_cnt().into(),
+                shared: self.mesh.shared_cnt,
+                lost: self.mesh.lost_cnt,
+            },
+        );
+        let new = self.board.sum();
         let last = core::mem::replace(&mut self.state.last, new);
         if is_first {
             return;
         }
+        // The first core says the sums, and each what its queue alone counts.
+        if self.mesh.idx() == 0 {
+            self.say_sums(last, new);
+        }
+        let figures = served.port.host().figures();
+        if !figures.is_empty() {
+            Ground::<A, NetmapPort<'static, H>>::say(self, format_args!("stats: {figures}"));
+        }
+    }
+
+    /// What all cores have done in a second. What the others say may be a second old.
+    fn say_sums(&self, last: Figures, new: Figures) {
         let answered = new.answered - last.answered;
         let calls = (new.syscalls - last.syscalls) as f64 / answered.max(1) as f64;
-        let levels = served.stack.levels();
         say(format_args!(
             "stats: {answered} answers, {} connections, {} frames in, {} out, {} KiB out, \
              {calls:.2} calls an answer, {} bytes copied, {} packets dropped, {} frames free",
-            levels.conns,
+            new.conns,
             new.rx_frames - last.rx_frames,
             new.tx_packets - last.tx_packets,
             (new.tx_bytes - last.tx_bytes) >> 10,
-            counters.payload_bytes_copied,
-            counters.dropped_total(),
-            served.pool.free_cnt(),
+            new.copied,
+            new.dropped,
+            new.free,
         ));
-        let figures = served.port.host().figures();
-        if !figures.is_empty() {
-            say(format_args!("stats: {figures}"));
+        if !self.mesh.is_alone() {
+            let (cores, Figures { shared, lost, .. }) = (self.board.cores_cnt(), new);
+            say(format_args!(
+                "stats: {cores} cores: answers so far {}; {shared} control frames shared, \
+                 {lost} lost",
+                self.board.answered(),
+            ));
+        }
+    }
+
+    /// The first core tells the others its address, the others take it over.
+    fn address<H: Host + 'static>(&mut self, served: &mut Served<A, NetmapPort<'static, H>>) {
+        let stack = &mut served.stack;
+        if self.mesh.idx() != 0 {
+            if let Some(address) = self.mesh.take_address() {
+                match address {
+                    Some((cidr, gateway)) => stack.configure(cidr, gateway),
+                    None => stack.deconfigure(),
+                }
+                self.board.note_addressed();
+            }
+            return;
+        }
+        let address = stack.cidr().map(|cidr| (cidr, stack.gateway()));
+        if address == self.state.address {
+            return;
+        }
+        self.state.address = address;
+        let heard_cnt = self.board.addressed_cnt() + self.board.cores_cnt() - 1;
+        self.mesh.tell_address(address);
+        // Before anyone is told that we listen, all do.
+        let deadline = self.clock.now() + ADDRESSED;
+        while self.board.addressed_cnt() < heard_cnt && self.clock.now() < deadline {
+            std::thread::yield_now();
         }
     }
 }
@@ -186,7 +267,39 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
     }
 
     fn say(&self, line: fmt::Arguments<'_>) {
-        say(line);
+        match self.mesh.idx() {
+            0 => say(line),
+            core => say(format_args!("core {core}: {line}")),
+        }
+    }
+
+    fn say_rested(&self, home: u64, all: u64) {
+        // The last core to rest says it for all.
+        if let Some((home, all)) = self.board.rests(self.mesh.idx(), home, all) {
+            say(format_args!(
+                "all home: connections 0, frames {home} of {all}"
+            ));
+        }
+    }
+
+    #[inline]
+    fn poll(
+        &mut self,
+        now: Instant,
+        served: &mut Served<A, NetmapPort<'static, H>>,
+        app: &mut A,
+    ) -> Polled {
+        let Served {
+            stack,
+            queue,
+            pool,
+            capture,
+            ..
+        } = served;
+        // What other cores tell is no frame of this queue's.
+        let mut watched = Watched::new(queue, capture, now.as_micros());
+        let mut tee = Tee::new(&mut watched, &mut self.mesh, pool);
+        stack.poll(now, &mut tee, app)
     }
 
     fn print(&mut self, text: &[u8]) -> usize {
@@ -199,6 +312,9 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
             _ => until,
         };
         let until = until.min(self.state.drain_at.unwrap_or(Instant::NEVER));
+        if self.mesh.has_news() || self.board.is_over() {
+            return;
+        }
         let now = self.clock.now();
         let is_rx_full = self.wake.is_rx_full();
         let until = match is_rx_full {
@@ -210,9 +326,12 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         flags.set(PollFlags::IN, !is_rx_full);
         flags.set(PollFlags::OUT, self.wake.take_tx_wanted());
         let (port, signals) = (self.wake.fd(), self.signals.fd());
+        // Where there are no others, the signals once more.
+        let others = self.mesh.fd().unwrap_or(signals);
         let mut fds = [
             PollFd::new(&port, flags),
             PollFd::new(&signals, PollFlags::IN),
+            PollFd::new(&others, PollFlags::IN),
         ];
         self.state.sleeps += 1;
         // Interrupted is awake, and nothing else can go wrong with two open descriptors.
@@ -220,6 +339,9 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         let wrong = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
         if fds[0].revents().intersects(wrong) {
             self.wake.set_error();
+        }
+        if fds[2].revents().contains(PollFlags::IN) {
+            self.mesh.hear();
         }
     }
 
@@ -241,7 +363,18 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         {
             self.second(now, served, app);
         }
-        self.signals.asked_cnt() == 0 || !self.is_drained(now, served, app)
+        if !self.mesh.is_alone() {
+            self.address(served);
+            let is_busy = served.stack.levels().conns > 0;
+            if is_busy && !self.state.is_busy {
+                self.board.set_busy(self.mesh.idx());
+            }
+            self.state.is_busy = is_busy;
+            if self.board.is_over() {
+                return false;
+            }
+        }
+        self.signals.asked_cnt() == 0 || !self.is_over(now, served, app)
     }
 
     fn addressed(&mut self, port: &mut NetmapPort<'static, H>, addr: Option<Addr>) {
@@ -262,7 +395,7 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
             received: queue.rx.packets,
             large: queue.rx.large,
         };
-        say(format_args!("{moved}"));
+        Ground::<A, NetmapPort<'static, H>>::say(self, format_args!("{moved}"));
     }
 
     fn is_gone(&self, queue: &NetmapQueue<'static, 'static, H>) -> bool {
@@ -272,3 +405,6 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
 
 /// How long to leave a receive ring alone that has no room.
 const FULL: Duration = Duration::from_micros(1_000);
+
+/// How long the others may take to have an address.
+const ADDRESSED: Duration = Duration::from_micros(100_000);

@@ -9,10 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+/// Cores that a process may have.
+pub(super) const CORES_MAX: usize = 64;
+
 /// How many came.
 static ASKED: AtomicU32 = AtomicU32::new(0);
-/// What becomes readable.
-static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
+/// What becomes readable: for each core that waits.
+static WAKE_FDS: [AtomicI32; CORES_MAX] = [const { AtomicI32::new(-1) }; CORES_MAX];
 
 /// SIGTERM, SIGINT and SIGHUP, caught.
 #[derive(Debug)]
@@ -21,14 +24,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them from now on. Once a process.
+    /// Catches them from now on, for the first core. Once a process.
     ///
     /// # Errors
     /// The kernel has no descriptors left.
     pub fn catch() -> io::Result<Self> {
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        // Before the first signal can be caught.
-        WAKE_FD.store(fd.as_raw_fd(), Ordering::Release);
+        let signals = Self::beside(0)?;
         let arrived: extern "C" fn(libc::c_int) = arrived;
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
             // SAFETY: numbers, a mask and a pointer, for all of which zero is a value.
@@ -40,6 +41,19 @@ impl Signals {
                 return Err(io::Error::last_os_error());
             }
         }
+        Ok(signals)
+    }
+
+    /// For another core, which is woken by itself.
+    ///
+    /// # Errors
+    /// The kernel has no descriptors left; there is no room for so many cores.
+    pub fn beside(core: usize) -> io::Result<Self> {
+        let slot = WAKE_FDS.get(core);
+        let slot = slot.ok_or(io::ErrorKind::InvalidInput)?;
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        // Before the first signal can be caught.
+        slot.store(fd.as_raw_fd(), Ordering::Release);
         Ok(Self { fd })
     }
 
@@ -62,8 +76,8 @@ impl Signals {
     }
 }
 
-/// Called in the middle of anything: it touches two atomics and makes one call that signals may
-/// make (signal-safety(7)), and leaves `errno` as it was.
+/// Called in the middle of anything: it touches atomics and makes calls that signals may make
+/// (signal-safety(7)), and leaves `errno` as it was.
 extern "C" fn arrived(_signal: libc::c_int) {
     ASKED.fetch_add(1, Ordering::Relaxed);
     let one = 1_u64;
@@ -71,10 +85,14 @@ extern "C" fn arrived(_signal: libc::c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as before.
     let before = unsafe { *errno };
-    let fd = WAKE_FD.load(Ordering::Acquire);
-    // SAFETY: eight bytes that are there; a descriptor that is closed is an error that changes
-    // nothing.
-    let _ = unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+    for fd in &WAKE_FDS {
+        let fd = fd.load(Ordering::Acquire);
+        if fd >= 0 {
+            // SAFETY: eight bytes that are there; a descriptor that is closed is an error that
+            // changes nothing.
+            let _ = unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+        }
+    }
     // SAFETY: as before.
     unsafe { *errno = before };
 }

@@ -52,8 +52,23 @@ pub trait Ground<A: App + 'static, P: Port<'static>> {
     /// There is an address, another one, or none any more.
     fn addressed(&mut self, _port: &mut P, _addr: Option<Addr>) {}
 
+    /// One round of the stack.
+    #[inline]
+    fn poll(&mut self, now: Instant, served: &mut Served<A, P>, app: &mut A) -> Polled {
+        let Served { stack, queue, .. } = served;
+        let mut watched = Watched::new(queue, &served.capture, now.as_micros());
+        stack.poll(now, &mut watched, app)
+    }
+
     /// The last connection has gone, and all frames are home.
     fn rested(&self, _served: &Served<A, P>) {}
+
+    /// Says so: `home` frames of `all`.
+    fn say_rested(&self, home: u64, all: u64) {
+        self.say(format_args!(
+            "all home: connections 0, frames {home} of {all}"
+        ));
+    }
 
     /// Whether the port is of no use any more.
     fn is_gone(&self, queue: &P::Queue) -> bool;
@@ -95,11 +110,7 @@ where
         if !ground.goes_on(now, served, app) {
             return End::Asked;
         }
-        let polled = {
-            let Served { stack, queue, .. } = served;
-            let mut watched = Watched::new(queue, &served.capture, now.as_micros());
-            stack.poll(now, &mut watched, app)
-        };
+        let polled = ground.poll(now, served, app);
         let has_more = app.attend(Round {
             now,
             is_idle: polled == Polled::Idle,
@@ -284,9 +295,7 @@ impl Watch {
         self.has_served = false;
         self.home_since = None;
         ground.rested(served);
-        ground.say(format_args!(
-            "all home: connections 0, frames {home} of {all}"
-        ));
+        ground.say_rested(home.into(), all.into());
         if levels.time_waits > 0 {
             let cnt = levels.time_waits;
             ground.say(format_args!("connections in TIME-WAIT: {cnt}"));

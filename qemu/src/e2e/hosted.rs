@@ -4,11 +4,13 @@
 //! may have one in a user namespace.
 
 mod cable;
+mod cores;
 mod failing;
 mod far_side;
 mod leaving;
 
 pub(super) use cable::xdp;
+pub(super) use cores::cores;
 pub(super) use failing::errors;
 pub(super) use far_side::{captures, matrix};
 pub(super) use leaving::ends;
@@ -51,6 +53,8 @@ pub(super) struct Program {
     path: PathBuf,
     /// The port that it serves on.
     spec: &'static str,
+    /// More of its command line.
+    words: &'static [&'static str],
     /// Where that is, unless it is where the client is, too.
     netns: Option<Netns>,
 }
@@ -60,6 +64,7 @@ impl Program {
     pub(super) fn start(&self, site: &Packed) -> Result<Guest> {
         let mut command = self.command(site);
         command.args(["--net", self.spec, "--ip", CIDR, "--gateway", GATEWAY]);
+        command.args(self.words);
         let start = || Guest::start_program(command, self.path.clone());
         match &self.netns {
             Some(netns) => netns.within(start),
@@ -125,11 +130,21 @@ fn by_reference(served: &mut Served, len: u64) -> Result<Moved> {
 
 /// 100 connections that ask again and again.
 fn wrk(world: &mut World, port: &str) -> Result<()> {
-    let Ok(program) = install::WRK.need() else {
+    if install::WRK.need().is_err() {
         println!("       no wrk here, and none to be installed");
         return Ok(());
-    };
+    }
     let mut served = world.serve(&sites::made(1000)?, |_| {})?;
+    let rate = load(&served)?;
+    let what = format!("simoom-httpd: requests a second, {port}");
+    world.figure(what, rate, "");
+    served.wait_all_home()?;
+    served.finish().map(drop)
+}
+
+/// What wrk says of its rate.
+fn load(served: &Served) -> Result<String> {
+    let program = install::WRK.need()?;
     let mut wrk = Command::new(program);
     wrk.args(WRK).arg(format!("http://{}/", served.at.ip()));
     let out = wrk
@@ -143,11 +158,7 @@ fn wrk(world: &mut World, port: &str) -> Result<()> {
     let rate = said
         .lines()
         .find_map(|line| line.strip_prefix("Requests/sec:"));
-    let rate = rate.context("wrk names no rate")?.trim().to_owned();
-    let what = format!("simoom-httpd: requests a second, {port}");
-    world.figure(what, rate, "");
-    served.wait_all_home()?;
-    served.finish().map(drop)
+    Ok(rate.context("wrk names no rate")?.trim().to_owned())
 }
 
 /// Does `work` in a namespace, where guests are processes; `step` is its name.
@@ -178,6 +189,7 @@ fn in_namespace(
     world.process = Some(Program {
         path,
         spec: SPEC,
+        words: &[],
         netns: None,
     });
     let done = netns.within(|| work(world));

@@ -183,6 +183,11 @@ impl<'p, A: App> Stack<'p, A> {
         self.net.configure(cidr, gateway);
     }
 
+    /// Gives the address up, and all that was learned with it.
+    pub fn deconfigure(&mut self) {
+        self.net.deconfigure();
+    }
+
     /// Looks for an address by DHCP; what comes of it is told by
     /// [`dhcp_event`](Self::dhcp_event).
     pub fn start_dhcp(&mut self, now: Instant) {

@@ -27,9 +27,9 @@ fn lists_are_numbers_and_ranges() {
 }
 
 #[test]
-fn one_core_is_as_many_as_there_are_queues() {
-    let several = Cores::parse("0,1").expect("a list");
-    assert_eq!(several.pin(), Err(CoresError::Several { cnt: 2 }));
-    let far = Cores::parse("1000").expect("a list");
-    assert_eq!(far.pin(), Err(CoresError::NoCore { core: 1_000 }));
+fn a_core_that_is_not_there_is_named() {
+    let far = Cores::parse("0,1000").expect("a list");
+    assert_eq!(far.cnt(), 2);
+    assert_eq!(far.pin(1), Err(CoresError::NoCore { core: 1_000 }));
+    assert_eq!(Cores::parse("0-64"), Err(CoresError::Many { cnt: 65 }));
 }

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 pub(in super::super) fn xdp(world: &mut World) -> Result<Outcome> {
     in_namespace(world, "hosted-xdp", |world| {
         let server = Netns::new()?;
-        connect(&server)?;
+        connect(&server, 1)?;
         if let Some(program) = &mut world.process {
             program.spec = "xdp:server0";
             program.netns = Some(server);
@@ -27,9 +27,12 @@ pub(in super::super) fn xdp(world: &mut World) -> Result<Outcome> {
 }
 
 /// Puts a cable between us and the server's namespace.
-fn connect(server: &Netns) -> Result<()> {
+pub(super) fn connect(server: &Netns, queues: u32) -> Result<()> {
     let there = server.path();
-    ip("link add client0 type veth peer name server0")?;
+    let queues = format!("numtxqueues {queues} numrxqueues {queues}");
+    ip(&format!(
+        "link add client0 {queues} type veth peer name server0 {queues}"
+    ))?;
     ip(&format!("link set server0 netns {}", there.display()))?;
     ip("addr add 10.78.0.1/24 dev client0")?;
     ip("link set client0 up")?;

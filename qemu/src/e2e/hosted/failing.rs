@@ -9,12 +9,17 @@ use simoom_netmap::hosts::netdev::NetDev;
 use std::process::Stdio;
 
 /// Arguments, and what the line must say.
-const ROWS: [(&[&str], &str); 9] = [
+const ROWS: [(&[&str], &str); 11] = [
     (&["--net", "dpdk:eth0"], "no such port: dpdk:eth0"),
     (&["--net", "tap:a name"], "no name of an interface"),
     (&["--net", SPEC, "--ip", "10.78.0.0/24"], "not an address"),
     (&["--net", SPEC, "--ip", "here"], "expected dhcp"),
-    (&["--net", SPEC, "--cores", "0,1"], "one at most"),
+    (&["--net", SPEC, "--cores", "0-64"], "64 at most"),
+    (&["--net", SPEC, "--cores", "0,1000"], "no such core"),
+    (
+        &["--net", "pipe:/nowhere/at/all", "--cores", "0,1"],
+        "it has queues for 1",
+    ),
     (&["--net", SPEC, "--passthrough"], "only netmap:"),
     (&["nonsense=1", "--net", SPEC], "no such word"),
     (&["--net", "tap:lo"], "it is not a TAP device"),

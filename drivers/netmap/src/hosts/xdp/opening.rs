@@ -128,13 +128,7 @@ pub(super) fn attach(
     takes: &Takes,
     unbound: &[Unbound],
 ) -> Result<Attached, OpenError> {
-    let in_use = |link: Option<Link>| OpenError::InUseBy {
-        name: name.to_string(),
-        by: match link.and_then(|link| link.program_id) {
-            Some(program_id) => link::program_name(program_id),
-            None => "another XDP program".to_string(),
-        },
-    };
+    let in_use = |link: Option<Link>| in_use(name, link);
     if link.program_id.is_some() {
         return Err(in_use(Some(link.clone())));
     }
@@ -167,17 +161,8 @@ pub(super) fn attach(
             }
             Err(error) => return Err(failed("attaching the XDP program")(error)),
         };
-        let mut bound = Vec::new();
-        let outcome = (first_queue..)
-            .zip(unbound)
-            .try_for_each(|(queue, unbound)| {
-                let done = bind_when_free(unbound, link.ifindex, queue, mode);
-                bound.push(done.map_err(|error| (queue, error))?);
-                let entered = bpf::set_socket(sockets.as_fd(), queue, unbound.fd());
-                entered.map_err(|error| (queue, error))
-            });
-        match outcome {
-            Ok(()) => {
+        match bind_all(unbound, (link.ifindex, first_queue), mode, &sockets) {
+            Ok(bound) => {
                 return Ok(Attached {
                     sockets,
                     attached,
@@ -193,12 +178,44 @@ pub(super) fn attach(
                 });
             }
             // A socket is bound once: another mode is for those that are not yet.
-            Err((_, error)) if mode == Mode::Native && bound.is_empty() => refused = Some(error),
+            Err((queue, error)) if mode == Mode::Native && queue == first_queue => {
+                refused = Some(error);
+            }
             Err((_, error)) => return Err(failed("binding the AF_XDP socket")(error)),
         }
     }
     // The loop has returned by its second round.
     Err(in_use(None))
+}
+
+/// The interface has a program already.
+fn in_use(name: &str, link: Option<Link>) -> OpenError {
+    OpenError::InUseBy {
+        name: name.to_string(),
+        by: match link.and_then(|link| link.program_id) {
+            Some(program_id) => link::program_name(program_id),
+            None => "another XDP program".to_string(),
+        },
+    }
+}
+
+/// Binds each socket to its queue, and enters it in the map. The queue that is not to be had, and
+/// why.
+fn bind_all(
+    unbound: &[Unbound],
+    (ifindex, first_queue): (u32, u32),
+    mode: Mode,
+    sockets: &OwnedFd,
+) -> Result<Vec<Bound>, (u32, io::Error)> {
+    let one = |(queue, unbound): (u32, &Unbound)| {
+        let bound = bind_when_free(unbound, ifindex, queue, mode);
+        let entered = bound.and_then(|bound| {
+            bpf::set_socket(sockets.as_fd(), queue, unbound.fd())?;
+            Ok(bound)
+        });
+        entered.map_err(|error| (queue, error))
+    };
+    (first_queue..).zip(unbound).map(one).collect()
 }
 
 /// Binds the socket. One that has ended a moment ago is taken off its queue by a worker of the

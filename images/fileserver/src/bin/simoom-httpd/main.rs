@@ -11,6 +11,7 @@
 
 #![deny(unsafe_code)]
 
+mod others;
 mod run;
 mod site;
 
@@ -29,7 +30,7 @@ use simoom_netmap::hosts::xdp::XdpHost;
 use simoom_platform::linux::{Clock, undo_on_panic};
 
 /// Serves a folder of files over HTTP from its own TCP/IP stack, on a port of the network.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "simoom-httpd", version)]
 struct Args {
     /// A folder or a tar archive
@@ -52,7 +53,7 @@ struct Args {
     /// Congestion control
     #[arg(long, value_name = "cubic|reno|westwood", default_value_t, value_parser = algorithm)]
     cc: Algorithm,
-    /// Processor core to run on
+    /// Processor cores to run on: one by default, several on a port of as many queues
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
     /// Give the machine's own stack the packets that are not ours (netmap: only)

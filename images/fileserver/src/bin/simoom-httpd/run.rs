@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::iter;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use simoom::tcp::ListenerId;
-use simoom::{Addr, Duration, Endpoint};
+use simoom::{Addr, Duration, Endpoint, Sums};
 use simoom_capture::{Slot, Store};
 use simoom_fileserver::accesslog::{Log, PLACES, Place};
 use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening};
@@ -20,12 +21,14 @@ use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
 use simoom_platform::command_line::Offloads;
 use simoom_platform::linux::{
-    Addressing, Clock, Cores, Hooks, Net, Printer, Process, Rungs, Signals, content, say, seed,
+    Addressing, Board, Clock, Cores, Hooks, Mesh, Net, Printer, Process, Rungs, Signals, content,
+    say, seed,
 };
 use simoom_platform::net::{End, Served, Sizes, serve};
 use simoom_ring::Port;
 
 use super::Args;
+use super::others::Others;
 use super::site as archive;
 
 /// Serves until a signal.
@@ -40,36 +43,43 @@ pub(crate) fn run<H: Open + 'static>(
     // Before anything is acquired: what cannot work, and the core on which memory is touched first.
     let addressing = Addressing::parse(&args.ip, args.gateway)?;
     let options = options(args)?;
-    if let Some(cores) = &args.cores {
-        Cores::parse(cores)?.pin()?;
+    let cores = args.cores.as_deref().map(Cores::parse).transpose()?;
+    let cores_cnt = cores.as_ref().map_or(1, Cores::cnt);
+    if let Some(cores) = &cores {
+        cores.pin(0)?;
     }
     let mut archive = archive::open(&args.site)?;
-    let wanted = wanted(args, &options, spec, addressing, archive.len)?;
+    let wanted = wanted(args, &options, spec, addressing, (archive.len, cores_cnt))?;
     let signals = Signals::catch()?;
     let mut started = H::open(spec, &wanted)?.start(&wanted)?;
 
     let bytes = content::load(&mut started.port, &mut *archive.reader, archive.len);
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
     drop(archive);
-    let mut app = server(args, &options, bytes, &clock)?;
-    app.files.set_sums(content::sums(&started.port, bytes));
-    let file_cnt = app.files.server().site().file_cnt();
+    let shared = Shared {
+        site: site(args, &options, bytes)?,
+        options,
+        sums: content::sums(&started.port, bytes),
+        args: args.clone(),
+        clock,
+        board: Arc::new(Board::new(cores_cnt)),
+        cores,
+    };
+    let mut app = shared.app()?;
+    let file_cnt = shared.site.file_cnt();
+    let mut meshes = Mesh::of(cores_cnt)?;
+    let mesh = meshes.remove(0);
+    let (more, content) = (started.port.host().more(), started.port.content());
+    let others = Others::start::<H>(more, content, meshes, &shared)?;
 
     let net = Net::<Front, H>::start(started, SIZES, addressing, args.cc, &clock)?;
-    let Net {
-        mut served,
-        wake,
-        syscalls,
-        bound,
-    } = net;
-    for line in bound {
+    others.wait()?;
+    for line in &net.bound {
         say(format_args!("{line}"));
     }
-    say(format_args!("{}", Rungs(served.port.caps())));
-    let port = args.port;
-    let listener = listen(&mut served, port, BACKLOG)?;
-    look_inside(&mut served, options.look.listening)?;
-    let ready = clock.now().as_micros();
+    say(format_args!("{}", Rungs(net.served.port.caps())));
+    let (mut process, mut served) = shared.process(net, signals, mesh)?;
+    let (port, ready) = (args.port, clock.now().as_micros());
     let told = move |addr: Addr| {
         let url = url(Endpoint::new(addr, port));
         let (ms, tenth) = (ready / 1_000, ready / 100 % 10);
@@ -77,30 +87,92 @@ pub(crate) fn run<H: Open + 'static>(
             "listening on {url} ({file_cnt} files, {ms}.{tenth} ms after entry)"
         ));
     };
-    let mut process = Process {
-        clock,
-        signals,
-        wake,
-        syscalls,
-        busy_poll: Duration::from_micros(args.busy_poll.into()),
-        has_stats: args.stats,
-        listener,
-        takes: wanted.takes,
-        told: Box::new(told),
-        printer: Printer::default(),
-        hooks: Hooks {
-            answered_cnt: |app: &Front| app.files.counters().answered,
-            set_time: match options.time {
-                Time::Machine => |app, unix, now| app.files.set_clock(Some((unix, now))),
-                // Said once, when the server was made.
-                _ => |_, _, _| {},
-            },
-        },
-        state: Default::default(),
-    };
+    (process.takes, process.told) = (wanted.takes, Box::new(told));
     let end = serve(&mut process, &mut served, &mut app);
+    process.leave(end);
     drop(process);
-    close(served, end)
+    // What is one for all cores is the first one's: it goes last.
+    let mut ended = others.join()?;
+    ended.add(close(served, end)?);
+    ended.tell()
+}
+
+/// A core's network.
+type ServedOn<H> = Served<Front, NetmapPort<'static, H>>;
+
+/// What all cores serve with.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) site: Site,
+    pub(crate) options: Options,
+    /// Of the site's bytes, where we sum.
+    pub(crate) sums: Option<&'static Sums>,
+    pub(crate) args: Args,
+    pub(crate) clock: Clock,
+    pub(crate) board: Arc<Board>,
+    pub(crate) cores: Option<Cores>,
+}
+
+impl Shared {
+    /// The application of one core.
+    pub(crate) fn app(&self) -> Result<Front, Box<dyn Error>> {
+        let Self { site, options, .. } = self;
+        let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
+        let mut app = FileServer::new(Server::new(*site, options.limits), scratches);
+        if let Time::Told(unix) = options.time {
+            app.set_clock(Some((unix, self.clock.now())));
+        }
+        let addresses = Addresses::new(vec![0; ADDRESS_COUNTERS].leak(), seed()?);
+        app.set_bounds(options.bounds_for(SIZES.conns), addresses);
+        app.set_sums(self.sums);
+        if let Some(sink) = options.look.log {
+            app.set_log(Log::new(sink, vec![Place::EMPTY; PLACES].leak()));
+        }
+        let interface = self.args.net.clone().leak();
+        Ok(Front::new(app, Admin::new(&options.look, interface)))
+    }
+
+    /// The loop's ground and the network of one core, which listens.
+    pub(crate) fn process<H: Open + 'static>(
+        &self,
+        net: Net<Front, H>,
+        signals: Signals,
+        mesh: Mesh,
+    ) -> Result<(Process<Front>, ServedOn<H>), Box<dyn Error>> {
+        let Net {
+            mut served,
+            wake,
+            syscalls,
+            bound: _,
+        } = net;
+        let args = &self.args;
+        let listener = listen(&mut served, args.port, BACKLOG)?;
+        look_inside(&mut served, self.options.look.listening)?;
+        let process = Process {
+            clock: self.clock,
+            signals,
+            wake,
+            syscalls,
+            busy_poll: Duration::from_micros(args.busy_poll.into()),
+            has_stats: args.stats,
+            listener,
+            takes: Takes::default(),
+            told: Box::new(|_| {}),
+            printer: Printer::default(),
+            hooks: Hooks {
+                answered_cnt: |app: &Front| app.files.counters().answered,
+                set_time: match self.options.time {
+                    Time::Machine => |app, unix, now| app.files.set_clock(Some((unix, now))),
+                    // Said once, when the server was made.
+                    _ => |_, _, _| {},
+                },
+            },
+            mesh,
+            board: Arc::clone(&self.board),
+            state: Default::default(),
+        };
+        Ok((process, served))
+    }
 }
 
 fn listen<P: Port<'static>>(
@@ -127,28 +199,12 @@ fn look_inside<P: Port<'static>>(
     Ok(())
 }
 
-/// The server of a site.
-fn server(
-    args: &Args,
-    options: &Options,
-    bytes: &'static [u8],
-    clock: &Clock,
-) -> Result<Front, Box<dyn Error>> {
+/// The site, indexed once for all cores.
+fn site(args: &Args, options: &Options, bytes: &'static [u8]) -> Result<Site, Box<dyn Error>> {
     let site = Site::open(bytes, options.site, seed()?, &mut Tables);
     let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
     warnings::tell(&site, |line| say(format_args!("warning: {line}")));
-    let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
-    let mut app = FileServer::new(Server::new(site, options.limits), scratches);
-    if let Time::Told(unix) = options.time {
-        app.set_clock(Some((unix, clock.now())));
-    }
-    let addresses = Addresses::new(vec![0; ADDRESS_COUNTERS].leak(), seed()?);
-    app.set_bounds(options.bounds_for(SIZES.conns), addresses);
-    if let Some(sink) = options.look.log {
-        app.set_log(Log::new(sink, vec![Place::EMPTY; PLACES].leak()));
-    }
-    let interface = args.net.clone().leak();
-    Ok(Front::new(app, Admin::new(&options.look, interface)))
+    Ok(site)
 }
 
 /// What is said to the server.
@@ -183,7 +239,7 @@ fn wanted(
     options: &Options,
     spec: &Spec,
     addressing: Addressing,
-    content_len: usize,
+    (content_len, cores_cnt): (usize, usize),
 ) -> Result<Wanted, Box<dyn Error>> {
     let is_netmap = matches!(spec, Spec::Netmap { .. });
     if args.passthrough && !is_netmap {
@@ -196,7 +252,7 @@ fn wanted(
     let admin_port = options.look.listening.map(|at| at.port);
     Ok(Wanted {
         frames: SIZES.frames as u32,
-        queues: 1,
+        queues: u16::try_from(cores_cnt)?,
         content_len,
         takes: Takes {
             addr: addressing.addr(),
@@ -228,11 +284,49 @@ fn without(args: &Args, spec: &Spec) -> Result<Without, Box<dyn Error>> {
     })
 }
 
+/// How a core has ended, or all of them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ended {
+    home: u64,
+    all: u64,
+    copied: u64,
+    is_gone: bool,
+}
+
+impl Ended {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.home += other.home;
+        self.all += other.all;
+        self.copied += other.copied;
+        self.is_gone |= other.is_gone;
+    }
+
+    /// Says it.
+    fn tell(self) -> Result<ExitCode, Box<dyn Error>> {
+        let Self {
+            home,
+            all,
+            copied,
+            is_gone,
+        } = self;
+        if is_gone {
+            return Err("the port is gone: its interface was taken away".into());
+        }
+        say(format_args!(
+            "ended: frames {home} of {all} home, {copied} payload bytes copied"
+        ));
+        Ok(match home == all {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+}
+
 /// Gives everything back, and looks whether all frames are there.
-fn close<H: Open + 'static>(
-    served: Served<Front, NetmapPort<'static, H>>,
+pub(crate) fn close<H: Open + 'static>(
+    served: ServedOn<H>,
     end: End,
-) -> Result<ExitCode, Box<dyn Error>> {
+) -> Result<Ended, Box<dyn Error>> {
     let Served {
         stack,
         queue,
@@ -246,15 +340,11 @@ fn close<H: Open + 'static>(
     drop(queue);
     let (home, all) = (pool.free_cnt(), pool.owned_cnt());
     drop(port.close(pool)?);
-    if end == End::Gone {
-        return Err("the port is gone: its interface was taken away".into());
-    }
-    say(format_args!(
-        "ended: frames {home} of {all} home, {copied} payload bytes copied"
-    ));
-    Ok(match home == all {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(Ended {
+        home: home.into(),
+        all: all.into(),
+        copied,
+        is_gone: end == End::Gone,
     })
 }
 
@@ -278,8 +368,9 @@ fn url(endpoint: Endpoint) -> String {
     }
 }
 
-/// 16 MiB of frames, and twice as many connections, of which those at rest hold none.
-const SIZES: Sizes = Sizes::with(8_192, 16_384);
+/// 16 MiB of frames for each core, and twice as many connections, of which those at rest hold
+/// none.
+pub(crate) const SIZES: Sizes = Sizes::with(8_192, 16_384);
 
 /// Heads of requests that straddle frames at once.
 const SCRATCHES: usize = 64;
