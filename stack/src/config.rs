@@ -218,10 +218,17 @@ pub const ARP_INTERVAL: Duration = Duration::from_secs(1);
 /// ARP requests that stay unanswered before the neighbor is given up.
 pub const ARP_REQUESTS_MAX: u8 = 3;
 
-/// Announcements of a new address (RFC 5227 1.1, `ANNOUNCE_NUM`).
-pub const ARP_ANNOUNCEMENTS: u8 = 2;
+/// Probes for our own address are at least so far apart (RFC 5227 1.1, `PROBE_MIN`).
+pub const ARP_PROBE_MIN: Duration = Duration::from_secs(1);
 
-/// Time between those (RFC 5227 1.1, `ANNOUNCE_INTERVAL`).
+/// And so much more at most, microseconds: `PROBE_MAX` is two seconds.
+pub const ARP_PROBE_SPREAD_US: u64 = 1_000_000;
+
+/// Our address is defended at most so often (RFC 5227 1.1, `DEFEND_INTERVAL`).
+pub const ARP_DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time from the last probe to an announcement (RFC 5227 1.1, `ANNOUNCE_WAIT` and
+/// `ANNOUNCE_INTERVAL`).
 pub const ARP_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Time to live of what is sent, unless the embedder wants another (RFC 1122 3.2.1.7; the default

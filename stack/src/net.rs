@@ -129,6 +129,14 @@ impl<'p> Net<'p> {
         self.neighbors.announce();
     }
 
+    /// As [`configure`](Self::configure), with an address that another stack of the same station
+    /// announces and defends.
+    pub fn share(&mut self, cidr: Cidr, gateway: Option<Addr>) {
+        self.forget_neighbors();
+        self.cidr = Some(cidr);
+        self.gateway = gateway;
+    }
+
     /// Gives the address up, and all that was learned with it.
     pub fn deconfigure(&mut self) {
         self.forget_neighbors();

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | ARP request for us, ICMP echo request | whose queue it came by; any stack can answer |
 //! | ARP reply to us, announcement | all: each has neighbors of its own to resolve |
-//! | ARP from someone who has our address | the first core, too, which defends it |
+//! | ARP from someone who has our address | the first core alone, which defends it |
 //! | ICMP error | all: it is about one connection, of any core |
 //! | DHCP's answer | the first core alone, whose client it is |
 //! | everything else, all TCP among it | whose queue it came by |
@@ -201,7 +201,7 @@ impl Mesh {
             let is_meant = match share {
                 Share::Ours => false,
                 Share::All => true,
-                Share::First | Share::FirstToo => self.others[at].idx == 0,
+                Share::First => self.others[at].idx == 0,
             };
             if is_meant {
                 let is_told = packet.rest.is_empty() && self.others[at].tell(packet);

@@ -238,7 +238,7 @@ impl<A: Attend> Process<A> {
         if self.mesh.idx() != 0 {
             if let Some(address) = self.mesh.take_address() {
                 match address {
-                    Some((cidr, gateway)) => stack.configure(cidr, gateway),
+                    Some((cidr, gateway)) => stack.share(cidr, gateway),
                     None => stack.deconfigure(),
                 }
                 self.board.note_addressed();

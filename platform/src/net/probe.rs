@@ -1,8 +1,8 @@
 //! Is the address free on the link? An ARP probe (RFC 5227 2.1.1), before the first packet has it.
 //!
 //! RFC 5227 waits for seconds, and a server is to listen within milliseconds. So there is one probe
-//! and one short wait, in which a machine that is there has answered; what comes later is a
-//! conflict that the stack counts.
+//! and one short wait, in which a machine that is there has answered. The stack probes on while it
+//! serves, and defends the address.
 
 use core::fmt;
 use core::net::Ipv4Addr;

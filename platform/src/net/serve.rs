@@ -208,6 +208,11 @@ impl Watch {
         }
         self.fallbacks(ground, &served.stack);
         let addr = served.stack.cidr().map(|cidr| cidr.addr());
+        if let (Some(addr), Some(mac)) = (addr, served.stack.conflict()) {
+            ground.say(format_args!(
+                "warning: address {addr} is also used by {mac}; it is kept, and announced again"
+            ));
+        }
         if addr != self.addr {
             self.addr = addr;
             ground.addressed(&mut served.port, addr);

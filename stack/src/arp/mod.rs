@@ -1,7 +1,8 @@
 //! ARP (RFC 826): who has which station address, asked and answered.
 //!
-//! What is learned is kept in [`Neighbors`] (`neighbors.rs`). Here is the protocol: requests and
-//! replies that come in, requests that go out again and again until answered, announcements.
+//! What is learned is kept in [`Neighbors`] (`neighbors.rs`), our own address in `claim.rs`. Here
+//! is the protocol: requests and replies that come in, requests that go out again and again until
+//! answered.
 //!
 //! ```text
 //!              wait: request             reply                60 s
@@ -10,6 +11,8 @@
 //!      ├────────────────────────┘ unanswered        └────────────────────┤ the entry serves on
 //!      └─────────────────────────────────────────────────────────────────┘ 3 unanswered
 //! ```
+
+use core::net::Ipv4Addr;
 
 use simoom_ring::{Frame, MacAddr, RxPacket, TxOffload, TxPacket, TxRing};
 
@@ -21,8 +24,10 @@ use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::arp::{Op, PACKET_LEN, Repr};
 
+mod claim;
 mod neighbors;
 
+use claim::Say;
 pub use neighbors::Neighbors;
 pub(crate) use neighbors::{Ask, Lookup};
 
@@ -55,10 +60,14 @@ fn receive<'p>(
     if net.is_ours(spa) {
         // Our own announcement comes back from some switches. From another station it is a
         // conflict.
-        return Err(match packet.sha == net.mac {
-            true => DropReason::ArpNotForUs,
-            false => DropReason::ArpConflict,
-        });
+        if packet.sha == net.mac {
+            return Err(DropReason::ArpNotForUs);
+        }
+        // RFC 5227 2.4 (c): we keep it, and say so.
+        if net.neighbors.claim.conflict(now, packet.sha) {
+            announce(net, tx);
+        }
+        return Err(DropReason::ArpConflict);
     }
     // Only neighbors are learned: not 0.0.0.0 (RFC 5227's probes), no broadcast, nobody elsewhere.
     let is_neighbor = spa.is_unicast()
@@ -141,10 +150,14 @@ pub(crate) fn poll<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant
     if net.neighbors.poll_at() > now {
         return;
     }
-    if net.neighbors.announcement(now) {
-        announce(net, tx);
+    if let Some((say, is_first)) = net.neighbors.claim.next(now, net.mac) {
+        match say {
+            Say::Announcement => announce(net, tx),
+            Say::Probe => probe_own(net, tx),
+        }
         // Connections that come all at once must not wait for the way back to be known.
-        if let Some(gateway) = net.gateway
+        if is_first
+            && let Some(gateway) = net.gateway
             && let Some((ask, evicted)) = net.neighbors.seek(gateway, now)
         {
             evicted.count(&mut net.counters);
@@ -167,11 +180,21 @@ fn announce<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>) {
     request(net, tx, Ask { addr, mac: None });
 }
 
+/// Asks for our own address in nobody's name (RFC 5227 2.1.1): whoever has it, too, answers.
+fn probe_own<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>) {
+    let Some(addr) = net.addr() else { return };
+    request_from(net, tx, Ipv4Addr::UNSPECIFIED, Ask { addr, mac: None });
+}
+
 /// Sends a request, to the one station that is asked again or to all.
 fn request<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, ask: Ask) {
-    let (Some(spa), Some(tpa)) = (net.addr().and_then(Addr::as_v4), ask.addr.as_v4()) else {
-        return;
-    };
+    if let Some(spa) = net.addr().and_then(Addr::as_v4) {
+        request_from(net, tx, spa, ask);
+    }
+}
+
+fn request_from<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, spa: Ipv4Addr, ask: Ask) {
+    let Some(tpa) = ask.addr.as_v4() else { return };
     let repr = Repr {
         op: Op::Request,
         sha: net.mac,

@@ -14,6 +14,7 @@ use core::mem;
 
 use simoom_ring::{MacAddr, TxPacket};
 
+use super::claim::Claim;
 use crate::addr::Addr;
 use crate::config::{self, NEIGHBOR_WAYS, NEIGHBORS_MAX};
 use crate::counters::{Counters, DropReason};
@@ -139,9 +140,8 @@ pub struct Neighbors<'p> {
     entries: [Entry<'p>; NEIGHBORS_MAX],
     /// No entry is due before this.
     due: Instant,
-    /// Announcements to go, and when the next is due.
-    announcements: u8,
-    announce_at: Instant,
+    /// Our own address among them.
+    pub(super) claim: Claim,
 }
 
 impl<'p> Neighbors<'p> {
@@ -149,8 +149,7 @@ impl<'p> Neighbors<'p> {
         Self {
             entries: [const { Entry::FREE }; NEIGHBORS_MAX],
             due: Instant::NEVER,
-            announcements: 0,
-            announce_at: Instant::NEVER,
+            claim: Claim::none(),
         }
     }
 
@@ -301,26 +300,17 @@ impl<'p> Neighbors<'p> {
 
     /// When something is to be done next; it may turn out to be nothing.
     pub(crate) fn poll_at(&self) -> Instant {
-        self.due.min(self.announce_at)
+        self.due.min(self.claim.due())
     }
 
     /// There is a new address to announce, at once.
     pub(crate) fn announce(&mut self) {
-        self.announcements = config::ARP_ANNOUNCEMENTS;
-        self.announce_at = Instant::ZERO;
+        self.claim.begin();
     }
 
-    /// Whether an announcement is due; it counts as made.
-    pub(super) fn announcement(&mut self, now: Instant) -> bool {
-        if self.announce_at > now {
-            return false;
-        }
-        self.announcements = self.announcements.saturating_sub(1);
-        self.announce_at = match self.announcements {
-            0 => Instant::NEVER,
-            _ => now + config::ARP_ANNOUNCE_INTERVAL,
-        };
-        true
+    /// Who speaks for our address, too, if that was not told yet.
+    pub(crate) fn take_conflict(&mut self) -> Option<MacAddr> {
+        self.claim.take_conflict()
     }
 
     /// Forgets all neighbors and announcements; how many packets were waiting.

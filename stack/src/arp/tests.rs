@@ -119,6 +119,7 @@ fn malformed_packets_and_conflicts_are_counted() {
     let claim = arp_packet(Op::Reply, (PEER_MAC, OUR_IP), (OUR_MAC, OUR_IP));
     input(&mut net, &mut ring, START, rx(pool, &claim));
     assert_eq!(net.counters.dropped(DropReason::ArpConflict), 1);
+    assert_eq!(ring.take().len(), 1, "the address is defended");
     let own = arp_packet(Op::Request, (OUR_MAC, OUR_IP), (NONE, OUR_IP));
     input(&mut net, &mut ring, START, rx(pool, &own));
     assert_eq!(net.counters.dropped(DropReason::ArpNotForUs), 1);
@@ -302,20 +303,31 @@ fn a_waiting_packet_that_loses_its_place_is_counted() {
 }
 
 #[test]
-fn a_new_address_is_announced_twice() {
-    let pool = testing::pool(2);
+fn a_new_address_is_announced_probed_for_and_announced_again() {
+    let pool = testing::pool(8);
     let mut net = testing::bare_net(pool);
-    let mut ring = TestRing::new(4);
+    let mut ring = TestRing::new(16);
     assert_eq!(net.neighbors.poll_at(), Instant::NEVER);
     net.configure(testing::our_cidr(), None);
-    for second in [0, 2] {
-        assert!(net.neighbors.poll_at() <= after(second));
-        poll(&mut net, &mut ring, after(second));
+    let mut last = START;
+    for (spa, least, most) in [
+        (OUR_IP, 0, 0),
+        ([0; 4], 1, 2),
+        ([0; 4], 1, 2),
+        ([0; 4], 1, 2),
+        (OUR_IP, 2, 2),
+    ] {
+        let now = net.neighbors.poll_at().max(last);
+        let waited = now.since(last);
+        let [least, most] = [least, most].map(Duration::from_secs);
+        assert!((least..=most).contains(&waited), "{waited:?}");
+        poll(&mut net, &mut ring, now);
         let (dst, packet) = request_in(&ring.only());
         assert_eq!((dst, packet.op), (MacAddr::BROADCAST, Op::Request));
-        assert_eq!((packet.spa.octets(), packet.tpa.octets()), (OUR_IP, OUR_IP));
-        poll(&mut net, &mut ring, after(second));
+        assert_eq!((packet.spa.octets(), packet.tpa.octets()), (spa, OUR_IP));
+        poll(&mut net, &mut ring, now);
         assert!(ring.is_silent());
+        last = now;
     }
     assert_eq!(net.neighbors.poll_at(), Instant::NEVER);
     net.configure(testing::our_cidr(), None);
@@ -384,6 +396,53 @@ fn near_not_ours(random: &mut Random) -> [u8; 4] {
     [10, 0, 2, 16 + random.below(200) as u8]
 }
 
+#[test]
+fn our_address_is_defended_once_in_ten_seconds_and_told_as_often() {
+    let (pool, mut net, mut ring) = world();
+    let other = MacAddr([2, 0, 0, 0, 0, 99]);
+    for (second, is_defended) in [(0, true), (1, false), (9, false), (10, true), (11, false)] {
+        // By an answer to one of our probes, or however else.
+        for op in [Op::Reply, Op::Request] {
+            let claim = arp_packet(op, (other, OUR_IP), (OUR_MAC, PEER_IP));
+            input(&mut net, &mut ring, after(second), rx(pool, &claim));
+        }
+        let sent = ring.take();
+        assert_eq!(sent.len(), usize::from(is_defended), "at {second} s");
+        for sent in sent {
+            let (dst, packet) = request_in(&sent.bytes);
+            assert_eq!((dst, packet.op), (MacAddr::BROADCAST, Op::Request));
+            assert_eq!((packet.spa.octets(), packet.tpa.octets()), (OUR_IP, OUR_IP));
+        }
+        let told = is_defended.then_some(other);
+        assert_eq!(net.neighbors.take_conflict(), told);
+    }
+    assert_eq!(net.counters.dropped(DropReason::ArpConflict), 10);
+    assert_eq!(knows(&net, OUR_IP), None);
+    assert_all_home(pool);
+}
+
+#[test]
+fn stations_probe_apart() {
+    let intervals = (0..8).map(|n| {
+        let mut claim = claim::Claim::none();
+        claim.begin();
+        claim.next(START, MacAddr([2, 0, 0, 0, 0, n]));
+        claim.due().since(START).as_micros()
+    });
+    let intervals: std::collections::BTreeSet<_> = intervals.collect();
+    assert!(intervals.len() > 6, "{intervals:?}");
+}
+
+#[test]
+fn an_address_that_another_stack_defends_is_not_announced() {
+    let pool = testing::pool(2);
+    let mut net = testing::bare_net(pool);
+    net.share(testing::our_cidr(), Some(v4(PEER_IP)));
+    assert_eq!(net.neighbors.poll_at(), Instant::NEVER);
+    assert!(net.is_ours(v4(OUR_IP)));
+    assert_all_home(pool);
+}
+
 /// The way back must be known before connections come all at once.
 #[test]
 fn the_gateway_is_asked_for_with_the_announcement() {
@@ -404,5 +463,5 @@ fn the_gateway_is_asked_for_with_the_announcement() {
         &mut ring,
         Instant::ZERO + config::ARP_ANNOUNCE_INTERVAL,
     );
-    assert_eq!(ring.take().len(), 1, "the second announcement alone");
+    assert_eq!(ring.take().len(), 1, "the first probe alone");
 }

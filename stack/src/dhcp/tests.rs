@@ -301,6 +301,11 @@ fn a_refused_request_starts_anew_but_not_at_once() {
 #[test]
 fn a_lease_is_renewed_with_its_server_at_t1() {
     let mut world = World::bound();
+    for second in (10..60).step_by(10) {
+        let now = START + Duration::from_secs(second);
+        crate::arp::poll(&mut world.net, &mut world.ring, now);
+    }
+    world.ring.take();
     let request = world.wait();
     assert_eq!(world.now, START + Duration::from_secs(500));
     assert_eq!((request.kind, request.broadcast), (3, false));

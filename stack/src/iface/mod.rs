@@ -183,6 +183,18 @@ impl<'p, A: App> Stack<'p, A> {
         self.net.configure(cidr, gateway);
     }
 
+    /// As [`configure`](Self::configure), with an address that another stack of the same station,
+    /// on another queue, announces and defends.
+    pub fn share(&mut self, cidr: Cidr, gateway: Option<Addr>) {
+        self.net.share(cidr, gateway);
+    }
+
+    /// Who else speaks for our address (RFC 5227 2.4), once in ten seconds at most. It was
+    /// announced anew then, and is kept.
+    pub fn conflict(&mut self) -> Option<MacAddr> {
+        self.net.neighbors.take_conflict()
+    }
+
     /// Gives the address up, and all that was learned with it.
     pub fn deconfigure(&mut self) {
         self.net.deconfigure();

@@ -13,8 +13,6 @@ pub(super) enum Share {
     All,
     /// The first core alone.
     First,
-    /// The first core besides.
-    FirstToo,
 }
 
 /// Whether it is one of a flow's: TCP. That is all there is to be looked at, as a rule.
@@ -44,12 +42,9 @@ fn arp(payload: &[u8], addr: Option<Ipv4Addr>) -> Share {
     let is_for_us = addr == Some(tpa);
     if addr == Some(spa) {
         // RFC 5227 2.4: a conflict.
-        Share::FirstToo
+        Share::First
     } else if spa == tpa || (op == Op::Reply && is_for_us) {
         Share::All
-    } else if spa.is_unspecified() && !is_for_us {
-        // Someone probes for an address: while we do so, too, that is a conflict (RFC 5227 2.1.1).
-        Share::FirstToo
     } else {
         Share::Ours
     }
