@@ -11,7 +11,10 @@ use simoom::tcp::{App, Conn, Settings};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
 use simoom::wire::{arp, ethernet, ipv4};
 use simoom::{Duration, Instant, Polled, Stack};
-use simoom_ring::{Caps, Checksums, FramePool, MacAddr, RxChecksum, RxPacket, TxPacket};
+use simoom_ring::{
+    Caps, Checksums, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, Segmentation,
+    TxOffload, TxPacket, TxRing,
+};
 use simoom_sim::MemoryRings;
 
 use crate::memory::{Sizes, pool, stack, storage};
@@ -25,6 +28,17 @@ pub(super) enum Wish {
     Answer(usize),
     /// Bytes without end, from the first request on.
     Bulk,
+}
+
+/// What the network card does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Card {
+    /// Nothing.
+    Plain,
+    /// It sums.
+    Sums,
+    /// It sums and cuts.
+    Cuts,
 }
 
 const TX_SLOTS: usize = 1_024;
@@ -84,19 +98,29 @@ pub(super) struct Client {
     /// it acknowledges.
     wnd: u16,
     answered: u64,
+    /// Its port.
+    port: u16,
+    /// Packets that one acknowledgment is for: two segments, or what the card has cut and the far
+    /// side's has merged again.
+    packets_an_ack: usize,
     /// From here on callgrind counts.
     pub(super) is_counted: bool,
 }
 
 impl Client {
     /// A connection that is established.
-    pub(super) fn new(wish: Wish, has_csum: bool) -> Self {
+    pub(super) fn new(wish: Wish, card: Card) -> Self {
         let pool = pool(7, 4_096);
         let caps = Caps {
             fragments_max: 4,
             checksums: Checksums {
-                tx: has_csum,
+                tx: card != Card::Plain,
                 rx: true,
+            },
+            tso: Segmentation {
+                tcp_v4: card == Card::Cuts,
+                len_max: u16::MAX.into(),
+                ..Segmentation::default()
             },
             ..Caps::PLAIN
         };
@@ -129,6 +153,8 @@ impl Client {
                 _ => u16::MAX,
             },
             answered: 0,
+            port: 40_000,
+            packets_an_ack: if card == Card::Cuts { 1 } else { 2 },
             is_counted: false,
         };
         client.meet();
@@ -175,11 +201,41 @@ impl Client {
         self.turn();
         // What goes out in a burst is acknowledged in one.
         while !self.unacked.is_empty() {
-            for _ in 0..ACKS.min(self.unacked.len().div_ceil(2)) {
-                self.acknowledge(2);
+            let each = self.packets_an_ack;
+            for _ in 0..ACKS.min(self.unacked.len().div_ceil(each)) {
+                self.acknowledge(each);
             }
             self.turn();
         }
+    }
+
+    /// A connection of its own for one answer: opened, asked on, and closed by the client.
+    pub(super) fn ask_anew(&mut self) {
+        self.port = self.port.checked_add(1).unwrap_or(40_000);
+        self.unacked.clear();
+        self.arrive_segment(Ctl::SYN, None, &[]);
+        self.turn();
+        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+        self.turn();
+        self.arrive_segment(Ctl::FIN, Some(self.rcv_nxt), &[]);
+        self.turn();
+        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.turn();
+    }
+
+    /// Nothing comes in.
+    pub(super) fn be_silent(&mut self) {
+        self.turn();
+    }
+
+    /// A frame comes in and goes out again, past the stack.
+    pub(super) fn pass(&mut self) {
+        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        if self.is_counted {
+            counted_rings(&mut self.rings);
+        }
+        self.rings.clear();
     }
 
     /// The oldest segment in flight is acknowledged.
@@ -251,7 +307,7 @@ impl Client {
             options.sack_permitted = true;
         }
         let repr = Repr {
-            src_port: 40_000,
+            src_port: self.port,
             dst_port: 80,
             seq: SeqNum(self.snd_nxt),
             ack: ack.map(SeqNum),
@@ -274,8 +330,8 @@ impl Client {
         repr.emit(&mut bytes[ipv4::HEADER_LEN..]);
         bytes[header_len..].copy_from_slice(payload);
         self.arrive(EtherType::Ipv4, &bytes);
-        let syn = u32::from(ctl.has(Ctl::SYN));
-        self.snd_nxt = self.snd_nxt.wrapping_add(payload.len() as u32 + syn);
+        let end = u32::from(ctl.has(Ctl::SYN.with(Ctl::FIN)));
+        self.snd_nxt = self.snd_nxt.wrapping_add(payload.len() as u32 + end);
     }
 
     fn arrive(&mut self, ethertype: EtherType, bytes: &[u8]) {
@@ -318,6 +374,20 @@ fn poll(client: &mut Client) {
 #[inline(never)]
 fn counted(client: &mut Client) {
     poll(black_box(client));
+}
+
+/// Callgrind counts here, too: what the rings alone take of a frame in and a frame out.
+#[inline(never)]
+fn counted_rings(rings: &mut MemoryRings<'static>) {
+    let (rx, tx) = black_box(rings).rings();
+    if rx.sync() > 0
+        && let Some(packet) = rx.recv()
+        && tx.space() > 0
+    {
+        let packet = TxPacket::new(packet.frame, TxOffload::default());
+        tx.send(packet).expect("there is space");
+        tx.sync();
+    }
 }
 
 #[inline(never)]
