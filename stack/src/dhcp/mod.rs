@@ -160,10 +160,15 @@ impl Dhcp {
     }
 
     /// Sends what is due, and gives up what is over.
+    #[inline]
     pub(crate) fn poll<'p>(&mut self, net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant) {
-        if now < self.due {
-            return;
+        if now >= self.due {
+            self.act(net, tx, now);
         }
+    }
+
+    #[cold]
+    fn act<'p>(&mut self, net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant) {
         let (rebind_at, expires_at) = self.deadlines();
         match self.state {
             State::Requesting { .. } if self.tries >= config::DHCP_REQUESTS_MAX => {

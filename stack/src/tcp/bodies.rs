@@ -11,14 +11,17 @@
 //! it again is taking the slice again. Nodes come from one table for all connections, so an idle
 //! connection has none; what is queued on one connection is bounded by [`SEND_NODES_MAX`].
 
-use managed::ManagedSlice;
-use simoom_ring::{Fragment, TxPacket};
+mod attach;
 
-use crate::config::{GENERATED_COPY_MAX, SEND_NODES_MAX};
+use managed::ManagedSlice;
+use simoom_ring::Fragment;
+
+use crate::config::SEND_NODES_MAX;
 use crate::content::{Body, Sums};
-use crate::counters::Counters;
 use crate::tcp::budget::Budget;
-use crate::tcp::load::Load;
+
+use self::attach::part_of;
+pub(crate) use self::attach::{Place, Slice};
 
 /// The memory of one queued piece.
 #[derive(Debug, Default)]
@@ -235,7 +238,23 @@ impl<'p> Bodies<'p> {
     }
 
     /// Forgets `len` bytes from the front: they are acknowledged.
+    #[inline]
     pub(crate) fn acked(&mut self, queue: &mut SendQueue, len: u64) {
+        // Nearly always of a body that is longer.
+        if let Some(BodyNode {
+            piece: Some(Fragment::Content(bytes)),
+            ..
+        }) = self.nodes.get_mut(queue.first as usize)
+            && let Some(rest) = usize::try_from(len).ok().and_then(|len| bytes.get(len..))
+            && !rest.is_empty()
+        {
+            *bytes = rest;
+            return queue.set_len(queue.len() - len);
+        }
+        self.acked_pieces(queue, len);
+    }
+
+    fn acked_pieces(&mut self, queue: &mut SendQueue, len: u64) {
         let mut left = len.min(queue.len());
         queue.set_len(queue.len() - left);
         while left > 0 {
@@ -287,197 +306,6 @@ impl<'p> Bodies<'p> {
             first.last = last;
         }
     }
-
-    /// Puts the bytes `[offset, offset + len)` of the queue behind the headers in a packet's head:
-    /// generated ones copied while they are few, content by reference as far as the port gathers,
-    /// else copied. Returns how many bytes the packet took: fewer than `len` when fragments or the
-    /// frame run out, which only makes a shorter segment.
-    pub(crate) fn attach(
-        &self,
-        queue: &SendQueue,
-        slice: Slice,
-        packet: &mut TxPacket<'p>,
-        load: &mut Load,
-        counters: &mut Counters,
-    ) -> usize {
-        let mut place = self.place(queue, slice.offset);
-        self.attach_at(&mut place, slice.len, packet, load, counters)
-    }
-
-    /// The place of the byte at `offset`.
-    #[inline]
-    pub(crate) fn place(&self, queue: &SendQueue, offset: usize) -> Place {
-        let first = Place {
-            node: queue.first,
-            skip: 0,
-        };
-        self.behind(first, offset)
-    }
-
-    /// As [`attach`](Self::attach), for what lies at `place`, which moves behind it.
-    #[inline]
-    pub(crate) fn attach_at(
-        &self,
-        place: &mut Place,
-        len: usize,
-        packet: &mut TxPacket<'p>,
-        load: &mut Load,
-        counters: &mut Counters,
-    ) -> usize {
-        // Nearly always: all of a segment lies in one piece of content.
-        if let Some(BodyNode {
-            piece: Some(Fragment::Content(bytes)),
-            sums,
-            ..
-        }) = self.nodes.get(place.node as usize)
-            && let Some(rest) = bytes.get(place.skip..)
-            && let (Some(body), true) = (rest.get(..len), load.fragments_max > 1)
-            && packet.append(Fragment::Content(body)).is_ok()
-        {
-            counters.payload_bytes_referenced += len as u64;
-            load.add(body, true, *sums, counters);
-            place.skip += len;
-            return len;
-        }
-        self.attach_pieces(place, len, packet, load, counters)
-    }
-
-    fn attach_pieces(
-        &self,
-        place: &mut Place,
-        len: usize,
-        packet: &mut TxPacket<'p>,
-        load: &mut Load,
-        counters: &mut Counters,
-    ) -> usize {
-        let (mut taken, mut is_copying) = (0, true);
-        let fragments_max = load.fragments_max;
-        for (piece, sums) in self.slices(*place, len) {
-            let bytes = piece.bytes();
-            let (len, is_content) = (bytes.len(), matches!(piece, Fragment::Content(_)));
-            is_copying &= fragments_max <= 1 || is_small_and_generated(&piece);
-            if is_copying {
-                // Generated headers are few bytes: cheaper to copy than a fragment of their own. A
-                // port that does not gather leaves no other way: the ladder's last rung.
-                let head = packet.head_mut();
-                let fitting = &bytes[..len.min(head.tailroom())];
-                let _fits = head.append(fitting);
-                load.add(fitting, is_content, sums, counters);
-                if is_content {
-                    counters.payload_bytes_copied += fitting.len() as u64;
-                }
-                taken += fitting.len();
-                if fitting.len() < len {
-                    break;
-                }
-                continue;
-            }
-            if packet.pieces() >= fragments_max {
-                break;
-            }
-            let sum = load.sum_of(bytes, is_content, sums, counters);
-            if packet.append(piece).is_err() {
-                break;
-            }
-            load.sum.combine(sum);
-            if is_content {
-                counters.payload_bytes_referenced += len as u64;
-            }
-            taken += len;
-        }
-        *place = self.behind(*place, taken);
-        taken
-    }
-
-    /// The place `len` bytes further on.
-    #[inline]
-    fn behind(&self, place: Place, len: usize) -> Place {
-        let (mut node, mut skip) = (place.node, place.skip + len);
-        while let Some(BodyNode {
-            piece: Some(piece),
-            next,
-            ..
-        }) = self.nodes.get(node as usize)
-        {
-            let len = piece.bytes().len();
-            if skip < len {
-                break;
-            }
-            skip -= len;
-            node = *next;
-        }
-        Place { node, skip }
-    }
-
-    /// The pieces of the `len` bytes at `place`.
-    fn slices<'a>(
-        &'a self,
-        place: Place,
-        len: usize,
-    ) -> impl Iterator<Item = (Fragment<'p>, Option<&'static Sums>)> + 'a {
-        let (mut at, mut skip, mut left) = (place.node, place.skip, len);
-        core::iter::from_fn(move || {
-            while left > 0 {
-                let node = self.nodes.get(at as usize)?;
-                let (piece, sums) = (node.piece.as_ref()?, node.sums);
-                at = node.next;
-                let len = piece.bytes().len();
-                if skip >= len {
-                    skip -= len;
-                    continue;
-                }
-                let part = part_of(piece, skip, left)?;
-                skip = 0;
-                left -= part.bytes().len();
-                return Some((part, sums));
-            }
-            None
-        })
-    }
-}
-
-/// A byte of a send queue: a node, and what lies before the byte in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    node: u32,
-    skip: usize,
-}
-
-/// Bytes of a send queue, counted from SND.UNA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slice {
-    pub(crate) offset: usize,
-    pub(crate) len: usize,
-}
-
-impl Slice {
-    /// Its first `most` bytes.
-    #[inline]
-    pub(crate) fn up_to(self, most: usize) -> Self {
-        Self {
-            len: self.len.min(most),
-            ..self
-        }
-    }
-}
-
-fn is_small_and_generated(piece: &Fragment<'_>) -> bool {
-    match piece {
-        Fragment::Content(_) => false,
-        Fragment::Frame(frame) => frame.len() <= GENERATED_COPY_MAX,
-    }
-}
-
-/// At most `len` bytes of a piece from `offset` on; `None` past the most holders of a frame.
-#[inline]
-fn part_of<'p>(piece: &Fragment<'p>, offset: usize, len: usize) -> Option<Fragment<'p>> {
-    match piece {
-        Fragment::Content(bytes) => {
-            let rest = bytes.get(offset..)?;
-            Some(Fragment::Content(rest.get(..len).unwrap_or(rest)))
-        }
-        Fragment::Frame(frame) => frame.slice(offset, len).map(Fragment::Frame),
-    }
 }
 
 /// What is left of a piece behind its first `len` bytes.
@@ -496,9 +324,11 @@ const NONE: u32 = u32::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Counters;
+    use crate::tcp::load::Load;
     use crate::testing::{assert_all_home, pool};
     use crate::wire::checksum::Sum;
-    use simoom_ring::Caps;
+    use simoom_ring::{Caps, TxPacket};
     use std::vec;
     use std::vec::Vec;
 

@@ -299,7 +299,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// True when there is more to do at once.
     pub(crate) fn poll<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
         for _ in 0..READY_BURST_MAX {
-            if !self.can_resume(cx.net, cx.tx.space()) {
+            if !self.conns.has_ready() || !self.can_resume(cx.net, cx.tx.space()) {
                 break;
             }
             let Some(idx) = self.conns.pop_ready() else {

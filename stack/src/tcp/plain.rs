@@ -15,7 +15,7 @@ impl<C: Congestion> Tcb<'_, C> {
     /// SND.UNA moves to `ack`, which lies behind it and not behind SND.MAX. The connection is
     /// established and has not closed, nothing is being recovered, and its flight is
     /// [untroubled](Flight::is_untroubled). The retransmission timer is the caller's to restart.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acked_plainly(
         &mut self,
         bodies: &mut Bodies<'_>,

@@ -130,12 +130,18 @@ impl<'p> Wheel<'p> {
 
     /// The next timer that has fired by `now`, taken off. One call does a bounded amount of work
     /// for each timer that it moves or returns.
+    #[inline]
     pub(crate) fn fire(&mut self, now: Instant) -> Option<u32> {
         let now = tick_before(now);
         if now < self.soonest {
             self.elapsed = self.elapsed.max(now);
             return None;
         }
+        self.fire_soonest(now)
+    }
+
+    #[inline(never)]
+    fn fire_soonest(&mut self, now: u64) -> Option<u32> {
         self.soonest = u64::MAX;
         while let Some((level, slot, start)) = self.next_slot() {
             if start > now {

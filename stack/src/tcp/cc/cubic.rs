@@ -172,6 +172,36 @@ impl Cubic {
         }
         self.cwnd = cwnd;
     }
+
+    /// New data was acknowledged.
+    fn acked_in_phase(&mut self, smss: u16, acked: &Acked) {
+        match &mut self.phase {
+            Phase::Start(hystart) => match hystart.acked(acked) {
+                Growth::Full => self.acked_in_slow_start(smss, acked, L, 1),
+                Growth::Quarter => self.acked_in_slow_start(smss, acked, L, CSS_GROWTH_DIVISOR),
+                Growth::Over => {
+                    self.before.cwnd = self.cwnd;
+                    self.ssthresh = self.cwnd;
+                    self.enter_avoidance(smss);
+                }
+            },
+            Phase::Restart { limit } => {
+                let limit = u32::from(*limit);
+                self.acked_in_slow_start(smss, acked, limit, 1);
+            }
+            Phase::Avoidance(avoidance) if acked.is_cwnd_limited => {
+                let prior = self.before.cwnd;
+                let cwnd = avoidance.acked(smss, self.w_max, self.cwnd, prior, acked);
+                self.cwnd = cwnd.min(CWND_MAX);
+            }
+            Phase::Avoidance(avoidance) => self.phase = Phase::Held(avoidance.stopped(acked.now)),
+            Phase::Held(avoidance) if acked.is_cwnd_limited => {
+                self.phase = Phase::Avoidance(avoidance.running(acked.now));
+                self.acked(smss, acked);
+            }
+            Phase::Held(_) => {}
+        }
+    }
 }
 
 impl Avoidance {
@@ -254,32 +284,12 @@ impl Congestion for Cubic {
         }
     }
 
+    #[inline]
     fn acked(&mut self, smss: u16, acked: &Acked) {
-        match &mut self.phase {
-            Phase::Start(hystart) => match hystart.acked(acked) {
-                Growth::Full => self.acked_in_slow_start(smss, acked, L, 1),
-                Growth::Quarter => self.acked_in_slow_start(smss, acked, L, CSS_GROWTH_DIVISOR),
-                Growth::Over => {
-                    self.before.cwnd = self.cwnd;
-                    self.ssthresh = self.cwnd;
-                    self.enter_avoidance(smss);
-                }
-            },
-            Phase::Restart { limit } => {
-                let limit = u32::from(*limit);
-                self.acked_in_slow_start(smss, acked, limit, 1);
-            }
-            Phase::Avoidance(avoidance) if acked.is_cwnd_limited => {
-                let prior = self.before.cwnd;
-                let cwnd = avoidance.acked(smss, self.w_max, self.cwnd, prior, acked);
-                self.cwnd = cwnd.min(CWND_MAX);
-            }
-            Phase::Avoidance(avoidance) => self.phase = Phase::Held(avoidance.stopped(acked.now)),
-            Phase::Held(avoidance) if acked.is_cwnd_limited => {
-                self.phase = Phase::Avoidance(avoidance.running(acked.now));
-                self.acked(smss, acked);
-            }
-            Phase::Held(_) => {}
+        // Nothing grows where the window is not what holds data back.
+        let is_held = matches!(self.phase, Phase::Held(_)) && !acked.is_cwnd_limited;
+        if !is_held {
+            self.acked_in_phase(smss, acked);
         }
     }
 

@@ -31,7 +31,7 @@ impl Flight {
 
     /// As [`acked`](Self::acked), of a flight that is [untroubled](Self::is_untroubled). How long
     /// ago the latest of what has arrived was sent, in microseconds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acked_plainly(
         &mut self,
         nodes: &mut Nodes<'_>,

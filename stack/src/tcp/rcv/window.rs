@@ -73,14 +73,19 @@ impl<'p> Rcv<'p> {
     /// The window for a header, from now on promised. That of a SYN is never scaled (RFC 7323 2.2).
     #[inline]
     pub(crate) fn advertise(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
-        let scale = if is_syn { WndScale::ZERO } else { self.scale() };
-        if self.is_wide_open() {
+        if self.is_wide_open() && !is_syn {
             let promised = WndSize(self.wnd());
-            let wire = promised.to_wire(scale);
-            if wire.scaled(scale) == promised {
+            let wire = promised.to_wire(self.scale());
+            if wire.scaled(self.scale()) == promised {
                 return wire;
             }
         }
+        self.advertise_anew(budget, is_syn)
+    }
+
+    #[inline(never)]
+    fn advertise_anew(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
+        let scale = if is_syn { WndScale::ZERO } else { self.scale() };
         let (window, promised) = (self.window(budget), self.wnd());
         let mut wire = WndSize(window).to_wire(scale);
         // RFC 7323 2.4: rounding down would take a little of the promise back, rounding up

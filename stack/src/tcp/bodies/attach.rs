@@ -1,0 +1,202 @@
+//! Taking a part of what is queued into a packet: by reference as far as the port gathers.
+
+use simoom_ring::{Fragment, TxPacket};
+
+use super::{Bodies, BodyNode, SendQueue};
+use crate::config::GENERATED_COPY_MAX;
+use crate::content::Sums;
+use crate::counters::Counters;
+use crate::tcp::load::Load;
+
+impl<'p> Bodies<'p> {
+    /// Puts the bytes `[offset, offset + len)` of the queue behind the headers in a packet's head:
+    /// generated ones copied while they are few, content by reference as far as the port gathers,
+    /// else copied. Returns how many bytes the packet took: fewer than `len` when fragments or the
+    /// frame run out, which only makes a shorter segment.
+    pub(crate) fn attach(
+        &self,
+        queue: &SendQueue,
+        slice: Slice,
+        packet: &mut TxPacket<'p>,
+        load: &mut Load,
+        counters: &mut Counters,
+    ) -> usize {
+        let mut place = self.place(queue, slice.offset);
+        self.attach_at(&mut place, slice.len, packet, load, counters)
+    }
+
+    /// The place of the byte at `offset`.
+    #[inline]
+    pub(crate) fn place(&self, queue: &SendQueue, offset: usize) -> Place {
+        let first = Place {
+            node: queue.first,
+            skip: 0,
+        };
+        self.behind(first, offset)
+    }
+
+    /// As [`attach`](Self::attach), for what lies at `place`, which moves behind it.
+    #[inline]
+    pub(crate) fn attach_at(
+        &self,
+        place: &mut Place,
+        len: usize,
+        packet: &mut TxPacket<'p>,
+        load: &mut Load,
+        counters: &mut Counters,
+    ) -> usize {
+        // Nearly always: all of a segment lies in one piece of content.
+        if let Some(BodyNode {
+            piece: Some(Fragment::Content(bytes)),
+            sums,
+            ..
+        }) = self.nodes.get(place.node as usize)
+            && let Some(rest) = bytes.get(place.skip..)
+            && let (Some(body), true) = (rest.get(..len), load.fragments_max > 1)
+            && packet.append(Fragment::Content(body)).is_ok()
+        {
+            counters.payload_bytes_referenced += len as u64;
+            load.add(body, true, *sums, counters);
+            place.skip += len;
+            return len;
+        }
+        self.attach_pieces(place, len, packet, load, counters)
+    }
+
+    fn attach_pieces(
+        &self,
+        place: &mut Place,
+        len: usize,
+        packet: &mut TxPacket<'p>,
+        load: &mut Load,
+        counters: &mut Counters,
+    ) -> usize {
+        let (mut taken, mut is_copying) = (0, true);
+        let fragments_max = load.fragments_max;
+        for (piece, sums) in self.slices(*place, len) {
+            let bytes = piece.bytes();
+            let (len, is_content) = (bytes.len(), matches!(piece, Fragment::Content(_)));
+            is_copying &= fragments_max <= 1 || is_small_and_generated(&piece);
+            if is_copying {
+                // Generated headers are few bytes: cheaper to copy than a fragment of their own. A
+                // port that does not gather leaves no other way: the ladder's last rung.
+                let head = packet.head_mut();
+                let fitting = &bytes[..len.min(head.tailroom())];
+                let _fits = head.append(fitting);
+                load.add(fitting, is_content, sums, counters);
+                if is_content {
+                    counters.payload_bytes_copied += fitting.len() as u64;
+                }
+                taken += fitting.len();
+                if fitting.len() < len {
+                    break;
+                }
+                continue;
+            }
+            if packet.pieces() >= fragments_max {
+                break;
+            }
+            let sum = load.sum_of(bytes, is_content, sums, counters);
+            if packet.append(piece).is_err() {
+                break;
+            }
+            load.sum.combine(sum);
+            if is_content {
+                counters.payload_bytes_referenced += len as u64;
+            }
+            taken += len;
+        }
+        *place = self.behind(*place, taken);
+        taken
+    }
+
+    /// The place `len` bytes further on.
+    #[inline]
+    fn behind(&self, place: Place, len: usize) -> Place {
+        let (mut node, mut skip) = (place.node, place.skip + len);
+        while let Some(BodyNode {
+            piece: Some(piece),
+            next,
+            ..
+        }) = self.nodes.get(node as usize)
+        {
+            let len = piece.bytes().len();
+            if skip < len {
+                break;
+            }
+            skip -= len;
+            node = *next;
+        }
+        Place { node, skip }
+    }
+
+    /// The pieces of the `len` bytes at `place`.
+    fn slices<'a>(
+        &'a self,
+        place: Place,
+        len: usize,
+    ) -> impl Iterator<Item = (Fragment<'p>, Option<&'static Sums>)> + 'a {
+        let (mut at, mut skip, mut left) = (place.node, place.skip, len);
+        core::iter::from_fn(move || {
+            while left > 0 {
+                let node = self.nodes.get(at as usize)?;
+                let (piece, sums) = (node.piece.as_ref()?, node.sums);
+                at = node.next;
+                let len = piece.bytes().len();
+                if skip >= len {
+                    skip -= len;
+                    continue;
+                }
+                let part = part_of(piece, skip, left)?;
+                skip = 0;
+                left -= part.bytes().len();
+                return Some((part, sums));
+            }
+            None
+        })
+    }
+}
+
+/// A byte of a send queue: a node, and what lies before the byte in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    node: u32,
+    skip: usize,
+}
+
+/// Bytes of a send queue, counted from SND.UNA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+}
+
+impl Slice {
+    /// Its first `most` bytes.
+    #[inline]
+    pub(crate) fn up_to(self, most: usize) -> Self {
+        Self {
+            len: self.len.min(most),
+            ..self
+        }
+    }
+}
+
+fn is_small_and_generated(piece: &Fragment<'_>) -> bool {
+    match piece {
+        Fragment::Content(_) => false,
+        Fragment::Frame(frame) => frame.len() <= GENERATED_COPY_MAX,
+    }
+}
+
+/// At most `len` bytes of a piece from `offset` on; `None` past the most holders of a frame.
+#[inline]
+pub(super) fn part_of<'p>(piece: &Fragment<'p>, offset: usize, len: usize) -> Option<Fragment<'p>> {
+    match piece {
+        Fragment::Content(bytes) => {
+            let rest = bytes.get(offset..)?;
+            Some(Fragment::Content(rest.get(..len).unwrap_or(rest)))
+        }
+        Fragment::Frame(frame) => frame.slice(offset, len).map(Fragment::Frame),
+    }
+}
