@@ -187,6 +187,21 @@ pub(crate) const CASES: &[Step] = &[
         hosted::cores,
     ),
     step(
+        "hosted-clients",
+        "curl, wget, Chromium, redbot, ab, h2load and wrk have nothing to say",
+        hosted::clients,
+    ),
+    step(
+        "hosted-slow",
+        "10,000 slow connections: others are answered, memory is bounded, all are ended",
+        hosted::slow,
+    ),
+    step(
+        "hosted-long",
+        "ten minutes of wrk, sizes mixed, and all comes home",
+        hosted::long,
+    ),
+    step(
         "hosted-ends",
         "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
         hosted::ends,

@@ -4,16 +4,20 @@
 //! may have one in a user namespace.
 
 mod cable;
+mod clients;
 mod cores;
 mod failing;
 mod far_side;
 mod leaving;
+mod slow;
 
 pub(super) use cable::xdp;
+pub(super) use clients::{clients, long};
 pub(super) use cores::cores;
 pub(super) use failing::errors;
 pub(super) use far_side::{captures, matrix};
 pub(super) use leaving::ends;
+pub(super) use slow::slow;
 
 use super::content::fetch_noise;
 use super::offloads::Moved;
@@ -62,7 +66,13 @@ pub(super) struct Program {
 impl Program {
     /// Starts it with `site` on its port.
     pub(super) fn start(&self, site: &Packed) -> Result<Guest> {
+        self.start_with(site, &[])
+    }
+
+    /// The same, with more words for the server.
+    fn start_with(&self, site: &Packed, words: &[&str]) -> Result<Guest> {
         let mut command = self.command(site);
+        command.args(words);
         command.args(["--net", self.spec, "--ip", CIDR, "--gateway", GATEWAY]);
         command.args(self.words);
         let start = || Guest::start_program(command, self.path.clone());
