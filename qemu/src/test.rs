@@ -77,7 +77,7 @@ const CARGO_STEPS: [Step; 8] = [
         run: |_| {
             let package = ["--package", "simoom-fileserver"];
             let targets = ["--bin", "simoom-httpd", "--test", "hosted"];
-            let flags = ["--features", "hosted", "--", "-D", "warnings"];
+            let flags = ["--features", "hosted,fault", "--", "-D", "warnings"];
             cargo(&[&["clippy"], &package[..], &targets[..], &flags[..]].concat())
         },
     },
@@ -88,10 +88,10 @@ const CARGO_STEPS: [Step; 8] = [
     },
     Step {
         name: "hosted-pipe",
-        what: "simoom-httpd over a pipe, and its loop on a fake /dev/netmap: 1,000 files, 256 MiB",
+        what: "simoom-httpd over a pipe, on a fake /dev/netmap, in a user namespace, after a panic",
         run: |_| {
             let package = ["--package", "simoom-fileserver"];
-            let flags = ["--features", "hosted", "--test", "hosted"];
+            let flags = ["--features", "hosted,fault", "--test", "hosted"];
             cargo(&[&["test"], &package[..], &flags[..]].concat())
         },
     },

@@ -22,9 +22,10 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 3);
 const LIMIT: Span = Span::from_secs(120);
 
 /// The process; killed when it is dropped.
-struct Httpd {
-    child: Child,
+pub(crate) struct Httpd {
+    pub(crate) child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
+    said: Vec<String>,
 }
 
 impl Drop for Httpd {
@@ -35,29 +36,51 @@ impl Drop for Httpd {
 }
 
 impl Httpd {
-    fn start(site: &std::path::Path, spec: &str) -> Self {
+    /// Starts it with more arguments and an environment, and waits until it listens.
+    pub(crate) fn start(
+        site: &std::path::Path,
+        spec: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_simoom-httpd"))
             .arg(site)
             .args(["--net", spec, "--ip", &format!("{SERVER}/24")])
+            .args(args)
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("it was built with this test");
         let stdout = child.stdout.take().expect("a pipe");
         let lines = BufReader::new(stdout).lines();
-        let mut httpd = Self { child, lines };
+        let mut httpd = Self {
+            child,
+            lines,
+            said: Vec::new(),
+        };
         httpd.wait("listening on ");
         httpd
     }
 
     /// The next line with `part` in it.
     fn wait(&mut self, part: &str) -> String {
-        let mut lines = self.lines.by_ref().map_while(Result::ok);
-        let line = lines.find(|line| line.contains(part));
-        line.unwrap_or_else(|| panic!("it ended without a line with {part:?}"))
+        for line in self.lines.by_ref().map_while(Result::ok) {
+            self.said.push(line);
+            if let Some(line) = self.said.last().filter(|line| line.contains(part)) {
+                return line.clone();
+            }
+        }
+        panic!("it ended without a line with {part:?}: {:?}", self.said)
+    }
+
+    /// Whether it has said something, as far as it was waited for.
+    #[cfg(feature = "fault")]
+    pub(crate) fn has_said(&self, part: &str) -> bool {
+        self.said.iter().any(|line| line.contains(part))
     }
 
     /// SIGTERM: all frames are home, and nothing was copied.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         let pid = i32::try_from(self.child.id()).expect("a number");
         kill_process(Pid::from_raw(pid).expect("a process"), Signal::TERM).expect("it runs");
         let last = self.wait("ended: ");
@@ -74,7 +97,7 @@ fn fetched(name: &str, files: Vec<File>) {
     let site = folder.path().join("site.tar");
     std::fs::write(&site, sites::packed(&files)).expect("room on the disk");
     let path = folder.path().join(name);
-    let mut httpd = Httpd::start(&site, &format!("pipe:{}", path.display()));
+    let mut httpd = Httpd::start(&site, &format!("pipe:{}", path.display()), &[], &[]);
 
     let wanted = Wanted {
         frames: SIZES.frames as u32,

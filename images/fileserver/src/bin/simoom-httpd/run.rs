@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use simoom::tcp::ListenerId;
-use simoom::{Addr, Duration, Endpoint, Sums};
+use simoom::{Addr, Duration, Endpoint, Instant, Sums};
 use simoom_capture::{Slot, Store};
 use simoom_fileserver::accesslog::{Log, PLACES, Place};
 use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening};
@@ -162,7 +162,7 @@ impl Shared {
             hooks: Hooks {
                 answered_cnt: |app: &Front| app.files.counters().answered,
                 set_time: match self.options.time {
-                    Time::Machine => |app, unix, now| app.files.set_clock(Some((unix, now))),
+                    Time::Machine => tell_time,
                     // Said once, when the server was made.
                     _ => |_, _, _| {},
                 },
@@ -172,6 +172,18 @@ impl Shared {
             state: Default::default(),
         };
         Ok((process, served))
+    }
+}
+
+/// Tells the server the time, once a second.
+fn tell_time(app: &mut Front, unix: i64, now: Instant) {
+    app.files.set_clock(Some((unix, now)));
+    // In the midst of serving.
+    #[cfg(feature = "fault")]
+    if now > Instant::ZERO + Duration::from_secs(1)
+        && std::env::var_os("SIMOOM_FAULT").is_some_and(|fault| fault == "panic")
+    {
+        panic!("the feature `fault` has it so");
     }
 }
 
