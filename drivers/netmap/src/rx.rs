@@ -14,7 +14,7 @@ use simoom_ring::{BadTail, Cursor, Frame, FrameIdx, FramePool, NetHdr, RxPacket,
 
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
 use crate::counters::RxCounters;
-use crate::{Buffers, FarSide, RingMemory, Traits, Violation};
+use crate::{Buffers, FarSide, Gone, RingMemory, Traits, Violation};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET_LEN: usize = 14;
@@ -315,11 +315,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         self.violation = None;
         self.ready_cnt = 0;
         self.received_cnt = 0;
-        let cursor = match self.far.reset() {
-            Ok(()) => fresh_cursor(&self.memory),
-            Err(_) => None,
-        };
-        let Some(cursor) = cursor else {
+        let Some(cursor) = agree_anew(&mut self.far, &self.memory) else {
             self.counters.last_violation = Some(Violation::Reset);
             self.is_gone = true;
             return;
@@ -411,6 +407,15 @@ pub(crate) fn fresh_cursor(memory: &RingMemory) -> Option<Cursor> {
         return None;
     }
     Cursor::new(memory.num_slots(), indices.head, indices.tail).ok()
+}
+
+/// Has the far side write the indices that it believes in; `None` when the ring is of no use any
+/// more.
+pub(crate) fn agree_anew(far: &mut impl FarSide, memory: &RingMemory) -> Option<Cursor> {
+    match far.reset() {
+        Ok(()) => fresh_cursor(memory),
+        Err(Gone) => None,
+    }
 }
 
 /// Puts a frame that is home into a slot and gives it up, or puts none there.

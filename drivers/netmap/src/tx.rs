@@ -19,7 +19,7 @@ use simoom_ring::{
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
 use crate::content::ContentRange;
 use crate::counters::TxCounters;
-use crate::rx::{adopt, after, fresh_cursor, leave_slot};
+use crate::rx::{adopt, after, agree_anew, fresh_cursor, leave_slot};
 use crate::{Buffers, FarSide, RingMemory, Traits, Violation};
 
 /// What we know of a transmit slot. The embedder provides one for each.
@@ -206,6 +206,12 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         }
         let head_len = head.len();
         let frame = head.lend();
+        if fragments_cnt == 0 {
+            // Most packets are one piece: its slot is written once.
+            self.put_slot(frame.0, offset, head_len, Some(frame), true);
+            self.counters.packets += 1;
+            return;
+        }
         self.put_piece(frame.0, offset, head_len, Some(frame));
         for fragment in fragments.into_iter().take(fragments_cnt) {
             self.put_fragment(fragment);
@@ -295,20 +301,33 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
     /// Writes the next slot, as one that more follow.
     #[inline]
     fn put_piece(&mut self, buf_idx: u32, offset: usize, len: usize, frame: Option<FrameIdx>) {
+        self.put_slot(buf_idx, offset, len, frame, false);
+    }
+
+    /// Writes the next slot.
+    #[inline]
+    fn put_slot(
+        &mut self,
+        buf_idx: u32,
+        offset: usize,
+        len: usize,
+        frame: Option<FrameIdx>,
+        is_last: bool,
+    ) {
         let slot = self.cursor.take();
         let idx = slot.expect("send has seen that there is room").get();
         let slot = NetmapSlot {
             buf_idx,
             // Within a frame, whose size is a u16.
             len: len as u16,
-            flags: SlotFlags::BUF_CHANGED.union(SlotFlags::MOREFRAG),
+            flags: match is_last {
+                true => SlotFlags::BUF_CHANGED,
+                false => SlotFlags::BUF_CHANGED.union(SlotFlags::MOREFRAG),
+            },
             ptr: offset as u64,
         };
         self.memory.set_slot(idx, slot);
-        self.shadow[idx] = TxShadow {
-            frame,
-            is_last: false,
-        };
+        self.shadow[idx] = TxShadow { frame, is_last };
         self.last = Some((idx, slot));
         if let Some(frame) = frame.filter(|_| self.rules.traits.buffers == Buffers::Move) {
             // Given away: the receiver may send it back before we hear of this slot.
@@ -378,11 +397,7 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         self.counters.resets += 1;
         self.is_broken = false;
         self.last = None;
-        let cursor = match self.far.reset() {
-            Ok(()) => fresh_cursor(&self.memory),
-            Err(_) => None,
-        };
-        let Some(cursor) = cursor else {
+        let Some(cursor) = agree_anew(&mut self.far, &self.memory) else {
             self.counters.last_violation = Some(Violation::Reset);
             self.is_gone = true;
             return;
