@@ -1,6 +1,7 @@
 //! Whether the congestion window is one that the path has borne: what was held back by it
 //! (RFC 7661, RFC 9438 5.8), and idle time (RFC 5681 4.1).
 
+use crate::config::RTO_MIN;
 use crate::tcp::cc::{Congestion, Signal, initial_window};
 use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::Flights;
@@ -18,8 +19,8 @@ impl<C: Congestion> Tcb<'_, C> {
             return;
         }
         // A time that wraps every 49 days: after just that long, nothing is noticed.
-        let idle_ms = now.wrapping_millis().wrapping_sub(snd.sent_ms);
-        if u64::from(idle_ms) > self.rtt.rto().as_millis() {
+        let idle_ms = u64::from(now.wrapping_millis().wrapping_sub(snd.sent_ms));
+        if idle_ms > RTO_MIN.as_millis() && idle_ms > self.rtt.rto().as_millis() {
             self.ecn.release();
             let signal = match self.snd.flags.has(SndFlags::LOST_EARLY) {
                 true => Signal::IdleAfterLoss,

@@ -4,7 +4,6 @@ use simoom_ring::{Fragment, TxPacket};
 
 use super::{Bodies, BodyNode, SendQueue};
 use crate::config::GENERATED_COPY_MAX;
-use crate::content::Sums;
 use crate::counters::Counters;
 use crate::tcp::load::Load;
 
@@ -73,22 +72,40 @@ impl<'p> Bodies<'p> {
     ) -> usize {
         let (mut taken, mut is_copying) = (0, true);
         let fragments_max = load.fragments_max;
-        for (piece, sums) in self.slices(*place, len) {
-            let bytes = piece.bytes();
-            let (len, is_content) = (bytes.len(), matches!(piece, Fragment::Content(_)));
-            is_copying &= fragments_max <= 1 || is_small_and_generated(&piece);
+        // Each round takes something, or goes on to the next of a finite list.
+        while taken < len
+            && let Some(BodyNode {
+                piece: Some(piece),
+                sums,
+                next,
+                ..
+            }) = self.nodes.get(place.node as usize)
+        {
+            let rest = piece.bytes().get(place.skip..).unwrap_or_default();
+            if rest.is_empty() {
+                *place = Place {
+                    node: *next,
+                    skip: 0,
+                };
+                continue;
+            }
+            let bytes = rest.get(..len - taken).unwrap_or(rest);
+            let is_content = matches!(piece, Fragment::Content(_));
+            let is_small = !is_content && bytes.len() <= GENERATED_COPY_MAX;
+            is_copying &= fragments_max <= 1 || is_small;
             if is_copying {
                 // Generated headers are few bytes: cheaper to copy than a fragment of their own. A
                 // port that does not gather leaves no other way: the ladder's last rung.
                 let head = packet.head_mut();
-                let fitting = &bytes[..len.min(head.tailroom())];
+                let fitting = bytes.get(..head.tailroom()).unwrap_or(bytes);
                 let _fits = head.append(fitting);
-                load.add(fitting, is_content, sums, counters);
+                load.add(fitting, is_content, *sums, counters);
                 if is_content {
                     counters.payload_bytes_copied += fitting.len() as u64;
                 }
                 taken += fitting.len();
-                if fitting.len() < len {
+                place.skip += fitting.len();
+                if fitting.len() < bytes.len() {
                     break;
                 }
                 continue;
@@ -96,17 +113,19 @@ impl<'p> Bodies<'p> {
             if packet.pieces() >= fragments_max {
                 break;
             }
-            let sum = load.sum_of(bytes, is_content, sums, counters);
-            if packet.append(piece).is_err() {
+            let Some(part) = part_of(piece, place.skip, bytes.len()) else {
+                break;
+            };
+            if packet.append(part).is_err() {
                 break;
             }
-            load.sum.combine(sum);
+            load.add(bytes, is_content, *sums, counters);
             if is_content {
-                counters.payload_bytes_referenced += len as u64;
+                counters.payload_bytes_referenced += bytes.len() as u64;
             }
-            taken += len;
+            taken += bytes.len();
+            place.skip += bytes.len();
         }
-        *place = self.behind(*place, taken);
         taken
     }
 
@@ -128,32 +147,6 @@ impl<'p> Bodies<'p> {
             node = *next;
         }
         Place { node, skip }
-    }
-
-    /// The pieces of the `len` bytes at `place`.
-    fn slices<'a>(
-        &'a self,
-        place: Place,
-        len: usize,
-    ) -> impl Iterator<Item = (Fragment<'p>, Option<&'static Sums>)> + 'a {
-        let (mut at, mut skip, mut left) = (place.node, place.skip, len);
-        core::iter::from_fn(move || {
-            while left > 0 {
-                let node = self.nodes.get(at as usize)?;
-                let (piece, sums) = (node.piece.as_ref()?, node.sums);
-                at = node.next;
-                let len = piece.bytes().len();
-                if skip >= len {
-                    skip -= len;
-                    continue;
-                }
-                let part = part_of(piece, skip, left)?;
-                skip = 0;
-                left -= part.bytes().len();
-                return Some((part, sums));
-            }
-            None
-        })
     }
 }
 
@@ -179,13 +172,6 @@ impl Slice {
             len: self.len.min(most),
             ..self
         }
-    }
-}
-
-fn is_small_and_generated(piece: &Fragment<'_>) -> bool {
-    match piece {
-        Fragment::Content(_) => false,
-        Fragment::Frame(frame) => frame.len() <= GENERATED_COPY_MAX,
     }
 }
 

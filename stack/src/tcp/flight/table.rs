@@ -58,11 +58,12 @@ impl<'p> Flights<'p> {
         if !self.nodes.has_free_for(0) {
             return None;
         }
-        let mut flight = Flight::new(una);
-        flight.sent(&mut self.nodes, (una, end), now, Duration::ZERO);
         self.free_first = entry.next_free;
         self.used_cnt += 1;
-        entry.flight = flight;
+        // In place: it is large.
+        entry.flight = Flight::new(una);
+        let flight = &mut entry.flight;
+        flight.sent(&mut self.nodes, (una, end), now, Duration::ZERO);
         Some(idx)
     }
 

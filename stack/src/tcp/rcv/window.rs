@@ -66,8 +66,12 @@ impl<'p> Rcv<'p> {
     /// two segments or by half of what there can be.
     #[inline]
     pub(crate) fn window_opened(&self, budget: Budget<'p>) -> bool {
-        let opened = self.window(budget).saturating_sub(self.wnd());
-        opened >= (2 * u32::from(budget.rmss)).min(RCV_WND_MAX / 2)
+        let least = (2 * u32::from(budget.rmss)).min(RCV_WND_MAX / 2);
+        // More than the limit it never is.
+        if self.limit().saturating_sub(self.wnd()) < least {
+            return false;
+        }
+        self.window(budget).saturating_sub(self.wnd()) >= least
     }
 
     /// The window for a header, from now on promised. That of a SYN is never scaled (RFC 7323 2.2).
