@@ -330,7 +330,10 @@ fn is_strict(request: &[u8]) -> bool {
         && words.len() == 3
         && is_token(words[0])
         && words[1].starts_with(b"/")
-        && matches!(words[2], b"HTTP/1.1" | b"HTTP/1.0")
+        && matches!(
+            words[2],
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']
+        )
         && lines[1..].iter().all(|line| {
             let colon = line.iter().position(|b| *b == b':');
             colon.is_some_and(|colon| is_token(&line[..colon]))

@@ -84,6 +84,7 @@ fn random_requests_hold() {
         "?q",
         " HTTP/1.1",
         " HTTP/1.0",
+        " HTTP/1.2",
         "\r\n",
         "\r\n",
         "\r\n\r\n",

@@ -21,6 +21,7 @@ mod date;
 mod gather;
 mod head;
 mod lanes;
+mod newer;
 mod plain;
 mod range;
 mod reply;
@@ -294,6 +295,30 @@ impl Server {
     ) -> Step {
         let mut room: HeaderRoom<'_> = [const { MaybeUninit::uninit() }; HEADERS_MAX];
         let answer = match request::parse(bytes, &mut room, &self.limits) {
+            Ok(Some(request)) => self.answer(exchange, &request, out),
+            Ok(None) => return self.wait_for_more(exchange, bytes, searched, out.head),
+            Err(Status::VersionNotSupported) => {
+                return self.read_newer(exchange, bytes, searched, out);
+            }
+            Err(status) => Answer {
+                consumed: bytes.len(),
+                ..self.refuse(exchange, status, out.head)
+            },
+        };
+        Step::Answer(answer)
+    }
+
+    /// The same for a version that is not ours, perhaps one to come.
+    #[cold]
+    fn read_newer(
+        &self,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        searched: usize,
+        out: Out<'_>,
+    ) -> Step {
+        let mut room = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let answer = match newer::parse(bytes, &mut room, &self.limits) {
             Ok(Some(request)) => self.answer(exchange, &request, out),
             Ok(None) => return self.wait_for_more(exchange, bytes, searched, out.head),
             Err(status) => Answer {

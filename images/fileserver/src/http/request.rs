@@ -75,37 +75,68 @@ pub(super) fn parse<'h, 'b>(
         Ok(Parsed::Partial) => return Ok(None),
         Err(error) => return refusal(error, bytes).map_or(Ok(None), Err),
     };
-    let line_len = check_line_ends(bytes, head_len, parsed.headers)?;
-    if line_len > usize::from(limits.line_len_max) {
-        return Err(Status::UriTooLong);
-    }
-    if head_len > usize::from(limits.head_len_max) {
-        return Err(Status::HeaderFieldsTooLarge);
-    }
-    let method = match parsed.method.unwrap_or("") {
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "OPTIONS" => Method::Options,
-        "CONNECT" => Method::Connect,
-        _ => Method::Other,
-    };
-    let is_http10 = parsed.version == Some(0);
-    let fields = Fields::read(parsed.headers, is_http10)?;
-    Ok(Some(Request {
-        method,
+    let raw = RawRequest {
+        bytes,
+        blank_len,
+        head_len,
+        method: parsed.method.unwrap_or(""),
         target: parsed.path.unwrap_or("").as_bytes(),
-        is_http10,
-        keeps_alive: !fields.has_close && (!is_http10 || fields.has_keep_alive),
-        body: fields.body(),
-        fields,
-        headers: parsed.headers,
-        head_len: blank_len + head_len,
-    }))
+        is_http10: parsed.version == Some(0),
+    };
+    raw.check(parsed.headers, limits).map(Some)
+}
+
+/// A request by its grammar alone.
+pub(super) struct RawRequest<'b> {
+    /// From the request line on.
+    pub(super) bytes: &'b [u8],
+    /// Bytes of the empty lines in front.
+    pub(super) blank_len: usize,
+    /// Bytes of the head without them.
+    pub(super) head_len: usize,
+    pub(super) method: &'b str,
+    pub(super) target: &'b [u8],
+    pub(super) is_http10: bool,
+}
+
+impl<'b> RawRequest<'b> {
+    /// What a grammar lets through.
+    pub(super) fn check<'h>(
+        self,
+        headers: &'h [Header<'b>],
+        limits: &Limits,
+    ) -> Result<Request<'h, 'b>, Status> {
+        let line_len = check_line_ends(self.bytes, self.head_len, headers)?;
+        if line_len > usize::from(limits.line_len_max) {
+            return Err(Status::UriTooLong);
+        }
+        if self.head_len > usize::from(limits.head_len_max) {
+            return Err(Status::HeaderFieldsTooLarge);
+        }
+        let method = match self.method {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "OPTIONS" => Method::Options,
+            "CONNECT" => Method::Connect,
+            _ => Method::Other,
+        };
+        let fields = Fields::read(headers, self.is_http10)?;
+        Ok(Request {
+            method,
+            target: self.target,
+            is_http10: self.is_http10,
+            keeps_alive: !fields.has_close && (!self.is_http10 || fields.has_keep_alive),
+            body: fields.body(),
+            fields,
+            headers,
+            head_len: self.blank_len + self.head_len,
+        })
+    }
 }
 
 /// Empty lines in front of a request are skipped, as RFC 9112 2.2 asks, but not without end.
 /// `None` when more bytes must come to tell.
-fn blank_len(bytes: &[u8]) -> Result<Option<usize>, Status> {
+pub(super) fn blank_len(bytes: &[u8]) -> Result<Option<usize>, Status> {
     let mut rest = bytes;
     for _ in 0..=BLANK_LINES_MAX {
         match rest {
