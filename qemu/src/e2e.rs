@@ -3,6 +3,7 @@
 //! Every case boots its own guest through [`World`], waits for what the console says and never for
 //! a while, and checks bytes. Cases are plain functions, listed in [`CASES`] in the order of a run.
 
+mod admin;
 mod bench;
 mod boot;
 mod content;
@@ -215,6 +216,11 @@ pub(crate) const CASES: &[Step] = &[
         "bench",
         "bench stack --quick: what it writes is whole, whatever the figures are",
         bench::stack,
+    ),
+    step(
+        "admin",
+        "the admin port and the log, booted and hosted: promtool, tshark, Chromium",
+        admin::admin,
     ),
     step(
         "figures",

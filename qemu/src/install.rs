@@ -86,6 +86,64 @@ impl Tool {
     }
 }
 
+/// One file of a Debian package that is fetched and taken apart, but not installed: for a package
+/// that would start something. It is kept beside what else was fetched.
+///
+/// # Errors
+/// No apt-get or dpkg-deb, or no such package or file.
+pub(crate) fn unpacked(package: &str, file: &str) -> Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => PathBuf::from(std::env::var_os("HOME").context("no home folder")?).join(".cache"),
+    };
+    let folder = cache.join("simoom");
+    let root = folder.join(package);
+    let found = root.join(file);
+    if is_executable(&found) {
+        return Ok(found);
+    }
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    // In one step, so that half of it is never taken for the whole.
+    let work = tempfile::tempdir_in(&folder).context("cannot make a temporary folder")?;
+    eprintln!("  Fetching {package}");
+    let download = || {
+        let mut command = Command::new("apt-get");
+        let command = command
+            .args(["-qq", "download", package])
+            .current_dir(work.path());
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok::<_, anyhow::Error>(status.status().context("cannot run apt-get")?.success())
+    };
+    let is_here = download()? || (apt_get(&["update"])? && download()?);
+    if !is_here {
+        bail!("apt-get download {package} failed");
+    }
+    let mut archives = std::fs::read_dir(work.path())?
+        .flatten()
+        .map(|entry| entry.path());
+    let archive = archives.find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let unpack = Command::new("dpkg-deb")
+        .arg("-x")
+        .arg(archive.context("no package was fetched")?)
+        .arg(work.path().join("root"))
+        .status()
+        .context("cannot run dpkg-deb")?;
+    if !unpack.success() {
+        bail!("dpkg-deb -x {package} failed");
+    }
+    if root.is_dir() {
+        std::fs::remove_dir_all(&root)?;
+    }
+    std::fs::rename(work.path().join("root"), &root)?;
+    match is_executable(&found) {
+        true => Ok(found),
+        false => bail!("{package} has no {file}"),
+    }
+}
+
 /// Installs a Debian package, as root and without a question.
 ///
 /// # Errors

@@ -210,14 +210,21 @@ impl Attend for Front {
         if self.ended_cnt > 0 {
             self.time_ended(round.now);
         }
-        let has_lines = self.files.log().has_lines();
+        // A console that takes no more is left alone for a moment.
+        let may_print = self.log_at == Instant::NEVER || round.now >= self.log_at;
+        let has_lines = may_print && self.files.log().has_lines();
         if !has_lines && !self.admin.has_work() {
             return false;
         }
-        let is_drained = !has_lines || !self.files.log().drain(&mut round);
-        self.log_at = self.files.log().drain_at(round.now);
+        let has_more = has_lines && self.files.log().drain(&mut round);
+        if has_lines {
+            self.log_at = match has_more {
+                true => Instant::NEVER,
+                false => self.files.log().drain_at(round.now),
+            };
+        }
         let is_answered = !self.admin.has_work() || !self.answer_admin(&mut round);
-        !is_drained || !is_answered
+        has_more || !is_answered
     }
 
     fn attend_at(&self) -> Instant {

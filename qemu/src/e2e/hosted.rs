@@ -22,7 +22,7 @@ pub(super) use slow::slow;
 use super::content::fetch_noise;
 use super::offloads::Moved;
 use super::sites;
-use super::{BOOT_LIMIT, HOME_LIMIT, Outcome, PORTABLE, Served, World};
+use super::{BOOT_LIMIT, HOME_LIMIT, Outcome, PORTABLE, Served, World, listening};
 use crate::console::Line;
 use crate::guest::Guest;
 use crate::host;
@@ -43,7 +43,7 @@ pub(super) const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 78, 0, 2
 /// Its address, as it is given.
 const CIDR: &str = "10.78.0.2/24";
 /// Linux's end of the cable.
-const GATEWAY: &str = "10.78.0.1";
+pub(super) const GATEWAY: &str = "10.78.0.1";
 /// The device, and the port that it is.
 const DEVICE: &str = "simoom0";
 const SPEC: &str = "tap:simoom0";
@@ -171,8 +171,14 @@ fn load(served: &Served) -> Result<String> {
     Ok(rate.context("wrk names no rate")?.trim().to_owned())
 }
 
+/// Starts the process of a namespace with words for the server, and waits until it listens.
+pub(super) fn serve_with(world: &World, site: &Packed, words: &[&str]) -> Result<Served> {
+    let guest = program(world)?.start_with(site, words)?;
+    listening(guest, AT, site.files_cnt)
+}
+
 /// Does `work` in a namespace, where guests are processes; `step` is its name.
-fn in_namespace(
+pub(super) fn in_namespace(
     world: &mut World,
     step: &str,
     work: impl FnOnce(&mut World) -> Result<Outcome>,
