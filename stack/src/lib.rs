@@ -11,7 +11,7 @@
 //! 6. [`tcp::App`]: the application reads the bytes in the frame and queues its answer by reference
 //! 7. `tcp/output.rs` pulls the next segments out of the connection
 //! 8. [`ip`]`::output` and [`eth`]`::output` put their headers in front, and the packet is on the
-//!    transmit ring before the next frame is looked at
+//!    transmit ring before a frame of another connection is looked at (`tcp/expected.rs`)
 //!
 //! Nothing here reads a clock, a random source or a global: `now` and seeds are arguments. All
 //! memory is given at start ([`tcp::Storage`]); every table has its maximum in [`config`] or in
