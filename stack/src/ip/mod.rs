@@ -168,12 +168,13 @@ pub(crate) fn output_hinted<'p>(
         net.counters.drop(DropReason::TxNoRoom);
         return Err(Unsent::NoRoom(packet));
     }
+    let mut doubted = None;
     let mac = match next_hop {
         NextHop::Broadcast => MacAddr::BROADCAST,
         NextHop::Neighbor(addr) => match net.neighbors.lookup(addr, hint) {
             Lookup::Found(mac) => mac,
             Lookup::Stale(mac) => {
-                arp::probe(net, tx, now, addr);
+                doubted = Some(addr);
                 mac
             }
             Lookup::Unknown => {
@@ -187,7 +188,13 @@ pub(crate) fn output_hinted<'p>(
             packet.head_mut().pull(V4_HEADER_LEN);
             Err(Unsent::RingFull(packet))
         }
-        sent => sent,
+        sent => {
+            // Behind the packet: the last place on the ring is for what was asked to be sent.
+            if let Some(addr) = doubted {
+                arp::probe(net, tx, now, addr);
+            }
+            sent
+        }
     }
 }
 
