@@ -173,7 +173,7 @@ pub(crate) struct Host<A: App + 'static> {
     pub(crate) capture: RefCell<Store<'static>>,
     /// What the application has printed.
     pub(crate) printed: Vec<u8>,
-    /// Nothing that it prints is taken.
+    /// Nothing that it prints is taken, and it is not asked when to be called again.
     pub(crate) is_console_full: bool,
 }
 
@@ -344,11 +344,10 @@ impl<A: Attend> World<A> {
     /// Goes on to when something happens next, or to `until`.
     fn advance(&mut self, until: Instant) {
         let now = self.now();
-        let ours = self
-            .server
-            .stack
-            .poll_at(now)
-            .min(self.server.app.attend_at());
+        let mut ours = self.server.stack.poll_at(now);
+        if !self.server.is_console_full {
+            ours = ours.min(self.server.app.attend_at());
+        }
         let timers = ours.min(self.client.stack.poll_at(now)).as_micros();
         let next = self.wire.next_at().unwrap_or(u64::MAX).min(timers);
         self.wire
