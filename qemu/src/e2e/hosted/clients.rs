@@ -156,10 +156,11 @@ fn site() -> Result<Packed> {
     site::pack(files.into_iter().map(entry).collect())?.compressed_if(true)
 }
 
-/// Counts what has arrived and says it in the page.
+/// Counts what has arrived and says it in the page. An image that has come is not always drawn yet.
 const COUNT: &str = r#"<script>
 let scripts = 0;
-addEventListener("load", () => {
+addEventListener("load", async () => {
+  await Promise.allSettled([...document.images].map(image => image.decode()));
   const images = [...document.images].filter(image => image.naturalWidth > 0).length;
   const style = getComputedStyle(document.documentElement);
   let styles = 0;
@@ -223,6 +224,8 @@ fn chromium(url: &str, folder: &TempDir) -> Result<()> {
         "--disable-component-update",
         "--disable-sync",
         "--dump-dom",
+        // Virtual time: it stands still while anything is being fetched.
+        "--virtual-time-budget=20000",
     ]);
     let data = folder.path().join("chromium");
     command.arg(format!("--user-data-dir={}", data.display()));
