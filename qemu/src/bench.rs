@@ -7,7 +7,7 @@
 //! and ratios mean more than times.
 
 mod callgrind;
-mod child;
+pub(crate) mod child;
 mod guest;
 mod hosts;
 mod http;

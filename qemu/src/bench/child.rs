@@ -72,13 +72,18 @@ impl Running {
         self.lock().id()
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.lock().try_wait(), Ok(Some(_)))
+    }
+
     /// Asks it to end, and waits; ends it when it does not.
     pub(crate) fn terminate(&self, limit: Duration) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         if pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
             let deadline = Instant::now() + limit;
             while Instant::now() < deadline {
-                if matches!(self.lock().try_wait(), Ok(Some(_))) {
+                if self.has_ended() {
                     return;
                 }
                 std::thread::sleep(POLL);

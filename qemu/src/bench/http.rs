@@ -236,16 +236,18 @@ fn rows(backend: Backend, load: &Load, ours: &[Figures], theirs: &[Figures]) -> 
 /// By size, with the usual connections; and by connections, with the usual size.
 fn at(backend: Backend, load: &Load) -> Vec<At> {
     let way = if load.is_kept { "kept" } else { "closed" };
-    let line = format!("{} {way}", backend.name());
+    let line = format!("{way}, {}", backend.name());
     let by_size = (load.conns == CONNS).then(|| At {
         axis: Axis::Size,
         x: load.size as f64,
-        line: line.clone(),
+        chart: backend.name(),
+        line: way.to_owned(),
     });
     let by_conns = (load.size == CROWD_SIZE && load.is_kept).then(|| At {
         axis: Axis::Conns,
         x: f64::from(load.conns),
-        line: line.clone(),
+        chart: "",
+        line,
     });
     by_size.into_iter().chain(by_conns).collect()
 }

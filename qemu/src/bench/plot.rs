@@ -39,6 +39,8 @@ impl Axis {
 pub(crate) struct At {
     pub(crate) axis: Axis,
     pub(crate) x: f64,
+    /// On which plot, where one would have too many lines: "tap"; or "".
+    pub(crate) chart: &'static str,
     /// What the points are joined by: "kept".
     pub(crate) line: String,
 }
@@ -56,7 +58,17 @@ pub(crate) fn draw(rows: &[Row], folder: &Path) -> Result<usize> {
     for row in rows {
         for at in &row.at {
             let metric = format!("{}, {}", row.metric, row.unit);
-            let key = (row.suite.to_owned(), metric, at.axis);
+            let title = match at.chart {
+                "" => format!("{}: {metric}", row.suite),
+                chart => format!("{} on {chart}: {metric}", row.suite),
+            };
+            let chart = match at.chart {
+                "" => String::new(),
+                chart => format!("-{chart}"),
+            };
+            let axis = at.axis.name();
+            let name = format!("{}-{}-by-{axis}{chart}.svg", row.suite, row.metric);
+            let key = (name.to_lowercase().replace(' ', "-"), title, at.axis);
             let lines = plots.entry(key).or_default();
             let mut add = |who: &str, value: f64| {
                 let line = lines.entry(format!("{who}, {}", at.line)).or_default();
@@ -69,21 +81,12 @@ pub(crate) fn draw(rows: &[Row], folder: &Path) -> Result<usize> {
             }
         }
     }
-    let mut cnt = 0;
-    for ((suite, metric, axis), lines) in plots {
-        let name = format!("{suite}-{}-by-{}.svg", file_name(&metric), axis.name());
+    let cnt = plots.len();
+    for ((name, title, axis), lines) in plots {
         let file = folder.join(name);
-        draw_one(&format!("{suite}: {metric}"), axis, lines, &file)
-            .with_context(|| file.display().to_string())?;
-        cnt += 1;
+        draw_one(&title, axis, lines, &file).with_context(|| file.display().to_string())?;
     }
     Ok(cnt)
-}
-
-/// The part before the unit, as a name.
-fn file_name(metric: &str) -> String {
-    let metric = metric.split(',').next().unwrap_or(metric);
-    metric.to_lowercase().replace(' ', "-")
 }
 
 fn draw_one(title: &str, axis: Axis, lines: Lines, file: &Path) -> Result<()> {
@@ -92,15 +95,19 @@ fn draw_one(title: &str, axis: Axis, lines: Lines, file: &Path) -> Result<()> {
         range(&lines, |point| point.1),
     );
     let area = SVGBackend::new(file, SIZE).into_drawing_area();
-    let said = |error: &dyn std::fmt::Display| anyhow!("{error}");
-    area.fill(&WHITE).map_err(|error| said(&error))?;
-    let mut chart = ChartBuilder::on(&area)
+    area.fill(&WHITE).map_err(said)?;
+    let (left, right) = area.split_horizontally(SIZE.0 - LEGEND_WIDTH);
+    let base = match axis {
+        Axis::Size => 4.0,
+        Axis::Conns => 10.0,
+    };
+    let mut chart = ChartBuilder::on(&left)
         .caption(title, ("sans-serif", 20))
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(72)
-        .build_cartesian_2d(xs.log_scale(), ys.log_scale())
-        .map_err(|error| said(&error))?;
+        .build_cartesian_2d(xs.log_scale().base(base), ys.log_scale())
+        .map_err(said)?;
     chart
         .configure_mesh()
         .x_desc(axis.name())
@@ -108,25 +115,25 @@ fn draw_one(title: &str, axis: Axis, lines: Lines, file: &Path) -> Result<()> {
         .y_label_formatter(&|y| short(*y))
         .light_line_style(TRANSPARENT)
         .draw()
-        .map_err(|error| said(&error))?;
+        .map_err(said)?;
     for (idx, (name, mut points)) in lines.into_iter().enumerate() {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let color = Palette99::pick(idx).to_rgba();
-        let style = color.stroke_width(2);
+        let style = Palette99::pick(idx).to_rgba().stroke_width(2);
         let series = LineSeries::new(points, style).point_size(3);
-        let drawn = chart.draw_series(series).map_err(|error| said(&error))?;
-        drawn
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart.draw_series(series).map_err(said)?;
+        let y = LEGEND_TOP + LEGEND_STEP * idx as i32;
+        right
+            .draw(&PathElement::new([(0, y + 6), (18, y + 6)], style))
+            .map_err(said)?;
+        right
+            .draw(&Text::new(name, (24, y), ("sans-serif", 13)))
+            .map_err(said)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()
-        .map_err(|error| said(&error))?;
-    area.present().map_err(|error| said(&error))
+    area.present().map_err(said)
+}
+
+fn said(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("{error}")
 }
 
 /// From a little below the least to a little above the most.
@@ -146,7 +153,11 @@ fn short(value: f64) -> String {
     }
 }
 
-const SIZE: (u32, u32) = (860, 520);
+/// All in pixels.
+const SIZE: (u32, u32) = (900, 480);
+const LEGEND_WIDTH: u32 = 190;
+const LEGEND_TOP: i32 = 60;
+const LEGEND_STEP: i32 = 22;
 /// A logarithm has no place for nothing.
 const LEAST: f64 = 1e-3;
 const MARGIN: f64 = 1.3;

@@ -218,7 +218,12 @@ fn at(case: &Case) -> Vec<At> {
         _ => return Vec::new(),
     };
     let line = line.to_owned();
-    let at = x.map(|x| At { axis, x, line });
+    let at = x.map(|x| At {
+        axis,
+        x,
+        chart: "",
+        line,
+    });
     at.into_iter().collect()
 }
 

@@ -34,11 +34,22 @@ pub(crate) struct Answered {
 }
 
 impl Load {
-    /// Asks whoever serves at `at`, from within `netns`.
+    /// Asks whoever serves at `at`, from within `netns`. A machine with other work may let neither
+    /// of them run for a second: then once more, and again.
     ///
     /// # Errors
-    /// wrk cannot be had, or had other answers than it asked for.
+    /// wrk cannot be had, or had no answers, or others than it asked for.
     pub(crate) fn ask(&self, netns: &Netns, at: SocketAddrV4) -> Result<Answered> {
+        for _ in 0..TRIES {
+            if let Some(answered) = self.try_ask(netns, at)? {
+                return Ok(answered);
+            }
+        }
+        bail!("no answer at all")
+    }
+
+    /// `None` if there was no answer.
+    fn try_ask(&self, netns: &Netns, at: SocketAddrV4) -> Result<Option<Answered>> {
         let wrk = install::WRK.need()?;
         let mut command = child::on_core(child::CLIENT_CORE, &wrk);
         command.args(["-t1", "-c", &self.conns.to_string()]);
@@ -65,14 +76,12 @@ impl Load {
         };
         let cnt = field(" requests in ").context("wrk names no number")?;
         let rate = field("Requests/sec:").context("wrk names no rate")?;
-        if cnt == 0.0 {
-            bail!("no answer at all");
-        }
-        Ok(Answered {
+        let answered = Answered {
             cnt,
             rate,
             client_s,
-        })
+        };
+        Ok((cnt > 0.0).then_some(answered))
     }
 }
 
@@ -139,6 +148,7 @@ fn children_s() -> Result<f64> {
     Ok(ticks as f64 / TICKS_PER_S)
 }
 
+const TRIES: u32 = 3;
 const TICKS_PER_S: f64 = 100.0;
 const PAUSE: Duration = Duration::from_millis(5);
 const CONNECT_LIMIT: Duration = Duration::from_millis(250);

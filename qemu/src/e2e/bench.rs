@@ -1,6 +1,7 @@
 //! The command `bench`, from end to end: its structure, never its speed.
 
 use super::{Outcome, World};
+use crate::bench::child::Running;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;
@@ -30,14 +31,8 @@ pub(super) fn stack(_: &mut World) -> Result<Outcome> {
     let mut program = Command::new("/proc/self/exe");
     program.args(["bench", "stack", "--quick", "--json"]);
     program.arg(&json).arg("--plot").arg(&plots);
-    let status = program
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .context("cannot run bench")?;
-    if !status.success() {
-        bail!("bench stack --quick: {status}");
-    }
+    program.stdin(Stdio::null());
+    Running::output(program).context("bench stack --quick")?;
     let text = fs::read_to_string(&json).context("no JSON")?;
     let cases = rows(&text)?;
     if cases < CASES_MIN {

@@ -16,6 +16,7 @@ fn row(x: f64, ours: f64, rival: Option<f64>) -> Row {
         at: vec![At {
             axis: Axis::Size,
             x,
+            chart: "",
             line: "kept".to_owned(),
         }],
     }
