@@ -60,7 +60,7 @@ pub(crate) fn run(is_quick: bool) -> Result<Vec<Row>> {
     let cases = cases(&listed)?;
     println!(
         "in memory, software checksums, MSS 1,448 with timestamps, a window of 128 KiB; medians of \
-         {} rounds of {} ms in turn",
+         {} rounds of {} ms in turn, less those that other programs disturbed",
         effort.rounds, effort.round_ms
     );
     print_heading(RIVAL);
@@ -115,7 +115,7 @@ fn time(harness: &Path, case: &Case, effort: &Effort, before: &[Row]) -> Result<
     let sample = |side: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(side));
         let values: Result<Vec<f64>, _> = line?.trim().split('\t').map(str::parse).collect();
-        values.ok().map(|values| Sample::of(&values))
+        values.ok().map(|values| Sample::undisturbed(&values))
     };
     let metric = format!("time a {}", case.what);
     let ours = sample("ours").context("the harness says no times")?;

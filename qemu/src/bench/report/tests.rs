@@ -32,6 +32,14 @@ fn the_spread_is_half_of_what_lies_between_the_quartiles() {
 }
 
 #[test]
+fn rounds_that_others_disturbed_do_not_count() {
+    let mut times = vec![2_700.0; 60];
+    times.extend([340.0, 350.0, 360.0, 370.0, 380.0]);
+    assert_eq!(Sample::undisturbed(&times).median, 360.0);
+    assert_eq!(Sample::undisturbed(&[5.0]).median, 5.0);
+}
+
+#[test]
 fn a_ratio_above_one_says_that_ours_is_better() {
     assert_eq!(row(90.0, Some(60.0), Better::More).ratio(), Some(1.5));
     assert_eq!(row(60.0, Some(90.0), Better::Less).ratio(), Some(1.5));
