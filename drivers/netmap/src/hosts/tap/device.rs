@@ -167,7 +167,7 @@ fn offloads(without: Without) -> c_uint {
 /// Sees to it that a device that was there is as it was when we go.
 fn put_back_later(fd: &OwnedFd, dev: &NetDev, lines: &mut Vec<String>) -> Result<Undo, OpenError> {
     let said = |error| OpenError::of(dev.name(), "root, or CAP_NET_ADMIN", error);
-    let name = record_name(dev.name());
+    let name = record_name(dev.name(), dev.mac().map_err(said)?);
     let left = match record::find(&name) {
         Ok(Found::Left(text)) => Before::parse(&text),
         _ => None,
@@ -275,10 +275,11 @@ pub(super) fn station_address(dev: &NetDev) -> Result<MacAddr, OpenError> {
     Ok(MacAddr([0x02, 0x53, a, b, c, d]))
 }
 
-/// A name is unique within a network namespace, and records are not in one.
-fn record_name(name: &str) -> String {
+/// A name is unique within a network namespace, and records are not in one. The number of a
+/// namespace comes again when it is gone, the station address of a device does not.
+pub(super) fn record_name(name: &str, station: MacAddr) -> String {
     let namespace = std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |meta| meta.ino());
-    format!("tap:{name}@{namespace}")
+    format!("tap:{name}@{namespace}@{station}")
 }
 
 fn set_number(fd: &OwnedFd, number: c_ulong, mut value: c_int) -> io::Result<()> {

@@ -2,7 +2,9 @@
 
 use std::string::ToString;
 
-use super::device::Before;
+use simoom_ring::MacAddr;
+
+use super::device::{Before, record_name};
 use super::{BUF_SIZE_MAX, buf_size};
 
 #[test]
@@ -18,6 +20,14 @@ fn settings_that_are_written_down_are_read_again() {
     for bad in ["", "up", "up 1\nheader\n", "up 1\nheader x\noffloads 1\n"] {
         assert_eq!(Before::parse(bad), None, "{bad}");
     }
+}
+
+/// What was written of a device that is gone is not said of another one of its name.
+#[test]
+fn another_device_of_the_same_name_has_another_record() {
+    let of = |station| record_name("web0", MacAddr([2, 0, 0, 0, 0, station]));
+    assert_eq!(of(1), of(1));
+    assert_ne!(of(1), of(2));
 }
 
 #[test]
