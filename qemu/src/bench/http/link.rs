@@ -75,7 +75,8 @@ impl Link {
     }
 
     /// Has the client's end leave checksums and segments to the device, or do them itself: what
-    /// comes by AF_XDP must be as it would be on a wire.
+    /// comes by AF_XDP must be as it would be on a wire. Merging what comes in stays off, as veth
+    /// has it by itself.
     ///
     /// # Errors
     /// ethtool cannot be had, or fails.
@@ -84,7 +85,8 @@ impl Link {
         let word = if is_on { "on" } else { "off" };
         let mut command = Command::new(ethtool);
         command.args(["-K", "client0"]);
-        for name in ["tx", "tso", "gso", "gro"] {
+        command.args(["gro", "off"]);
+        for name in ["tx", "tso", "gso"] {
             command.args([name, word]);
         }
         self.client.within(|| run(&mut command))
