@@ -14,7 +14,7 @@ const FILE_LINES_MAX: usize = 500;
 /// Longest function, lines from its first to its closing brace.
 const FN_LINES_MAX: usize = 70;
 /// Longest README, lines.
-const README_LINES_MAX: usize = 150;
+const README_LINES_MAX: usize = 165;
 
 /// Files that were longer when the ratchet was set, with their length; it only goes down.
 const LONG_FILES: [(&str, usize); 0] = [];
