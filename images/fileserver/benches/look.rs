@@ -2,9 +2,9 @@
 //! ring to the answer on it, with figures and log and without.
 //!
 //! `cargo bench -p simoom-fileserver --bench look` runs itself under callgrind, as `answer` does,
-//! over a wire in virtual time. The bar is 3 % on the path of a request; what the simulated rings take
-//! themselves is in all rows, so the difference in instructions tells more than its share. The text
-//! of a line is made between two polls, when no packet waits: that is shown, and has no bar.
+//! over a wire in virtual time. The bar is 3 % on the path of a request; what the simulated rings
+//! take themselves is in all rows, so the difference in instructions tells more than its share. The
+//! text of a line is made between two polls, when no packet waits: that is shown, and has no bar.
 
 #[allow(dead_code)]
 #[path = "../tests/network/world.rs"]

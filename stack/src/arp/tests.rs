@@ -198,9 +198,9 @@ fn a_stale_neighbor_serves_while_it_is_asked_again() {
     let sent = ring.take();
     assert_eq!(sent.len(), 4, "three packets and one request");
     assert_eq!(
-        request_in(&sent[0].bytes).0,
+        request_in(&sent[1].bytes).0,
         PEER_MAC,
-        "RFC 1122 2.3.2.1: a unicast poll"
+        "RFC 1122 2.3.2.1: a unicast poll, behind the packet"
     );
     let reply = arp_packet(Op::Reply, (PEER_MAC, PEER_IP), (OUR_MAC, OUR_IP));
     input(&mut net, &mut ring, after(100), rx(pool, &reply));
@@ -215,6 +215,17 @@ fn a_stale_neighbor_serves_while_it_is_asked_again() {
     poll(&mut net, &mut ring, after(163));
     assert_eq!(knows(&net, PEER_IP), None);
     assert_all_home(pool);
+}
+
+/// With one place left on the ring, the packet has it, and not the request beside it.
+#[test]
+fn a_request_does_not_take_the_place_of_the_packet_that_asks() {
+    let (_, mut net, _) = world();
+    let mut ring = TestRing::new(1);
+    testing::meet(&mut net, PEER_IP, PEER_MAC, START);
+    poll(&mut net, &mut ring, after(60));
+    send(&mut net, &mut ring, after(100), PEER_IP, 7);
+    assert_eq!(ring.only()[12..14], [8, 0]);
 }
 
 #[test]
