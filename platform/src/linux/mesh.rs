@@ -332,6 +332,12 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for TeeRx<'_, 'p, R> {
         }
         self.mesh.next(self.pool)
     }
+
+    // A capture lies below.
+    #[inline]
+    fn dropped(&mut self, why: &'static str) {
+        self.rx.dropped(why);
+    }
 }
 
 fn addr_of(address: Address) -> Option<Ipv4Addr> {
