@@ -145,10 +145,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
             Probe::ask(&mut queue, pool, headroom, mac, addr)
         });
         // While the answer is on its way.
-        let storage = match sizes.storage(&mut Leaked) {
-            Ok(storage) => storage,
-            Err(never) => match never {},
-        };
+        let Ok(storage) = sizes.storage(&mut Leaked);
         if let Some(probe) = probe {
             hear(probe, &mut queue, &wake, clock, asked_at + PROBE)?;
         }
@@ -193,10 +190,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
             wake,
             syscalls,
         } = started;
-        let storage = match sizes.storage(&mut Leaked) {
-            Ok(storage) => storage,
-            Err(never) => match never {},
-        };
+        let Ok(storage) = sizes.storage(&mut Leaked);
         let mut stack = stack_on(pool, port.caps(), port.mac(), storage, congestion, clock)?;
         stack.set_link(port.link(), clock.now());
         Ok(Self {
