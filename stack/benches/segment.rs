@@ -25,6 +25,9 @@ mod crowd;
 mod memory;
 mod paths;
 #[allow(dead_code)]
+#[path = "../tests/simulation/said.rs"]
+mod said;
+#[allow(dead_code)]
 #[path = "../tests/simulation/served.rs"]
 mod served;
 

@@ -4,20 +4,18 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 
-use simoom::eth::EtherType;
 use simoom::tcp::cc::Chosen;
-use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use simoom::tcp::seqnum::{SeqNum, WireWnd};
 use simoom::tcp::{App, Conn, Settings};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-use simoom::wire::{arp, ethernet, ipv4};
 use simoom::{Duration, Instant, Polled, Stack};
 use simoom_ring::{
-    Caps, Checksums, FramePool, MacAddr, Queue, RxChecksum, RxPacket, RxRing, Segmentation,
-    TxOffload, TxPacket, TxRing,
+    Caps, Checksums, FramePool, MacAddr, Queue, RxRing, Segmentation, TxOffload, TxPacket, TxRing,
 };
 use simoom_sim::MemoryRings;
 
 use crate::memory::{Sizes, pool, stack, storage};
+use crate::said::{self, Ends};
 
 /// What the client wants of the server.
 #[derive(Clone, Copy)]
@@ -131,11 +129,11 @@ impl Client {
         let now = Instant::from_micros(1_000_000);
         let mut stack = stack(
             pool,
-            (caps, SERVER_MAC),
+            (caps, ENDS.to_mac),
             storage(sizes),
             Settings::default(),
             (1, now),
-            (SERVER, None),
+            (ENDS.to, None),
         );
         stack.listen(80, 16).expect("a listener");
         let mut client = Self {
@@ -184,14 +182,7 @@ impl Client {
 
     /// The client's station address becomes known.
     fn meet(&mut self) {
-        let request = arp::Repr {
-            op: arp::Op::Request,
-            sha: CLIENT_MAC,
-            spa: CLIENT,
-            tha: MacAddr([0; 6]),
-            tpa: SERVER,
-        };
-        self.arrive(EtherType::Arp, &request.emit());
+        self.arrive(&ENDS.who_has());
         self.turn();
     }
 
@@ -294,18 +285,10 @@ impl Client {
     }
 
     fn arrive_segment(&mut self, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
-        let mut options = Options {
-            timestamps: Some(Timestamps {
-                val: (self.now.as_micros() / 1_000) as u32,
-                ecr: self.ts_recent,
-            }),
-            ..Options::default()
+        let timestamps = Timestamps {
+            val: (self.now.as_micros() / 1_000) as u32,
+            ecr: self.ts_recent,
         };
-        if ctl.has(Ctl::SYN) {
-            options.mss = Some(1_460);
-            options.wscale = Some(WndScale::from_wire(7));
-            options.sack_permitted = true;
-        }
         let repr = Repr {
             src_port: self.port,
             dst_port: 80,
@@ -313,39 +296,14 @@ impl Client {
             ack: ack.map(SeqNum),
             ctl,
             wnd: WireWnd(self.wnd),
-            options,
+            options: said::options(ctl, timestamps),
         };
-        let header_len = ipv4::HEADER_LEN + repr.header_len();
-        let datagram = ipv4::Repr {
-            tos: 0,
-            total_len: (header_len + payload.len()) as u16,
-            ident: 1,
-            ttl: 64,
-            proto: simoom::ip::proto::TCP,
-            src: CLIENT,
-            dst: SERVER,
-        };
-        let mut bytes = vec![0; header_len + payload.len()];
-        bytes[..ipv4::HEADER_LEN].copy_from_slice(&datagram.emit());
-        repr.emit(&mut bytes[ipv4::HEADER_LEN..]);
-        bytes[header_len..].copy_from_slice(payload);
-        self.arrive(EtherType::Ipv4, &bytes);
-        let end = u32::from(ctl.has(Ctl::SYN.with(Ctl::FIN)));
-        self.snd_nxt = self.snd_nxt.wrapping_add(payload.len() as u32 + end);
+        self.arrive(&ENDS.segment(&repr, payload));
+        self.snd_nxt = self.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
     }
 
-    fn arrive(&mut self, ethertype: EtherType, bytes: &[u8]) {
-        let header = ethernet::Repr {
-            dst: SERVER_MAC,
-            src: CLIENT_MAC,
-            ethertype,
-        };
-        let mut frame = self.pool.alloc(64).expect("a frame for the script");
-        frame.append(bytes).expect("it fits");
-        frame.prepend(&header.emit()).expect("there is headroom");
-        let mut packet = RxPacket::plain(frame);
-        packet.csum = RxChecksum::Verified;
-        self.rings.arrive(packet);
+    fn arrive(&mut self, frame: &[u8]) {
+        said::arrive(&mut self.rings, self.pool, frame);
     }
 
     /// What was gone was the path that was meant.
@@ -400,7 +358,10 @@ const ACKS: usize = 32;
 
 const REQUEST: &[u8] = &[b'r'; 100];
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const CLIENT_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+/// From the client to the server.
+const ENDS: Ends = Ends {
+    from_mac: MacAddr([2, 0, 0, 0, 0, 2]),
+    to_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+    from: Ipv4Addr::new(10, 0, 0, 2),
+    to: Ipv4Addr::new(10, 0, 0, 1),
+};

@@ -8,12 +8,12 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use simoom::eth::EtherType;
-use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use simoom::tcp::seqnum::{SeqNum, WireWnd};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-use simoom::wire::{arp, ethernet, ipv4};
 use simoom_ring::MacAddr;
 use simoom_sim::checksum::{self, Verdict};
+
+use crate::said::{self, Ends, WND_SHIFT};
 
 /// A server: a stack, its application, and rings in memory.
 pub(crate) trait Side {
@@ -200,32 +200,15 @@ impl<S: Side> Clients<S> {
 
     /// The gateway asks for the server, and so becomes known.
     fn ask_who_has(&mut self) {
-        let request = arp::Repr {
-            op: arp::Op::Request,
-            sha: GATEWAY_MAC,
-            spa: GATEWAY,
-            tha: MacAddr([0; 6]),
-            tpa: SERVER,
-        };
-        let header = ethernet(EtherType::Arp);
-        self.side
-            .arrive(0, &[&header[..], &request.emit()[..]].concat());
+        self.side.arrive(0, &ends(GATEWAY).who_has());
     }
 
     fn send(&mut self, n: usize, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
-        let client = self.clients[n];
-        let mut options = Options {
-            timestamps: Some(Timestamps {
-                val: (self.now_us / 1_000) as u32,
-                ecr: client.ts_recent,
-            }),
-            ..Options::default()
+        let client = &mut self.clients[n];
+        let timestamps = Timestamps {
+            val: (self.now_us / 1_000) as u32,
+            ecr: client.ts_recent,
         };
-        if ctl.has(Ctl::SYN) {
-            options.mss = Some(1_460);
-            options.wscale = Some(WndScale::from_wire(WND_SHIFT));
-            options.sack_permitted = true;
-        }
         let repr = Repr {
             src_port: PORTS_FIRST + (n % PORTS) as u16,
             dst_port: PORT,
@@ -233,41 +216,24 @@ impl<S: Side> Clients<S> {
             ack: ack.map(SeqNum),
             ctl,
             wnd: WireWnd((WND >> WND_SHIFT) as u16),
-            options,
+            options: said::options(ctl, timestamps),
         };
-        let segment_len = repr.header_len() + payload.len();
-        let datagram = ipv4::Repr {
-            tos: 0,
-            total_len: (ipv4::HEADER_LEN + segment_len) as u16,
-            ident: 1,
-            ttl: 64,
-            proto: simoom::ip::proto::TCP,
-            src: Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32),
-            dst: SERVER,
-        };
-        let mut frame = [0; 1_514];
-        frame[..14].copy_from_slice(&ethernet(EtherType::Ipv4));
-        frame[14..34].copy_from_slice(&datagram.emit());
-        repr.emit(&mut frame[34..]);
-        let header_len = 34 + repr.header_len();
-        let len = header_len + payload.len();
-        frame[header_len..len].copy_from_slice(payload);
-        assert!(checksum::fill(&mut frame[..len]));
-        self.side.arrive(n, &frame[..len]);
-        let syn_or_fin = u32::from(ctl.has(Ctl::SYN) || ctl.has(Ctl::FIN));
-        self.clients[n].snd_nxt = client
-            .snd_nxt
-            .wrapping_add(payload.len() as u32 + syn_or_fin);
+        client.snd_nxt = client.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
+        let addr = Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32);
+        let mut frame = ends(addr).segment(&repr, payload);
+        assert!(checksum::fill(&mut frame));
+        self.side.arrive(n, &frame);
     }
 }
 
-fn ethernet(ethertype: EtherType) -> [u8; 14] {
-    let header = ethernet::Repr {
-        dst: SERVER_MAC,
-        src: GATEWAY_MAC,
-        ethertype,
-    };
-    header.emit()
+/// From the gateway, or who is behind it, to the server.
+fn ends(from: Ipv4Addr) -> Ends {
+    Ends {
+        from_mac: GATEWAY_MAC,
+        to_mac: SERVER_MAC,
+        from,
+        to: SERVER,
+    }
 }
 
 /// Callgrind counts here.
@@ -291,7 +257,6 @@ pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// The window that each client offers, bytes.
 pub(crate) const WND: usize = 1 << 17;
 
-const WND_SHIFT: u8 = 7;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 const CLIENTS_FIRST: u32 = 0x0b00_0000;
 const PORTS: usize = 40_000;

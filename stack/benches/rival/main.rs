@@ -24,6 +24,9 @@ mod clients;
 #[path = "../../tests/simulation/memory.rs"]
 mod memory;
 mod ours;
+#[allow(dead_code)]
+#[path = "../../tests/simulation/said.rs"]
+mod said;
 mod smol;
 
 use std::process::ExitCode;

@@ -10,12 +10,12 @@
 
 use std::net::Ipv4Addr;
 
-use simoom::eth::EtherType;
-use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
+use simoom::tcp::seqnum::{SeqNum, WireWnd};
 use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-use simoom::wire::{arp, ethernet, ipv4};
-use simoom_ring::{FramePool, MacAddr, RxChecksum, RxPacket, TxPacket};
+use simoom_ring::{FramePool, MacAddr, TxPacket};
 use simoom_sim::MemoryRings;
+
+use crate::said::{self, Ends};
 
 /// What one client knows of its connection.
 #[derive(Clone, Copy, Default)]
@@ -66,44 +66,19 @@ impl Crowd {
 
     /// The gateway asks for the server, and so becomes known.
     fn ask_who_has(&mut self) {
-        let request = arp::Repr {
-            op: arp::Op::Request,
-            sha: GATEWAY_MAC,
-            spa: GATEWAY,
-            tha: MacAddr([0; 6]),
-            tpa: SERVER,
-        };
-        self.arrive(EtherType::Arp, &request.emit());
+        self.arrive(&ends(GATEWAY).who_has());
     }
 
-    fn arrive(&mut self, ethertype: EtherType, bytes: &[u8]) {
-        let header = ethernet::Repr {
-            dst: SERVER_MAC,
-            src: GATEWAY_MAC,
-            ethertype,
-        };
-        let mut frame = self.pool.alloc(64).expect("a frame for the script");
-        frame.append(bytes).expect("it fits");
-        frame.prepend(&header.emit()).expect("there is headroom");
-        let mut packet = RxPacket::plain(frame);
-        packet.csum = RxChecksum::Verified;
-        self.rings.arrive(packet);
+    fn arrive(&mut self, frame: &[u8]) {
+        said::arrive(&mut self.rings, self.pool, frame);
     }
 
     fn arrive_segment(&mut self, n: usize, ctl: Ctl, has_ack: bool, payload: &[u8]) {
-        let client = self.clients[n];
-        let mut options = Options {
-            timestamps: Some(Timestamps {
-                val: self.now_ms,
-                ecr: client.ts_recent,
-            }),
-            ..Options::default()
+        let client = &mut self.clients[n];
+        let timestamps = Timestamps {
+            val: self.now_ms,
+            ecr: client.ts_recent,
         };
-        if ctl.has(Ctl::SYN) {
-            options.mss = Some(1_460);
-            options.wscale = Some(WndScale::from_wire(7));
-            options.sack_permitted = true;
-        }
         let repr = Repr {
             src_port: PORTS_FIRST + (n % PORTS) as u16,
             dst_port: 80,
@@ -111,29 +86,11 @@ impl Crowd {
             ack: has_ack.then_some(SeqNum(client.rcv_nxt)),
             ctl,
             wnd: WireWnd(u16::MAX),
-            options,
+            options: said::options(ctl, timestamps),
         };
-        let segment_len = repr.header_len() + payload.len();
-        let datagram = ipv4::Repr {
-            tos: 0,
-            total_len: (ipv4::HEADER_LEN + segment_len) as u16,
-            ident: 1,
-            ttl: 64,
-            proto: simoom::ip::proto::TCP,
-            src: Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32),
-            dst: SERVER,
-        };
-        let mut bytes = [0; 256];
-        bytes[..20].copy_from_slice(&datagram.emit());
-        repr.emit(&mut bytes[20..]);
-        let header_len = 20 + repr.header_len();
-        let len = header_len + payload.len();
-        bytes[header_len..len].copy_from_slice(payload);
-        self.arrive(EtherType::Ipv4, &bytes[..len]);
-        let syn_or_fin = u32::from(ctl.has(Ctl::SYN) || ctl.has(Ctl::FIN));
-        self.clients[n].snd_nxt = client
-            .snd_nxt
-            .wrapping_add(payload.len() as u32 + syn_or_fin);
+        client.snd_nxt = client.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
+        let addr = Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32);
+        self.arrive(&ends(addr).segment(&repr, payload));
     }
 
     /// SYN.
@@ -215,6 +172,16 @@ impl Crowd {
     /// The frames of the queue go home.
     pub(crate) fn clear(&mut self) {
         self.rings.clear();
+    }
+}
+
+/// From the gateway, or who is behind it, to the server.
+fn ends(from: Ipv4Addr) -> Ends {
+    Ends {
+        from_mac: GATEWAY_MAC,
+        to_mac: SERVER_MAC,
+        from,
+        to: SERVER,
     }
 }
 

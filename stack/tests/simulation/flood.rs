@@ -9,15 +9,15 @@ use simoom::eth::EtherType;
 use simoom::tcp::cc::Algorithm;
 use simoom::tcp::seqnum::{SeqNum, WireWnd, WndScale};
 use simoom::tcp::{Closed, Settings};
-use simoom::wire::checksum::Sum;
-use simoom::wire::tcp::{CSUM_OFFSET, Ctl, Options, Repr, Timestamps};
-use simoom::wire::{arp, ethernet, ipv4};
+use simoom::wire::tcp::{Ctl, Options, Repr, Timestamps};
+use simoom::wire::{arp, ethernet};
 use simoom::{Addr, Duration, Instant};
 use simoom_ring::MacAddr;
-use simoom_sim::{End, PortConfig, Rng, Wire};
+use simoom_sim::{End, PortConfig, Rng, Wire, checksum};
 
 use crate::congestion;
 use crate::memory::Sizes;
+use crate::said::Ends;
 use crate::world::{Device, Habits, Host, Lives, Peer, Tally};
 
 /// Who floods, from addresses behind a gateway that it is, too.
@@ -84,25 +84,15 @@ impl Flood {
                 ..Options::default()
             },
         };
-        let len = repr.header_len();
-        let mut segment = vec![0; len];
-        repr.emit(&mut segment);
-        let (from, to) = (Addr::v4(src), Addr::v4(dst));
-        let mut sum = Sum::pseudo_header(from, to, simoom::ip::proto::TCP, len as u16);
-        sum.add(&segment);
-        let at = usize::from(CSUM_OFFSET);
-        segment[at..at + 2].copy_from_slice(&sum.finish().to_be_bytes());
-        let header = ipv4::Repr {
-            tos: 0,
-            total_len: (ipv4::HEADER_LEN + len) as u16,
-            ident: 1,
-            ttl: 64,
-            proto: simoom::ip::proto::TCP,
-            src,
-            dst,
+        let ends = Ends {
+            from_mac: GATEWAY_MAC,
+            to_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            from: src,
+            to: dst,
         };
-        let datagram = [&header.emit()[..], &segment].concat();
-        self.send(EtherType::Ipv4, MacAddr([2, 0, 0, 0, 0, 1]), &datagram);
+        let mut frame = ends.segment(&repr, &[]);
+        assert!(checksum::fill(&mut frame));
+        self.wire.inject(self.end, &frame);
         self.sent += 1;
         // The longest SYN at 100 Mbit/s, with preamble, gap and check sequence.
         self.next_at = self.next_at + Duration::from_micros(8);

@@ -16,6 +16,7 @@ mod goodput;
 mod interop;
 mod memory;
 mod network;
+mod said;
 mod scale;
 mod seeds;
 mod segments;
