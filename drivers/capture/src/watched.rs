@@ -2,15 +2,17 @@
 
 use core::cell::RefCell;
 
-use simoom_ring::{Armed, Queue, RxPacket, RxRing, TxPacket, TxRing};
+use simoom_ring::{Queue, RxPacket, RxRing, TxPacket, TxRing};
 
 use crate::store::{Direction, Store};
 
 /// What stands between a stack and a ring pair during a poll. While there is no capture it is a
 /// branch a packet; it never changes what passes.
 pub struct Watched<R, T> {
-    rx: R,
-    tx: T,
+    /// The receive ring.
+    pub rx: R,
+    /// The transmit ring.
+    pub tx: T,
 }
 
 /// One of the rings, and where copies go while there is a capture.
@@ -40,21 +42,6 @@ impl<'a, 'm, R, T> Watched<WatchedRing<'a, 'm, R>, WatchedRing<'a, 'm, T>> {
     }
 }
 
-impl<'p, R: RxRing<'p>, T: TxRing<'p>> Queue<'p> for Watched<R, T> {
-    type Rx = R;
-    type Tx = T;
-
-    #[inline]
-    fn rings(&mut self) -> (&mut R, &mut T) {
-        (&mut self.rx, &mut self.tx)
-    }
-
-    /// Arms nothing: that is for the ring pair itself, once the poll is over.
-    fn arm(&mut self) -> Armed {
-        Armed::Ready
-    }
-}
-
 impl<'p, R: RxRing<'p>> RxRing<'p> for WatchedRing<'_, '_, R> {
     #[inline]
     fn sync(&mut self) -> usize {
@@ -75,6 +62,7 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for WatchedRing<'_, '_, R> {
         if let Some(store) = self.store {
             store.borrow_mut().dropped(why);
         }
+        self.ring.dropped(why);
     }
 }
 

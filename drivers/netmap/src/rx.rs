@@ -382,6 +382,9 @@ impl<'p, F: FarSide> RxRing<'p> for Rx<'_, 'p, F> {
         }
         None
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl<F: FarSide> Rx<'_, '_, F> {

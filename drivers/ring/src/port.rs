@@ -103,10 +103,9 @@ pub trait Queue<'p> {
     /// [`RxRing::sync`], which disarms, an interrupt may come; between the two, none does.
     fn arm(&mut self) -> Armed;
 
-    /// What has happened on the rings and how full they are, as far as anybody counts it.
-    fn figures(&self) -> Figures {
-        Figures::default()
-    }
+    /// What has happened on the rings and how full they are, as far as anybody counts it: a queue
+    /// around another says what that one counts.
+    fn figures(&self) -> Figures;
 }
 
 /// What a queue pair can tell of itself, for statistics: since the start, or now.
@@ -149,9 +148,9 @@ pub trait RxRing<'p> {
     fn recv(&mut self) -> Option<RxPacket<'p>>;
 
     /// Told that the packet which [`recv`](Self::recv) gave last was dropped, or its answer was,
-    /// and why: for a ring that shows somebody what passes. Others need not know.
-    #[inline]
-    fn dropped(&mut self, _why: &'static str) {}
+    /// and why: for a ring that shows somebody what passes. A ring around another tells that one;
+    /// others need not know.
+    fn dropped(&mut self, why: &'static str);
 }
 
 /// The transmit half of a queue.
@@ -170,22 +169,4 @@ pub trait TxRing<'p> {
 
     /// Publishes the burst with one kick at most, and takes finished frames home.
     fn sync(&mut self);
-}
-
-/// A ring that is lent for a while.
-impl<'p, T: TxRing<'p>> TxRing<'p> for &mut T {
-    #[inline]
-    fn space(&self) -> usize {
-        (**self).space()
-    }
-
-    #[inline]
-    fn send(&mut self, packet: TxPacket<'p>) -> Result<(), TxPacket<'p>> {
-        (**self).send(packet)
-    }
-
-    #[inline]
-    fn sync(&mut self) {
-        (**self).sync();
-    }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use simoom_ring::{Armed, BodyMemory, Caps, FramePool, LinkState, MacAddr, Port, Queue};
+use simoom_ring::{Armed, BodyMemory, Caps, Figures, FramePool, LinkState, MacAddr, Port, Queue};
 
 use crate::layout::ETH_LEN;
 use crate::medium::{Medium, Rx, RxSlots};
@@ -152,6 +152,10 @@ impl<'p> Queue<'p> for SimQueue<'p> {
         } else {
             Armed::Sleep
         }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use simoom_ring::{Armed, Queue, RxPacket, RxRing, TxPacket, TxRing};
+use simoom_ring::{Armed, Figures, Queue, RxPacket, RxRing, TxPacket, TxRing};
 
 /// Both rings.
 pub struct MemoryRings<'p> {
@@ -62,6 +62,10 @@ impl<'p> Queue<'p> for MemoryRings<'p> {
     fn arm(&mut self) -> Armed {
         Armed::Ready
     }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 }
 
 impl<'p> RxRing<'p> for MemoryRx<'p> {
@@ -74,6 +78,9 @@ impl<'p> RxRing<'p> for MemoryRx<'p> {
     fn recv(&mut self) -> Option<RxPacket<'p>> {
         self.0.pop_front()
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl<'p> TxRing<'p> for MemoryTx<'p> {

@@ -124,6 +124,9 @@ impl<'p> RxRing<'p> for SimRx<'p> {
         self.ready_slots -= 1 + packet.rest.frames();
         Some(packet)
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl Drop for SimRx<'_> {

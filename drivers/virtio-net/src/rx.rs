@@ -78,6 +78,9 @@ impl<'p, H: Hal> RxRing<'p> for Rx<'_, 'p, H> {
         }
         None
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl<'p, H: Hal> Rx<'_, 'p, H> {

@@ -5,84 +5,52 @@ use core::fmt;
 use std::boxed::Box;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// What is counted, of one core or of all, at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Answers given.
-    pub answered: u64,
-    /// Frames received.
-    pub rx_frames: u64,
-    /// Packets sent.
-    pub tx_packets: u64,
-    /// Bytes of them.
-    pub tx_bytes: u64,
-    /// System calls.
-    pub syscalls: u64,
-    /// Connections.
-    pub conns: u64,
-    /// Bytes of bodies that were copied.
-    pub copied: u64,
-    /// Packets dropped.
-    pub dropped: u64,
-    /// Frames that are free.
-    pub free: u64,
-    /// Control frames that were told to other cores.
-    pub shared: u64,
-    /// And those that found no room.
-    pub lost: u64,
+/// Figures that are written down: one list, in whose order they lie in memory.
+macro_rules! figures {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What is counted, of one core or of all, at one time.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Figures {
+            $($(#[$doc])+ pub $name: u64,)+
+        }
+
+        const FIGURES: usize = [$(stringify!($name)),+].len();
+
+        impl Figures {
+            fn to_array(self) -> [u64; FIGURES] {
+                [$(self.$name),+]
+            }
+
+            fn from_array([$($name),+]: [u64; FIGURES]) -> Self {
+                Self { $($name),+ }
+            }
+        }
+    };
 }
 
-const FIGURES: usize = 11;
-
-impl Figures {
-    fn to_array(self) -> [u64; FIGURES] {
-        let Self {
-            answered,
-            rx_frames,
-            tx_packets,
-            tx_bytes,
-            syscalls,
-            conns,
-            copied,
-            dropped,
-            free,
-            shared,
-            lost,
-        } = self;
-        [
-            answered, rx_frames, tx_packets, tx_bytes, syscalls, conns, copied, dropped, free,
-            shared, lost,
-        ]
-    }
-
-    fn from_array(figures: [u64; FIGURES]) -> Self {
-        let [
-            answered,
-            rx_frames,
-            tx_packets,
-            tx_bytes,
-            syscalls,
-            conns,
-            copied,
-            dropped,
-            free,
-            shared,
-            lost,
-        ] = figures;
-        Self {
-            answered,
-            rx_frames,
-            tx_packets,
-            tx_bytes,
-            syscalls,
-            conns,
-            copied,
-            dropped,
-            free,
-            shared,
-            lost,
-        }
-    }
+figures! {
+    /// Answers given.
+    answered,
+    /// Frames received.
+    rx_frames,
+    /// Packets sent.
+    tx_packets,
+    /// Bytes of them.
+    tx_bytes,
+    /// System calls.
+    syscalls,
+    /// Connections.
+    conns,
+    /// Bytes of bodies that were copied.
+    copied,
+    /// Packets dropped.
+    dropped,
+    /// Frames that are free.
+    free,
+    /// Control frames that were told to other cores.
+    shared,
+    /// And those that found no room.
+    lost,
 }
 
 /// Frames of a core's pool, and whether anybody is connected.

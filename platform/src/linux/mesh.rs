@@ -34,7 +34,7 @@ use std::vec::Vec;
 use heapless::spsc::{Consumer, Producer, Queue as Spsc};
 use rustix::event::{EventfdFlags, eventfd};
 use simoom::{Addr, Cidr};
-use simoom_ring::{Armed, FramePool, Queue, RxChecksum, RxPacket, RxRing, TxRing};
+use simoom_ring::{FramePool, RxChecksum, RxPacket, RxRing};
 
 use share::{Share, share_of};
 
@@ -268,48 +268,22 @@ impl Other {
     }
 }
 
-/// A queue for the length of a poll, whose receive ring tells and hears.
-pub struct Tee<'a, 'p, Q: Queue<'p>> {
-    rx: TeeRx<'a, 'p, Q::Rx>,
-    tx: &'a mut Q::Tx,
-}
-
-/// Its receive ring.
-pub struct TeeRx<'a, 'p, R> {
+/// A receive ring for the length of a poll, that tells and hears.
+pub struct Tee<'a, 'p, R> {
     rx: &'a mut R,
     mesh: &'a mut Mesh,
     pool: &'p FramePool<'p>,
 }
 
-impl<'a, 'p, Q: Queue<'p>> Tee<'a, 'p, Q> {
-    /// Puts `mesh` between a queue and whoever polls it. `pool` is the queue's.
+impl<'a, 'p, R: RxRing<'p>> Tee<'a, 'p, R> {
+    /// Puts `mesh` between a ring and whoever polls it. `pool` is the ring's.
     #[inline]
-    pub fn new(queue: &'a mut Q, mesh: &'a mut Mesh, pool: &'p FramePool<'p>) -> Self {
-        let (rx, tx) = queue.rings();
-        let rx = TeeRx { rx, mesh, pool };
-        Self { rx, tx }
+    pub fn new(rx: &'a mut R, mesh: &'a mut Mesh, pool: &'p FramePool<'p>) -> Self {
+        Self { rx, mesh, pool }
     }
 }
 
-impl<'a, 'p, Q: Queue<'p>> Queue<'p> for Tee<'a, 'p, Q>
-where
-    &'a mut Q::Tx: TxRing<'p>,
-{
-    type Rx = TeeRx<'a, 'p, Q::Rx>;
-    type Tx = &'a mut Q::Tx;
-
-    #[inline]
-    fn rings(&mut self) -> (&mut Self::Rx, &mut Self::Tx) {
-        (&mut self.rx, &mut self.tx)
-    }
-
-    /// Whoever sleeps arms the queue itself.
-    fn arm(&mut self) -> Armed {
-        Armed::Ready
-    }
-}
-
-impl<'p, R: RxRing<'p>> RxRing<'p> for TeeRx<'_, 'p, R> {
+impl<'p, R: RxRing<'p>> RxRing<'p> for Tee<'_, 'p, R> {
     #[inline]
     fn sync(&mut self) -> usize {
         let ready = self.rx.sync();

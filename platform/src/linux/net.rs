@@ -1,6 +1,5 @@
 //! A stack over a port that was opened.
 
-use core::cell::RefCell;
 use core::fmt;
 use core::net::Ipv4Addr;
 use std::io;
@@ -151,13 +150,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         }
         let stack = stack_on(pool, caps, mac, storage, congestion, clock)?;
         let mut net = Self {
-            served: Served {
-                stack,
-                queue,
-                port,
-                pool,
-                capture: RefCell::default(),
-            },
+            served: Served::new(stack, queue, port, pool),
             wake,
             syscalls,
             bound,
@@ -194,13 +187,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         let mut stack = stack_on(pool, port.caps(), port.mac(), storage, congestion, clock)?;
         stack.set_link(port.link(), clock.now());
         Ok(Self {
-            served: Served {
-                stack,
-                queue,
-                port,
-                pool,
-                capture: RefCell::default(),
-            },
+            served: Served::new(stack, queue, port, pool),
             wake,
             syscalls,
             bound,

@@ -298,8 +298,8 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         } = served;
         // What other cores tell is no frame of this queue's.
         let mut watched = Watched::new(queue, capture, now.as_micros());
-        let mut tee = Tee::new(&mut watched, &mut self.mesh, pool);
-        stack.poll(now, &mut tee, app)
+        let mut tee = Tee::new(&mut watched.rx, &mut self.mesh, pool);
+        stack.poll_rings(now, &mut tee, &mut watched.tx, app)
     }
 
     fn print(&mut self, text: &[u8]) -> usize {

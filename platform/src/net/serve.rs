@@ -57,7 +57,7 @@ pub trait Ground<A: App + 'static, P: Port<'static>> {
     fn poll(&mut self, now: Instant, served: &mut Served<A, P>, app: &mut A) -> Polled {
         let Served { stack, queue, .. } = served;
         let mut watched = Watched::new(queue, &served.capture, now.as_micros());
-        stack.poll(now, &mut watched, app)
+        stack.poll_rings(now, &mut watched.rx, &mut watched.tx, app)
     }
 
     /// The last connection has gone, and all frames are home.
@@ -86,6 +86,24 @@ pub struct Served<A: App + 'static, P: Port<'static>> {
     pub pool: &'static FramePool<'static>,
     /// What is captured of what passes: of no memory, nothing.
     pub capture: RefCell<Store<'static>>,
+}
+
+impl<A: App + 'static, P: Port<'static>> Served<A, P> {
+    /// Nothing is captured yet.
+    pub fn new(
+        stack: Stack<'static, A>,
+        queue: P::Queue,
+        port: P,
+        pool: &'static FramePool<'static>,
+    ) -> Self {
+        Self {
+            stack,
+            queue,
+            port,
+            pool,
+            capture: RefCell::default(),
+        }
+    }
 }
 
 /// Why the loop has ended.

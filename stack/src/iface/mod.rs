@@ -101,8 +101,20 @@ impl<'p, A: App> Stack<'p, A> {
 
     /// Takes a burst from the receive ring, lets every packet have its answer on the transmit
     /// ring, looks at the timers, and publishes the burst. All of it is bounded.
+    #[inline]
     pub fn poll<Q: Queue<'p>>(&mut self, now: Instant, queue: &mut Q, app: &mut A) -> Polled {
         let (rx, tx) = queue.rings();
+        self.poll_rings(now, rx, tx, app)
+    }
+
+    /// [`poll`](Self::poll) for whoever stands between the stack and the rings of a queue.
+    pub fn poll_rings<R: RxRing<'p>, T: TxRing<'p>>(
+        &mut self,
+        now: Instant,
+        rx: &mut R,
+        tx: &mut T,
+        app: &mut A,
+    ) -> Polled {
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
         self.net.counters.take_last_drop();

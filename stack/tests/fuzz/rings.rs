@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use simoom_ring::{Armed, Caps, Queue, RxPacket, RxRing, TxPacket, TxRing};
+use simoom_ring::{Armed, Caps, Figures, Queue, RxPacket, RxRing, TxPacket, TxRing};
 
 use super::far::Far;
 
@@ -41,6 +41,10 @@ impl Queue<'static> for Rings {
     fn arm(&mut self) -> Armed {
         Armed::Sleep
     }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 }
 
 /// Packets that wait for the stack's next look.
@@ -54,6 +58,9 @@ impl RxRing<'static> for Rx {
     fn recv(&mut self) -> Option<RxPacket<'static>> {
         self.0.pop_front()
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 /// Packets that the device has not finished with.

@@ -12,7 +12,9 @@ use simoom::tcp::{
     SynEntry, TimeWaitEntry, TimerNode,
 };
 use simoom::{Cidr, Duration, Instant, Polled, Stack};
-use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing};
+use simoom_ring::{
+    Armed, Caps, Figures, FramePool, MacAddr, Queue, RxPacket, RxRing, TxPacket, TxRing,
+};
 
 use super::config::Config;
 use super::lex::Error;
@@ -267,6 +269,10 @@ impl<'p> Queue<'p> for Rings<'p> {
     fn arm(&mut self) -> Armed {
         Armed::Sleep
     }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 }
 
 impl<'p> RxRing<'p> for Rx<'p> {
@@ -277,6 +283,9 @@ impl<'p> RxRing<'p> for Rx<'p> {
     fn recv(&mut self) -> Option<RxPacket<'p>> {
         self.0.pop_front()
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl<'p> TxRing<'p> for Tx {

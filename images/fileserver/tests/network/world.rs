@@ -207,8 +207,8 @@ impl<A: Attend> Host<A> {
     fn poll(&mut self, now: Instant) {
         let queue = self.queue.as_mut().expect("polled while it lives");
         for _ in 0..10_000 {
-            let mut watched = Watched::new(queue, &self.capture, now.as_micros());
-            let polled = self.stack.poll(now, &mut watched, &mut self.app);
+            let Watched { mut rx, mut tx } = Watched::new(queue, &self.capture, now.as_micros());
+            let polled = self.stack.poll_rings(now, &mut rx, &mut tx, &mut self.app);
             let has_more = self.app.attend(Round {
                 now,
                 is_idle: polled == Polled::Idle,

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use simoom_ring::{Armed, Frame, FramePool, Queue, RxPacket, RxRing, TxPacket, TxRing};
+use simoom_ring::{Armed, Figures, Frame, FramePool, Queue, RxPacket, RxRing, TxPacket, TxRing};
 
 /// Both.
 pub(super) struct Rings {
@@ -71,6 +71,10 @@ impl Queue<'static> for Rings {
     fn arm(&mut self) -> Armed {
         Armed::Ready
     }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 }
 
 impl RxRing<'static> for Rx {
@@ -88,6 +92,9 @@ impl RxRing<'static> for Rx {
     fn recv(&mut self) -> Option<RxPacket<'static>> {
         self.arrived.pop_front()
     }
+
+    #[inline]
+    fn dropped(&mut self, _why: &'static str) {}
 }
 
 impl TxRing<'static> for Tx {

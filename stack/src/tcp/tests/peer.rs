@@ -10,7 +10,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use simoom_ring::{Armed, Caps, FramePool, MacAddr, Queue, RxPacket, RxRing};
+use simoom_ring::{Armed, Caps, Figures, FramePool, MacAddr, Queue, RxPacket, RxRing};
 use simoom_sim::checksum::complete;
 use simoom_sim::segment::cut;
 
@@ -155,6 +155,10 @@ impl Queue<'static> for TestQueue {
 
     fn arm(&mut self) -> Armed {
         Armed::Sleep
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::default()
     }
 }
 
