@@ -116,6 +116,19 @@ impl<'p> Net<'p> {
         ours == u32::from_be_bytes(addr) && ours != 0
     }
 
+    /// Whether a datagram may come from `addr`: one host, on the wire, and another than us (RFC
+    /// 1122 3.2.1.3).
+    #[inline]
+    pub(crate) fn is_host(&self, addr: Ipv4Addr) -> bool {
+        let (ours, mask) = self.v4;
+        let from = addr.to_bits();
+        // Groups, and what is reserved but for 255.255.255.255, are at the top; 0.0.0.0 is nobody.
+        let is_unicast = from != 0 && from >> 28 != 0xe && from != u32::MAX;
+        // A network of two has no address for all (RFC 3021).
+        let is_for_all = from == ours | !mask && mask < u32::MAX - 1;
+        is_unicast && !addr.is_loopback() && from != ours && !is_for_all
+    }
+
     /// Takes an address, its network and the way out of it, and announces the address at the next
     /// poll. Nothing changes if they are those that we have.
     pub fn configure(&mut self, cidr: Cidr, gateway: Option<Addr>) {
@@ -134,6 +147,7 @@ impl<'p> Net<'p> {
     pub fn share(&mut self, cidr: Cidr, gateway: Option<Addr>) {
         self.forget_neighbors();
         self.cidr = Some(cidr);
+        self.v4 = cidr.v4_parts().unwrap_or((0, 0));
         self.gateway = gateway;
     }
 
@@ -227,3 +241,6 @@ const ETHERNET_HEADER_LEN: usize = 14;
 /// Bytes of the longest IP header that we send: IPv4's, without options. No more than that, so that
 /// frames begin where their buffer does, as a port without offsets (netmap, AF_XDP) must have them.
 const IP_HEADER_LEN_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests;

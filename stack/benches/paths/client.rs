@@ -103,6 +103,21 @@ pub(super) struct Client {
     packets_an_ack: usize,
     /// From here on callgrind counts.
     pub(super) is_counted: bool,
+    /// Of a connection of its own, this alone; all of it if not said.
+    counted_event: Option<Event>,
+}
+
+/// What a connection of its own consists of, as it comes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Its SYN.
+    Syn,
+    /// The third step of the handshake, and the request behind it.
+    Request,
+    /// Its FIN.
+    Fin,
+    /// The acknowledgment of ours.
+    LastAck,
 }
 
 impl Client {
@@ -154,6 +169,7 @@ impl Client {
             port: 40_000,
             packets_an_ack: if card == Card::Cuts { 1 } else { 2 },
             is_counted: false,
+            counted_event: None,
         };
         client.meet();
         client.arrive_segment(Ctl::SYN, None, &[]);
@@ -205,14 +221,27 @@ impl Client {
         self.port = self.port.checked_add(1).unwrap_or(40_000);
         self.unacked.clear();
         self.arrive_segment(Ctl::SYN, None, &[]);
-        self.turn();
+        self.turn_of(Event::Syn);
         self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
         self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
-        self.turn();
+        self.turn_of(Event::Request);
         self.arrive_segment(Ctl::FIN, Some(self.rcv_nxt), &[]);
-        self.turn();
+        self.turn_of(Event::Fin);
         self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.turn_of(Event::LastAck);
+    }
+
+    /// Counts this of [`ask_anew`](Self::ask_anew) alone.
+    pub(super) fn of(mut self, event: Event) -> Self {
+        self.counted_event = Some(event);
+        self
+    }
+
+    fn turn_of(&mut self, event: Event) {
+        let is_counted = self.is_counted;
+        self.is_counted &= self.counted_event.is_none_or(|counted| counted == event);
         self.turn();
+        self.is_counted = is_counted;
     }
 
     /// Nothing comes in.

@@ -12,7 +12,7 @@ mod client;
 
 use std::path::Path as File;
 
-use client::{Card, Client, Wish};
+use client::{Card, Client, Event, Wish};
 
 /// A path and how it is gone.
 struct Path {
@@ -29,7 +29,7 @@ struct Path {
     bar: Option<u32>,
 }
 
-const PATHS: [Path; 11] = [
+const PATHS: [Path; 15] = [
     Path {
         name: "poll",
         what: "nothing comes in",
@@ -117,6 +117,38 @@ const PATHS: [Path; 11] = [
         step: Client::ask_anew,
         times: 200,
         bar: Some(4_000),
+    },
+    Path {
+        name: "new-syn",
+        what: "of that, a SYN in and our SYN-ACK out",
+        client: || Client::new(Wish::Answer(1_024), Card::Plain).of(Event::Syn),
+        step: Client::ask_anew,
+        times: 200,
+        bar: None,
+    },
+    Path {
+        name: "new-request",
+        what: "of that, its third step and the request in, 1 KB out",
+        client: || Client::new(Wish::Answer(1_024), Card::Plain).of(Event::Request),
+        step: Client::ask_anew,
+        times: 200,
+        bar: None,
+    },
+    Path {
+        name: "new-fin",
+        what: "of that, its FIN in and ours out",
+        client: || Client::new(Wish::Answer(1_024), Card::Plain).of(Event::Fin),
+        step: Client::ask_anew,
+        times: 200,
+        bar: None,
+    },
+    Path {
+        name: "new-last-ack",
+        what: "of that, the acknowledgment of our FIN in",
+        client: || Client::new(Wish::Answer(1_024), Card::Plain).of(Event::LastAck),
+        step: Client::ask_anew,
+        times: 200,
+        bar: None,
     },
 ];
 

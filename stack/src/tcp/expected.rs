@@ -4,7 +4,7 @@
 //! ```text
 //!   frame ─► headers: of the usual shape, for us? ─► connection: the last one, or by hash
 //!         ─► next in the stream, ACK and at most PSH, window as it was, nothing missing?
-//!            yes: checksum, acknowledge, hand over         no: the long way, with nothing changed
+//!            yes: checksum, acknowledge, hand over         no: the long way, past Ethernet and IP
 //!                 next of the burst for it, too: once more; else: send what follows
 //! ```
 //!
@@ -95,34 +95,47 @@ impl Headers {
 }
 
 impl<'p, A: App> Tcp<'p, A> {
-    /// A frame came in. Gives it back, with nothing changed, unless it is a segment that can take
-    /// the short cut.
+    /// A frame came in. Gives it back, with nothing changed, unless it is a segment that can be
+    /// taken from here on.
     #[inline]
     pub(crate) fn input_expected<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         pkt: RxPacket<'p>,
     ) -> Option<RxPacket<'p>> {
-        let Some((idx, headers)) = self.expects(cx, &pkt) else {
+        let Some(headers) = Headers::read(cx.net, &pkt) else {
             self.settle_last(cx);
             return Some(pkt);
         };
-        if !self.settings.short_cuts {
-            self.may_wait = true;
+        if headers.is_plain()
+            && let Some(idx) = self.expects(cx, &headers, &pkt)
+        {
+            if !self.settings.short_cuts {
+                self.may_wait = true;
+                return Some(pkt);
+            }
+            self.arrives_expected(cx, idx, &headers, pkt);
+            return None;
+        }
+        self.settle_last(cx);
+        // What is wrong with it is counted on the long way.
+        let (_, from) = headers.tuple.addrs();
+        let is_good = cx.net.is_host(from) && headers.is_summed_right(&pkt);
+        if !self.settings.short_cuts || !is_good {
             return Some(pkt);
         }
-        self.arrives_expected(cx, idx, &headers, pkt);
+        self.arrives_whole(cx, &headers, pkt);
         None
     }
 
-    /// What is in a frame, and for which connection, if it can take the short cut.
+    /// For which connection a segment is, if it is what comes next there.
     #[inline]
     fn expects<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
+        headers: &Headers,
         pkt: &RxPacket<'p>,
-    ) -> Option<(u32, Headers)> {
-        let headers = Headers::read(cx.net, pkt)?;
+    ) -> Option<u32> {
         let idx = self.conn_of(headers.tuple)?;
         if idx != self.unsettled {
             // What is to be sent takes frames: it counts whether there is room.
@@ -137,7 +150,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let is_expected = headers.is_expected(tcb, &self.flights, cx.net.budget(), cx.now);
         // Prediction changes nothing, so it may look at what is not verified.
-        (is_expected && headers.is_summed_right(pkt)).then_some((idx, headers))
+        (is_expected && headers.is_summed_right(pkt)).then_some(idx)
     }
 
     /// The connection of a four-tuple: the last one again, or by its hash.
@@ -154,6 +167,25 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => None,
         }
+    }
+
+    /// A segment that is whole and good is not what is expected: the long way, from where Ethernet
+    /// and IP have nothing left to ask.
+    fn arrives_whole<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        headers: &Headers,
+        mut pkt: RxPacket<'p>,
+    ) {
+        let counters = &mut cx.net.counters;
+        counters.rx_frames += 1;
+        counters.rx_bytes += pkt.frame.len() as u64;
+        counters.tcp_segments_in += 1;
+        let (seg, options) = headers.parts(pkt.frame.bytes());
+        // What Ethernet has padded.
+        pkt.frame.trim(headers.len + headers.payload_len);
+        pkt.frame.pull(headers.len);
+        self.arrives_for(cx, &headers.tuple.full(), seg, &options, pkt);
     }
 
     /// The fifth to seventh steps of SEGMENT ARRIVES, as far as there is anything left of them.

@@ -270,15 +270,27 @@ impl<'p, A: App> Tcp<'p, A> {
             addr: ip.src,
             port: seg.src_port,
         };
-        let tuple = FourTuple { local, remote };
-        let hash = self.demux.hash(&tuple);
-        match self.find(hash, &tuple) {
-            Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, &options, pkt),
-            Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, &options, pkt),
+        self.arrives_for(cx, &FourTuple { local, remote }, seg, &options, pkt);
+    }
+
+    /// A segment that is good in itself came in. The packet's window begins at its text.
+    #[inline(never)]
+    fn arrives_for<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        tuple: &FourTuple,
+        seg: Segment,
+        options: &Options,
+        pkt: RxPacket<'p>,
+    ) {
+        let hash = self.demux.hash(tuple);
+        match self.find(hash, tuple) {
+            Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, options, pkt),
+            Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, options, pkt),
             Some(Found::TimeWait(idx)) => {
-                self.arrives_late(cx, idx, hash, &tuple, seg, &options);
+                self.arrives_late(cx, idx, hash, tuple, seg, options);
             }
-            None => self.arrives_unknown(cx, hash, &tuple, seg, &options, pkt),
+            None => self.arrives_unknown(cx, hash, tuple, seg, options, pkt),
         }
     }
 

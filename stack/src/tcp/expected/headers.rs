@@ -1,4 +1,4 @@
-//! The headers of a frame that are of the usual shape, read in one go.
+//! The headers of a frame with a segment for us, read in one go.
 
 use simoom_ring::{RxChecksum, RxPacket};
 
@@ -8,8 +8,8 @@ use crate::net::Net;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::tcp::tuple::Tuple;
 use crate::wire::checksum::{Sum, is_valid_header};
-use crate::wire::ipv4;
-use crate::wire::tcp::{self, Ctl, Timestamps};
+use crate::wire::ipv4::{self, Codepoint};
+use crate::wire::tcp::{self, Ctl, Options, Segment, Timestamps};
 
 /// What they say.
 pub(super) struct Headers {
@@ -18,14 +18,19 @@ pub(super) struct Headers {
     pub(super) ack: SeqNum,
     pub(super) ctl: Ctl,
     pub(super) wnd: WireWnd,
+    /// Type of service, as IP has it.
+    tos: u8,
     pub(super) timestamps: Option<Timestamps>,
+    /// There are other options than timestamps, or these are written in another way.
+    has_options: bool,
     /// Bytes of all headers.
     pub(super) len: usize,
     pub(super) payload_len: usize,
 }
 
 impl Headers {
-    /// Reads them; `None` if anything is unusual. The segment's checksum is not looked at.
+    /// Reads them; `None` for anything but a whole segment for us, in one frame, behind an IP
+    /// header without options. The segment's checksum is not looked at.
     #[inline(always)]
     pub(super) fn read(net: &Net<'_>, pkt: &RxPacket<'_>) -> Option<Self> {
         let bytes = pkt.frame.bytes();
@@ -38,7 +43,7 @@ impl Headers {
         let segment = rest.first_chunk::<{ tcp::HEADER_LEN }>()?;
         let (words, _) = ip.as_chunks::<4>();
         let [
-            [0x45, _, l0, l1],
+            [0x45, tos, l0, l1],
             [_, _, f0, f1],
             [_, PROTO, _, _],
             src,
@@ -55,11 +60,18 @@ impl Headers {
         let is_whole = u16::from_be_bytes([*f0, *f1]) & ANY_PIECE == 0
             && pkt.rest.is_empty()
             && pkt.gso_size == 0;
-        let is_plain = ctl.without(Ctl::PSH) == Ctl::ACK;
-        if *to != net.mac.0 || !is_whole || !is_plain || !net.is_ours_v4(*dst) {
+        if *to != net.mac.0 || !is_whole || !net.is_ours_v4(*dst) {
             return None;
         }
-        let (timestamps, len) = usual_options(bytes, offset >> 4)?;
+        let (timestamps, len) = match usual_options(bytes, offset >> 4) {
+            Some((timestamps, len)) => (timestamps, Some(len)),
+            None => (None, None),
+        };
+        let has_options = len.is_none();
+        let len = match len {
+            Some(len) => len,
+            None => len_with_options(*offset)?,
+        };
         let end = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([*l0, *l1]).into());
         let payload_len = end.checked_sub(len)?;
         if end > bytes.len() || !is_valid_header(ip) {
@@ -71,10 +83,43 @@ impl Headers {
             ack: SeqNum(u32::from_be_bytes(*ack)),
             ctl,
             wnd: WireWnd(u16::from_be_bytes([*w0, *w1])),
+            tos: *tos,
             timestamps,
+            has_options,
             len,
             payload_len,
         })
+    }
+
+    /// Whether they say no more than nearly all do: ACK and at most PSH, no options but timestamps.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        self.ctl.without(Ctl::PSH) == Ctl::ACK && !self.has_options
+    }
+
+    /// The same, as the long way has it. `bytes` are the frame's.
+    pub(super) fn parts(&self, bytes: &[u8]) -> (Segment, Options) {
+        let options = if self.has_options {
+            Options::parse(bytes.get(FRONT_LEN..self.len).unwrap_or_default())
+        } else {
+            Options {
+                timestamps: self.timestamps,
+                ..Options::default()
+            }
+        };
+        let seg = Segment {
+            src_port: self.tuple.remote_port(),
+            dst_port: self.tuple.local_port(),
+            seq: self.seq,
+            ack: self.ctl.has(Ctl::ACK).then_some(self.ack),
+            ctl: self.ctl,
+            wnd: self.wnd,
+            header_len: self.len - ip::HEADERS_LEN,
+            // A datagram is shorter than 64 KiB.
+            payload_len: self.payload_len as u32,
+            ecn: Codepoint::of(self.tos),
+        };
+        (seg, options)
     }
 
     /// Whether the checksum of the segment in `pkt`, whose headers these are, is right, or known to
@@ -108,6 +153,13 @@ fn usual_options(bytes: &[u8], words: u8) -> Option<(Option<Timestamps>, usize)>
         }
         _ => None,
     }
+}
+
+/// The length of all headers with any other options; `None` when the TCP header is shorter than it
+/// can be.
+fn len_with_options(offset: u8) -> Option<usize> {
+    let len = usize::from(offset >> 4) * 4;
+    (len >= tcp::HEADER_LEN).then_some(ip::HEADERS_LEN + len)
 }
 
 const PROTO: u8 = ip::proto::TCP;
