@@ -146,10 +146,15 @@ pub(crate) fn probe<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instan
 }
 
 /// What is due: requests again, neighbors that age or did not answer, announcements.
+#[inline]
 pub(crate) fn poll<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant) {
-    if net.neighbors.poll_at() > now {
-        return;
+    if net.neighbors.poll_at() <= now {
+        act(net, tx, now);
     }
+}
+
+#[inline(never)]
+fn act<'p>(net: &mut Net<'p>, tx: &mut impl TxRing<'p>, now: Instant) {
     if let Some((say, is_first)) = net.neighbors.claim.next(now, net.mac) {
         match say {
             Say::Announcement => announce(net, tx),

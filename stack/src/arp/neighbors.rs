@@ -299,6 +299,7 @@ impl<'p> Neighbors<'p> {
     }
 
     /// When something is to be done next; it may turn out to be nothing.
+    #[inline]
     pub(crate) fn poll_at(&self) -> Instant {
         self.due.min(self.claim.due())
     }

@@ -118,13 +118,13 @@ impl<'p, A: App> Stack<'p, A> {
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
         self.net.counters.take_last_drop();
-        for _ in 0..BURST_MAX {
+        for _ in 0..left.min(BURST_MAX) {
             let Some(pkt) = rx.recv() else {
                 // A large packet takes several places of the ring.
                 left = 0;
                 break;
             };
-            left = left.saturating_sub(1);
+            left -= 1;
             self.input(now, pkt, tx, app);
             if let Some(reason) = self.net.counters.take_last_drop() {
                 rx.dropped(reason.name());
@@ -149,9 +149,21 @@ impl<'p, A: App> Stack<'p, A> {
     fn input<T: TxRing<'p>>(&mut self, now: Instant, pkt: RxPacket<'p>, tx: &mut T, app: &mut A) {
         let net = &mut self.net;
         let left = self.tcp.input_expected(&mut Cx { net, tx, app, now }, pkt);
-        let Some(mut pkt) = left else {
-            return;
-        };
+        if let Some(pkt) = left {
+            self.input_any(now, pkt, tx, app);
+        }
+    }
+
+    /// The way of every packet that is not the next segment of a connection.
+    #[inline(never)]
+    fn input_any<T: TxRing<'p>>(
+        &mut self,
+        now: Instant,
+        mut pkt: RxPacket<'p>,
+        tx: &mut T,
+        app: &mut A,
+    ) {
+        let net = &mut self.net;
         let Some(frame) = eth::input(net, &mut pkt) else {
             return;
         };

@@ -261,7 +261,7 @@ impl<C: Congestion> Conn<'_, '_, C> {
     /// with nothing queued, the attempt ends as if aborted.
     pub fn close(&mut self) {
         // RFC 9293 3.10.4: in SYN-SENT, with nothing to send, nothing is left of the attempt.
-        if self.tcb.state() == State::SynSent && self.tcb.snd.queue.len() == 0 {
+        if self.tcb.state() == State::SynSent && self.tcb.snd.queue.is_empty() {
             self.tcb.flags.set(TcbFlags::ABORT_DUE);
             return;
         }

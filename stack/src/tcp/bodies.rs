@@ -96,6 +96,12 @@ impl SendQueue {
         u64::from(self.len_high) << 32 | u64::from(self.len_low)
     }
 
+    /// Whether there is nothing in it.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes == 0
+    }
+
     /// `len` is at most [`LEN_MAX`].
     #[inline]
     fn set_len(&mut self, len: u64) {

@@ -18,18 +18,17 @@
 //! goes out behind the last of them: nothing of it would have left before the burst is over. A
 //! window that opens by many acknowledgments is filled by one run, or one super-segment.
 
+mod data;
 mod headers;
 
-use simoom_ring::{RxPacket, TxRing};
+use simoom_ring::{Frame, RxPacket, TxRing};
 
 use super::app::App;
 use super::budget::Budget;
 use super::cc::Congestion;
-use super::conns::conn;
 use super::demux::Found;
 use super::flags::{SndFlags, TcbFlags};
 use super::flight::Flights;
-use super::input::Text;
 use super::slots::{Live, NONE};
 use super::snd::Phase;
 use super::state::State;
@@ -38,7 +37,6 @@ use super::tuple::Tuple;
 use super::{Cx, Tcp};
 use crate::config::FRAMES_RESERVED;
 use crate::time::Instant;
-use crate::wire::tcp::Ctl;
 
 use self::headers::Headers;
 
@@ -114,7 +112,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 self.may_wait = true;
                 return Some(pkt);
             }
-            self.arrives_expected(cx, idx, &headers, pkt);
+            self.arrives_expected(cx, idx, &headers, pkt.frame);
             return None;
         }
         self.settle_last(cx);
@@ -195,14 +193,13 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
         headers: &Headers,
-        pkt: RxPacket<'p>,
+        frame: Frame<'p>,
     ) {
         let counters = &mut cx.net.counters;
         counters.rx_frames += 1;
-        counters.rx_bytes += pkt.frame.len() as u64;
+        counters.rx_bytes += frame.len() as u64;
         counters.tcp_segments_in += 1;
         counters.tcp_short_cuts += 1;
-        let budget = cx.net.budget();
         let Some(Live { tcb, .. }) = self.conns.live(idx) else {
             return;
         };
@@ -222,71 +219,14 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.ts.update(theirs, headers.seq, cx.now);
         }
         let may_send = has_room && tcb.flags.has(TcbFlags::WANTS_TO_SEND);
-        // No more than a frame holds.
-        let payload_len = headers.payload_len as u32;
-        if payload_len > 0 {
-            tcb.measure(Text {
-                len: payload_len,
-                gso_size: 0,
-                is_pushed: headers.ctl.has(Ctl::PSH),
-                timestamps: headers.timestamps,
-                quick_acks: self.settings.quick_acks,
-                budget,
-                now: cx.now,
-            });
-            let nxt = tcb.rcv.nxt;
-            tcb.rcv.nxt += payload_len;
-            tcb.totals.nxt_moved(nxt, tcb.rcv.nxt, tcb.irs);
-            let is_ack_urgent = tcb.acknowledge_later(cx.now);
-            if may_send {
-                self.tell_writable(cx, idx);
-            }
-            self.hand_over(cx, idx, headers, pkt);
-            if is_ack_urgent {
-                self.settle_last(cx);
-            }
-            return;
+        if headers.payload_len > 0 {
+            return self.data_arrives(cx, idx, headers, frame, may_send);
         }
         // The frame goes home first: a window that goes out tells what there is, and so does
         // whether bytes may be generated.
-        drop(pkt);
+        drop(frame);
         if may_send {
             self.tell_writable(cx, idx);
-        }
-        self.after_offer(cx, idx);
-    }
-
-    /// Shows what came in to the application, in the frame that it came in.
-    #[inline]
-    fn hand_over<T: TxRing<'p>>(
-        &mut self,
-        cx: &mut Cx<'_, 'p, T, A>,
-        idx: u32,
-        headers: &Headers,
-        pkt: RxPacket<'p>,
-    ) {
-        let id = self.conns.id(idx);
-        let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        else {
-            return;
-        };
-        let mut frame = pkt.frame;
-        frame.trim(headers.len + headers.payload_len);
-        frame.pull(headers.len);
-        let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
-        let taken = cx.app.received(&mut conn, state, frame.bytes());
-        frame.pull(taken);
-        if frame.is_empty() {
-            drop(frame);
-        } else {
-            tcb.rcv.put_back(frame);
-            if taken > 0 {
-                // It is offered again, for as long as some of it is taken.
-                return self.offer(cx, idx);
-            }
         }
         self.after_offer(cx, idx);
     }
@@ -310,7 +250,9 @@ impl<'p, A: App> Tcp<'p, A> {
     pub(crate) fn settle_last<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) {
         let idx = core::mem::replace(&mut self.unsettled, NONE);
         if idx != NONE {
-            self.settle(cx, idx);
+            if !self.settings.short_cuts || !self.settle_quietly(cx, idx) {
+                self.settle(cx, idx);
+            }
             self.has_moved = false;
         }
     }

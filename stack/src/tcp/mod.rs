@@ -309,7 +309,20 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// Lets everything happen whose time has come, and sends what waited for space on the ring.
     /// True when there is more to do at once.
+    #[inline]
     pub(crate) fn poll<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
+        let is_due = self.conns.has_ready()
+            || self.wheel.may_fire(cx.now)
+            || self.time_waits.expired(cx.now).is_some();
+        let has_more = is_due && self.act(cx);
+        cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
+        cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
+        has_more
+    }
+
+    /// Something waits, or its time may have come.
+    #[inline(never)]
+    fn act<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
         for _ in 0..READY_BURST_MAX {
             if !self.conns.has_ready() || !self.can_resume(cx.net, cx.tx.space()) {
                 break;
@@ -334,8 +347,6 @@ impl<'p, A: App> Tcp<'p, A> {
             };
             self.forget_time_wait(idx);
         }
-        cx.net.counters.tcp_sent_merged = self.flights.merged_cnt();
-        cx.net.counters.tcp_sends_refused = self.bodies.refused_cnt();
         self.can_resume(cx.net, cx.tx.space())
             || self.wheel.is_due(cx.now)
             || self.time_waits.expired(cx.now).is_some()

@@ -241,7 +241,7 @@ fn mark_sent<'p, C: Congestion>(
 }
 
 /// An acknowledgment that found nothing to ride on.
-fn send_ack<'p, C: Congestion>(
+pub(super) fn send_ack<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,

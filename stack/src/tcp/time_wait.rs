@@ -149,6 +149,7 @@ impl<'p> TimeWaits<'p> {
     }
 
     /// The oldest entry, if its time is over.
+    #[inline]
     pub(crate) fn expired(&self, now: Instant) -> Option<u32> {
         let entry = self.entries.get(self.oldest as usize)?;
         (entry.left(now) == 0).then_some(self.oldest)

@@ -165,6 +165,17 @@ impl<'p> Wheel<'p> {
         None
     }
 
+    /// Whether [`fire`](Self::fire) must be called now.
+    #[inline]
+    pub(crate) fn may_fire(&mut self, now: Instant) -> bool {
+        let now = tick_before(now);
+        let may = now >= self.soonest;
+        if !may {
+            self.elapsed = self.elapsed.max(now);
+        }
+        may
+    }
+
     /// Whether `fire` has something to do now.
     #[inline]
     pub(crate) fn is_due(&self, now: Instant) -> bool {

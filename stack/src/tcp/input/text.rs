@@ -147,7 +147,8 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             (Duration::ZERO, None) => RTT_UNKNOWN,
             (srtt, _) => srtt,
         };
-        let is_quiet = self.rcv.measure(text.now, rtt, self.rtt.rto(), text.budget);
+        let rto = || self.rtt.rto();
+        let is_quiet = self.rcv.measure(text.now, rtt, rto, text.budget);
         if is_quiet {
             self.rcv.quick_acks = text.quick_acks;
         }
@@ -169,7 +170,10 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             self.flags.set(TcbFlags::ACK_DUE);
             return unacked_len >= BURST_ACK_MAX * full_len;
         }
-        self.delack_at = self.delack_at.min(Deadline::at(now + DELAYED_ACK));
+        if self.delack_at == Deadline::NEVER {
+            // What runs already ends no later.
+            self.delack_at = Deadline::at(now + DELAYED_ACK);
+        }
         false
     }
 }

@@ -10,7 +10,7 @@
 //! rounded up where a scaled window cannot say it.
 
 use super::Rcv;
-use crate::config::{MSS_MIN, RCV_WND_MAX, RCV_WND_SCALED_MAX};
+use crate::config::{MSS_MIN, RCV_WND_MAX, RCV_WND_SCALED_MAX, RTO_MIN};
 use crate::tcp::budget::Budget;
 use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
 use crate::time::{Duration, Instant};
@@ -112,18 +112,35 @@ impl<'p> Rcv<'p> {
         &mut self,
         now: Instant,
         rtt: Duration,
-        rto: Duration,
+        rto: impl FnOnce() -> Duration,
         budget: Budget<'p>,
     ) -> bool {
         let now = now.as_micros() as u32;
-        let elapsed = u64::from(now.wrapping_sub(self.turn_at));
-        if elapsed < rtt.as_micros() {
+        let elapsed_us = now.wrapping_sub(self.turn_at);
+        if u64::from(elapsed_us) < rtt.as_micros() {
             return false;
         }
         let taken_to = self.nxt - self.queued_len(budget);
-        let taken = u64::from(taken_to.bytes_since(self.turn_seq));
+        let taken = taken_to.bytes_since(self.turn_seq);
         self.turn_seq = taken_to;
         self.turn_at = now;
+        // No timeout is shorter than the least, and in one round-trip time no more was taken than
+        // in all of this.
+        if elapsed_us <= QUIET_MIN_US && taken < self.limit() / 2 {
+            return false;
+        }
+        self.turn_over((taken, elapsed_us), rtt, rto(), budget)
+    }
+
+    #[inline(never)]
+    fn turn_over(
+        &mut self,
+        (taken, elapsed_us): (u32, u32),
+        rtt: Duration,
+        rto: Duration,
+        budget: Budget<'p>,
+    ) -> bool {
+        let (taken, elapsed) = (u64::from(taken), u64::from(elapsed_us));
         if elapsed > (rtt + rto).as_micros() {
             return true;
         }
@@ -168,3 +185,6 @@ impl<'p> Rcv<'p> {
         u32::try_from(self.unread_len(budget.pool)).unwrap_or(u32::MAX)
     }
 }
+
+/// A pause of this many microseconds is not longer than a retransmission timeout.
+const QUIET_MIN_US: u32 = RTO_MIN.as_micros() as u32;
