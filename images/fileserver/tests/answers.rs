@@ -59,12 +59,9 @@ fn a_file() {
     let mut server = server(Limits::DEFAULT);
     let (answer, head) = get(&server, "/");
     let want = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/html; charset=utf-8\r\n\
-        ETag: \"2ebc9ae1-5\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+        ETag: \"26c7827d889f6da3\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
         Accept-Ranges: bytes\r\n\r\n";
-    assert_eq!(
-        head,
-        want.replace("2ebc9ae1", &format!("{:x}", 784_111_777))
-    );
+    assert_eq!(head, want);
     assert_eq!(
         (answer.body, answer.close, answer.status),
         (&b"hello"[..], false, Status::Ok)

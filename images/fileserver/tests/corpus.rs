@@ -4,7 +4,7 @@
 use simoom_fileserver::http::{
     Answer, Exchange, Gather, HEAD_LEN_MIN, Limits, Parts, Server, Step,
 };
-use simoom_fileserver::site::{Memory, Options, Site};
+use simoom_fileserver::site::{Found, Memory, Options, Site};
 
 /// Memory of the site's tables.
 struct Leak;
@@ -40,15 +40,37 @@ fn server() -> Server {
     )
 }
 
+/// The entity tag of a file, or of the variant whose coding is named behind it.
+fn tag(site: &Site, words: &str) -> &'static [u8] {
+    let (path, coding) = words.split_once(' ').unwrap_or((words, ""));
+    let Some(Found::File(file)) = site.find(path.as_bytes()) else {
+        panic!("no file {path}");
+    };
+    let mut variants = site.variants(file);
+    match coding {
+        "" => file.identity(),
+        coding => {
+            let named = variants.find(|(has, _)| has.name() == coding.as_bytes());
+            named.expect("a variant").1
+        }
+    }
+    .tag()
+}
+
 /// The escapes of the file.
-fn unescape(text: &str) -> Vec<u8> {
+fn unescape(site: &Site, text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if let Some(repeated) = rest.strip_prefix('{') {
             let (inside, after) = repeated.split_once('}').unwrap();
-            let (count, what) = inside.split_once('*').unwrap();
-            out.extend(unescape(what).repeat(count.parse().unwrap()));
+            match inside.strip_prefix("tag ") {
+                Some(words) => out.extend(tag(site, words)),
+                None => {
+                    let (count, what) = inside.split_once('*').unwrap();
+                    out.extend(unescape(site, what).repeat(count.parse().unwrap()));
+                }
+            }
             rest = after;
             continue;
         }
@@ -185,6 +207,7 @@ fn is_end(verdict: &str) -> bool {
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
+    let server = server();
     let rows = include_str!("requests.txt").lines();
     let rows = rows.filter(|line| !line.is_empty() && !line.starts_with('#'));
     rows.map(|line| {
@@ -193,7 +216,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
         let start = (want.len() + 1).max(8);
         (
             want.trim_end_matches(',').to_string(),
-            unescape(&line[start..]),
+            unescape(server.site(), &line[start..]),
         )
     })
     .collect()

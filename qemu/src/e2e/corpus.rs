@@ -68,9 +68,9 @@ pub(super) fn nginx(world: &mut World) -> Result<Outcome> {
     let mut complaints = Vec::new();
     let mut explained_cnt = 0;
     for row in &rows {
-        let bytes = unescape(row);
-        let ours = ask(served.at.port(), &bytes).with_context(|| format!("we, asked {row}"))?;
-        let theirs = ask(nginx.port, &bytes).with_context(|| format!("nginx, asked {row}"))?;
+        let answers = |port| ask(port, &unescape(row, &|words| tag(port, words))?);
+        let ours = answers(served.at.port()).with_context(|| format!("we, asked {row}"))?;
+        let theirs = answers(nginx.port).with_context(|| format!("nginx, asked {row}"))?;
         let is_same = ours == theirs;
         let [ours_short, theirs_short] = [&ours, &theirs].map(|heard| heard::short(heard));
         match known.remove(row.as_str()) {
@@ -189,8 +189,24 @@ fn differences<'t>() -> Result<(BTreeSet<&'t str>, BTreeMap<&'t str, Difference<
     Ok((reasons, known))
 }
 
-/// Says it on a connection of its own, closes that side, and reads to the end.
+/// Answers to what is said on one connection.
 fn ask(port: u16, bytes: &[u8]) -> Result<Vec<Heard>> {
+    heard::split(&talk(port, bytes)?, &methods(bytes))
+}
+
+/// A server's own entity tag of a file, or of what it has in the coding named behind that.
+fn tag(port: u16, words: &str) -> Result<String> {
+    let (path, coding) = words.split_once(' ').unwrap_or((words, "identity"));
+    let request = format!("HEAD /{path} HTTP/1.1\r\nHost: h\r\nAccept-Encoding: {coding}\r\n\r\n");
+    let head = String::from_utf8(talk(port, request.as_bytes())?)?;
+    let tag = head.lines().find_map(|line| line.strip_prefix("ETag: "));
+    Ok(tag
+        .with_context(|| format!("{words} has no tag"))?
+        .to_owned())
+}
+
+/// Says it on a connection of its own, closes that side, and reads to the end.
+fn talk(port: u16, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
     stream.set_read_timeout(Some(READ_LIMIT))?;
     stream.set_nodelay(true)?;
@@ -205,19 +221,27 @@ fn ask(port: u16, bytes: &[u8]) -> Result<Vec<Heard>> {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => return Err(error).context("it neither answers nor closes"),
     }
-    heard::split(&answer, &methods(bytes))
+    Ok(answer)
 }
 
-/// The escapes of the tables: `\r \n \t \0 \\ \xHH`, and `{N*x}` for x repeated N times.
-fn unescape(text: &str) -> Vec<u8> {
+/// The escapes of the tables: `\r \n \t \0 \\ \xHH`, `{N*x}` for x repeated N times, and
+/// `{tag NAME}` for what `tag` says of that.
+fn unescape(text: &str, tag: &dyn Fn(&str) -> Result<String>) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let repeated = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
         if let Some((inside, after)) = repeated
+            && let Some(words) = inside.strip_prefix("tag ")
+        {
+            out.extend(tag(words)?.into_bytes());
+            rest = after;
+            continue;
+        }
+        if let Some((inside, after)) = repeated
             && let Some((cnt, what)) = inside.split_once('*')
         {
-            out.extend(unescape(what).repeat(cnt.parse().unwrap_or(1)));
+            out.extend(unescape(what, tag)?.repeat(cnt.parse().unwrap_or(1)));
             rest = after;
             continue;
         }
@@ -245,7 +269,7 @@ fn unescape(text: &str) -> Vec<u8> {
         };
         rest = rest.get(len..).unwrap_or("");
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -254,8 +278,19 @@ mod tests {
 
     #[test]
     fn escapes() {
-        assert_eq!(unescape(r"a\r\n\t\0\\\x41é"), b"a\r\n\t\0\\A\xc3\xa9");
-        assert_eq!(unescape(r"{3*ab\n}{x"), b"ab\nab\nab\n{x");
+        let tag = |words: &str| match words {
+            "none" => bail!("none"),
+            words => Ok(format!("\"{words}\"")),
+        };
+        let rows: [(&str, &[u8]); 3] = [
+            (r"a\r\n\t\0\\\x41é", b"a\r\n\t\0\\A\xc3\xa9"),
+            (r"{3*ab\n}{x", b"ab\nab\nab\n{x"),
+            (r"W/{tag a b},", b"W/\"a b\","),
+        ];
+        for (text, bytes) in rows {
+            assert_eq!(unescape(text, &tag).unwrap(), bytes);
+        }
+        assert!(unescape("{tag none}", &tag).is_err());
     }
 
     #[test]

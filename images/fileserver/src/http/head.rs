@@ -48,13 +48,7 @@ impl<'o> HeadWriter<'o> {
     /// Adds a number in decimal digits.
     pub(crate) fn decimal(&mut self, value: u64) {
         let mut digits = [0; 20];
-        self.put(radix::<10>(value, &mut digits));
-    }
-
-    /// Adds a number in lower-case hexadecimal digits.
-    pub(crate) fn hexadecimal(&mut self, value: u64) {
-        let mut digits = [0; 20];
-        self.put(radix::<16>(value, &mut digits));
+        self.put(decimal(value, &mut digits));
     }
 
     /// Bytes written.
@@ -78,12 +72,12 @@ pub(super) fn decimal_len(value: u64) -> u64 {
     u64::from(value.checked_ilog10().unwrap_or(0)) + 1
 }
 
-/// The digits of `value`. Twenty are enough for any `u64` in base 10 and 16.
-fn radix<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
+/// The digits of `value`. Twenty are enough for any `u64`.
+fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = DIGITS.get((value % BASE) as usize).copied().unwrap_or(b'0');
-        value /= BASE;
+        *digit = hexadecimal(value % 10);
+        value /= 10;
         start = at;
         if value == 0 {
             break;
@@ -92,7 +86,20 @@ fn radix<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(start..).unwrap_or(&[])
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// The sixteen hexadecimal digits of `value`, zeros in front.
+pub(crate) fn sixteen_digits(value: u64) -> [u8; 16] {
+    let mut shift = 64u32;
+    [(); 16].map(|()| {
+        shift = shift.saturating_sub(4);
+        hexadecimal(value >> shift & 15)
+    })
+}
+
+/// The digit of a number below 16.
+fn hexadecimal(nibble: u64) -> u8 {
+    let digit = b"0123456789abcdef".get(nibble as usize);
+    digit.copied().unwrap_or(b'0')
+}
 
 #[cfg(test)]
 mod tests {
@@ -106,14 +113,11 @@ mod tests {
         values.extend((0..64).map(|bit| 1u64 << bit));
         for value in values {
             let mut digits = [0; 20];
-            assert_eq!(
-                radix::<10>(value, &mut digits),
-                format!("{value}").as_bytes()
-            );
+            assert_eq!(decimal(value, &mut digits), format!("{value}").as_bytes());
             assert_eq!(decimal_len(value), format!("{value}").len() as u64);
             assert_eq!(
-                radix::<16>(value, &mut digits),
-                format!("{value:x}").as_bytes()
+                sixteen_digits(value)[..],
+                *format!("{value:016x}").as_bytes()
             );
         }
     }

@@ -32,7 +32,7 @@ mod target;
 
 pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
-pub(crate) use head::HeadWriter;
+pub(crate) use head::{HeadWriter, sixteen_digits};
 pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
 pub(crate) use reply::put_escaped;
 pub use status::Status;

@@ -10,7 +10,7 @@
 //! the file (14.2 allows it and warns of the opposite). Beyond [`RANGES_MAX`] the field is ignored,
 //! as 14.2 allows as well, and the whole file is sent.
 
-use super::head::{HeadWriter, decimal_len};
+use super::head::{HeadWriter, decimal_len, sixteen_digits};
 use crate::site::Representation;
 
 /// Ranges of a request at most.
@@ -261,13 +261,7 @@ impl Parts {
 
     /// Sets what stands between the parts.
     pub(super) fn set_boundary(&mut self, number: u64) {
-        for (at, digit) in self.boundary.iter_mut().enumerate() {
-            let nibble = (number >> (60 - 4 * at)) & 15;
-            *digit = b"0123456789abcdef"
-                .get(nibble as usize)
-                .copied()
-                .unwrap_or(b'0');
-        }
+        self.boundary = sixteen_digits(number);
     }
 
     /// What stands between the parts.

@@ -40,8 +40,8 @@ impl Coding {
         }
     }
 
-    /// What follows the time and size in a variant's tag. Two variants of a file may have the same
-    /// of both, and are not the same bytes.
+    /// What follows the digest in a variant's tag: the same bytes under their own name are another
+    /// representation.
     pub(super) const fn tag_suffix(self) -> &'static [u8] {
         match self {
             Self::Brotli => b"-br",

@@ -4,8 +4,9 @@
 use core::borrow::Borrow;
 
 use super::coding::Coding;
+use super::digest::Digest;
 use super::error::{Fault, SiteError};
-use super::head::{HEAD_LEN_MAX, Head, Source};
+use super::head::{HEAD_LEN_MAX, Head, Marks, Source};
 use super::listing::{self, Text};
 use super::path::PathBuf;
 use super::rules::{self, HEADERS_NAME, REDIRECTS_NAME, Redirect};
@@ -107,19 +108,15 @@ impl Draft {
                 }
                 _ => continue,
             };
-            let mut heads = [Head::NONE; 2];
-            for (plan, head) in self
-                .plans(joined, &file, file.body.len())
-                .into_iter()
-                .zip(&mut heads)
-            {
+            let plans = self.plans(joined, &file, file.body.len());
+            for (which, plan) in plans.into_iter().enumerate() {
                 let Some(plan) = plan else { continue };
-                let (written, len, is_crowded) =
+                let (marks, len, is_crowded) =
                     write_plan(&plan, &mut *text).ok_or(error(Fault::NoSpace))?;
                 crowded_cnt += usize::from(is_crowded);
-                *head = written.with_text(take(&mut text, len)?);
+                file.texts[which] = take(&mut text, len)?;
+                file.marks[which] = marks;
             }
-            [file.head, file.coded_head] = heads;
             let content = match node.content {
                 Content::File(_) => Content::File(file),
                 _ => Content::Listed(file),
@@ -181,6 +178,7 @@ impl Draft {
                 source: Source {
                     body_len,
                     mtime: file.mtime,
+                    digest: file.digest,
                     content_type: own_type.unwrap_or(media.as_bytes()),
                     coding,
                     has_variants,
@@ -248,26 +246,27 @@ fn listing_file(page: &'static [u8], mtime: i64) -> File {
     File {
         body: page,
         mtime,
+        digest: Digest::of(page),
         media: MediaType::Html,
         ..File::NONE
     }
 }
 
 /// Writes a head to the front of `out`, without what the site adds when that is too much.
-fn write_plan(plan: &Plan<'_>, out: &mut [u8]) -> Option<(Head, usize, bool)> {
+fn write_plan(plan: &Plan<'_>, out: &mut [u8]) -> Option<(Marks, usize, bool)> {
     let out_len = out.len().min(HEAD_LEN_MAX);
     let out = out.get_mut(..out_len)?;
     let mut room = [0; HEAD_LEN_MAX];
     let put_own = |head: &mut HeadWriter<'_>| rules::put_own(plan.headers, plan.path, head);
     let full = Head::write(&plan.source, put_own, &mut room);
     match full {
-        Some((head, len)) => {
+        Some((marks, len)) => {
             out.get_mut(..len)?.copy_from_slice(room.get(..len)?);
-            Some((head, len, false))
+            Some((marks, len, false))
         }
         None => {
-            let (head, len) = Head::write(&plan.source, |_| {}, out)?;
-            Some((head, len, true))
+            let (marks, len) = Head::write(&plan.source, |_| {}, out)?;
+            Some((marks, len, true))
         }
     }
 }

@@ -5,24 +5,32 @@
 //!   Content-Length: 5 CR LF
 //!   Content-Type: text/css; charset=utf-8 CR LF      ◄ type_at       a 206 of one range: from here
 //!   Content-Encoding: br CR LF                       ◄ coding_at     one of several: from here
-//!   ETag: "2ebc9ae1-5-br" CR LF                      ◄ validators_at a 304: from here
+//!   ETag: "26c7827d889f6da3-br" CR LF                ◄ validators_at a 304: from here
 //!   Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT CR LF
 //!   Accept-Ranges: bytes CR LF
 //!   Vary: Accept-Encoding CR LF
 //!   Cache-Control: ...                               ◄ own_at        what the site asks for
 //! ```
 //!
-//! Date and Connection follow when an answer is given. The tag is `"MTIME-SIZE"` in hexadecimal,
-//! as nginx makes it, so that what browsers have kept from there stays valid.
+//! Date and Connection follow when an answer is given. The tag is made of the bytes that are sent
+//! ([`Digest`]) and of their coding: `x.gz` asked for by its name and as a variant of `x` are two
+//! representations of the same bytes.
 
 use crate::http::{DATE_LEN, HeadWriter, imf_fixdate};
 
 use super::coding::Coding;
+use super::digest::Digest;
 
 /// A written head, where it lies in the memory for them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    text: &'static [u8],
+    pub(super) text: &'static [u8],
+    pub(super) marks: Marks,
+}
+
+/// Where the parts of a head begin. Apart from its text, so that two of them are ten bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marks {
     type_at: u8,
     coding_at: u8,
     validators_at: u8,
@@ -36,6 +44,7 @@ pub(crate) struct Head {
 pub(super) struct Source<'a> {
     pub(super) body_len: usize,
     pub(super) mtime: i64,
+    pub(super) digest: Digest,
     pub(super) content_type: &'a [u8],
     pub(super) coding: Option<Coding>,
     pub(super) has_variants: bool,
@@ -44,11 +53,13 @@ pub(super) struct Source<'a> {
 impl Head {
     pub(crate) const NONE: Self = Self {
         text: &[],
-        type_at: 0,
-        coding_at: 0,
-        validators_at: 0,
-        tag_len: 0,
-        own_after: 0,
+        marks: Marks {
+            type_at: 0,
+            coding_at: 0,
+            validators_at: 0,
+            tag_len: 0,
+            own_after: 0,
+        },
     };
 
     /// Writes the head to the start of `out`; `own` writes the fields that the site asks for.
@@ -57,7 +68,7 @@ impl Head {
         source: &Source<'_>,
         own: impl FnOnce(&mut HeadWriter<'_>),
         out: &mut [u8],
-    ) -> Option<(Self, usize)> {
+    ) -> Option<(Marks, usize)> {
         let mut head = HeadWriter::new(out);
         head.put(OK_LINE);
         head.put(b"Content-Length: ");
@@ -77,9 +88,7 @@ impl Head {
         head.put(TAG_FIELD);
         let tag_at = head.len();
         head.put(b"\"");
-        head.hexadecimal(u64::try_from(source.mtime).ok()?);
-        head.put(b"-");
-        head.hexadecimal(u64::try_from(source.body_len).ok()?);
+        head.put(&source.digest.digits());
         head.put(source.coding.map_or(&[][..], Coding::tag_suffix));
         head.put(b"\"");
         let tag_len = u8::try_from(head.len() - tag_at).ok()?;
@@ -92,20 +101,14 @@ impl Head {
         let own_after = u8::try_from(head.len() - usize::from(validators_at)).ok()?;
         own(&mut head);
         let len = head.finish()?;
-        let head = Self {
-            text: &[],
+        let marks = Marks {
             type_at,
             coding_at,
             validators_at,
             tag_len,
             own_after,
         };
-        Some((head, len))
-    }
-
-    /// The head, with the text that [`write`](Self::write) wrote where it stays.
-    pub(super) fn with_text(self, text: &'static [u8]) -> Self {
-        Self { text, ..self }
+        Some((marks, len))
     }
 
     fn from(&self, at: u8) -> &'static [u8] {
@@ -120,41 +123,41 @@ impl Head {
 
     /// Length, type and coding: what the page of an error has as well.
     pub(crate) fn before_validators(&self) -> &'static [u8] {
-        let fields = OK_LINE.len()..usize::from(self.validators_at);
+        let fields = OK_LINE.len()..usize::from(self.marks.validators_at);
         self.text.get(fields).unwrap_or(&[])
     }
 
     /// All fields but the length.
     pub(crate) fn behind_length(&self) -> &'static [u8] {
-        self.from(self.type_at)
+        self.from(self.marks.type_at)
     }
 
     /// All fields but length and type.
     pub(crate) fn behind_type(&self) -> &'static [u8] {
-        self.from(self.coding_at)
+        self.from(self.marks.coding_at)
     }
 
     /// Validators and what the site asks for.
     pub(crate) fn since_validators(&self) -> &'static [u8] {
-        self.from(self.validators_at)
+        self.from(self.marks.validators_at)
     }
 
     /// The line of Content-Type.
     pub(crate) fn type_line(&self) -> &'static [u8] {
-        let line = usize::from(self.type_at)..usize::from(self.coding_at);
+        let line = usize::from(self.marks.type_at)..usize::from(self.marks.coding_at);
         self.text.get(line).unwrap_or(&[])
     }
 
     /// The strong entity tag, with its quotes.
     pub(crate) fn tag(&self) -> &'static [u8] {
-        let at = usize::from(self.validators_at) + TAG_FIELD.len();
-        let tag = self.text.get(at..at + usize::from(self.tag_len));
+        let at = usize::from(self.marks.validators_at) + TAG_FIELD.len();
+        let tag = self.text.get(at..at + usize::from(self.marks.tag_len));
         tag.unwrap_or(&[])
     }
 
     /// The fields that the site asks for.
     pub(crate) fn own(&self) -> &'static [u8] {
-        let at = usize::from(self.validators_at) + usize::from(self.own_after);
+        let at = usize::from(self.marks.validators_at) + usize::from(self.marks.own_after);
         self.text.get(at..).unwrap_or(&[])
     }
 }
@@ -174,7 +177,7 @@ pub(super) const CONTENT_TYPE_LEN_MAX: usize = 140;
 /// Status line and length, type, coding, and from the tag to the site's own fields.
 const _: () = assert!(
     OK_LINE.len() + 16 + 20 + 2 + 14 + CONTENT_TYPE_LEN_MAX + 2 + 24 < 256
-        && TAG_FIELD.len() + 3 + 32 + 4 + 19 + DATE_LEN + 24 + 23 < 256
+        && TAG_FIELD.len() + 2 + 16 + 4 + 19 + DATE_LEN + 24 + 23 < 256
 );
 
 /// A head at most, so that with Date and Connection it fits into a frame behind TCP's header.
@@ -186,8 +189,11 @@ mod tests {
 
     fn head(source: &Source<'_>, own: &[u8]) -> Head {
         let mut out = [0; HEAD_LEN_MAX];
-        let (head, len) = Head::write(source, |head| head.put(own), &mut out).unwrap();
-        head.with_text(out[..len].to_vec().leak())
+        let (marks, len) = Head::write(source, |head| head.put(own), &mut out).unwrap();
+        Head {
+            text: out[..len].to_vec().leak(),
+            marks,
+        }
     }
 
     #[test]
@@ -195,16 +201,16 @@ mod tests {
         let source = Source {
             body_len: 5,
             mtime: 784_111_777,
+            digest: Digest::of(b"hello"),
             content_type: b"text/css",
             coding: Some(Coding::Brotli),
             has_variants: true,
         };
         let head = head(&source, b"X: y\r\n");
         let want = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/css\r\n\
-            Content-Encoding: br\r\nETag: \"2ebc9ae1-5-br\"\r\n\
+            Content-Encoding: br\r\nETag: \"26c7827d889f6da3-br\"\r\n\
             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\n\
             Vary: Accept-Encoding\r\nX: y\r\n";
-        let want = want.replace("2ebc9ae1", &std::format!("{:x}", 784_111_777));
         assert_eq!(head.whole(), want.as_bytes());
         let behind = |start: &str| &want.as_bytes()[want.find(start).unwrap()..];
         assert_eq!(head.behind_length(), behind("Content-Type"));
@@ -212,7 +218,7 @@ mod tests {
         assert_eq!(head.since_validators(), behind("ETag"));
         assert_eq!(head.own(), b"X: y\r\n");
         assert_eq!(head.type_line(), b"Content-Type: text/css\r\n");
-        assert!(head.tag().starts_with(b"\"") && head.tag().ends_with(b"-5-br\""));
+        assert!(head.tag().starts_with(b"\"") && head.tag().ends_with(b"-br\""));
     }
 
     #[test]
@@ -220,6 +226,7 @@ mod tests {
         let source = Source {
             body_len: usize::MAX,
             mtime: i64::MAX,
+            digest: Digest::of(b""),
             content_type: &[b'x'; CONTENT_TYPE_LEN_MAX],
             coding: Some(Coding::Zstd),
             has_variants: true,
@@ -227,7 +234,7 @@ mod tests {
         let own = [b'y'; 1_000];
         let head = head(&source, &own);
         assert_eq!(head.own(), own);
-        assert_eq!(head.tag(), b"\"7fffffffffffffff-ffffffffffffffff-zst\"");
+        assert_eq!(head.tag(), b"\"ef46db3751d8e999-zst\"");
         let mut short = std::vec![0; head.whole().len() - 1];
         assert_eq!(
             Head::write(&source, |head| head.put(&own), &mut short),

@@ -23,6 +23,7 @@
 
 mod block;
 mod coding;
+mod digest;
 mod draft;
 mod error;
 mod head;
@@ -48,7 +49,9 @@ pub use path::PATH_MAX;
 pub use rules::{HEADERS_LEN_MAX, REDIRECTS_MAX, RuleFault};
 
 use coding::Variants;
+use digest::Digest;
 pub(crate) use head::Head;
+use head::Marks;
 pub(crate) use rules::{Captures, Redirect, ToPiece};
 use table::{Content, Node, Table};
 
@@ -71,11 +74,17 @@ pub struct File {
     pub mtime: i64,
     /// From the extension of the name.
     pub media: MediaType,
+    /// Of the bytes, for the tag.
+    digest: Digest,
     variants: Variants,
-    head: Head,
-    /// The head when the file stands for another one, whose variant it is.
-    coded_head: Head,
+    /// The head of an answer, and that when the file stands for another one, whose variant it is.
+    texts: [&'static [u8]; 2],
+    marks: [Marks; 2],
 }
+
+/// Which of a file's two heads.
+const OWN: usize = 0;
+const AS_VARIANT: usize = 1;
 
 /// What is sent for a file: the file or a variant of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,18 +101,20 @@ impl File {
         body: &[],
         mtime: 0,
         media: MediaType::Unknown,
+        digest: Digest::NONE,
         variants: Variants::NONE,
-        head: Head::NONE,
-        coded_head: Head::NONE,
+        texts: [&[]; 2],
+        marks: [Head::NONE.marks; 2],
     };
 
     fn new(body: &'static [u8], mtime: i64, path: &[u8]) -> Result<Self, Fault> {
-        // The tag and the length of a body have room for 64 bits.
+        // The length of a body has room for 64 bits.
         u64::try_from(body.len()).map_err(|_| Fault::Size)?;
         Ok(Self {
             body,
             mtime,
             media: MediaType::of_path(path),
+            digest: Digest::of(body),
             ..Self::NONE
         })
     }
@@ -115,7 +126,15 @@ impl File {
         Representation {
             body: self.body,
             mtime: self.mtime,
-            head: self.head,
+            head: self.head(OWN),
+        }
+    }
+
+    #[inline]
+    fn head(&self, which: usize) -> Head {
+        Head {
+            text: self.texts[which],
+            marks: self.marks[which],
         }
     }
 
@@ -205,7 +224,7 @@ impl Site {
                 Content::File(variant) => Some((
                     coding,
                     Representation {
-                        head: variant.coded_head,
+                        head: variant.head(AS_VARIANT),
                         ..variant.identity()
                     },
                 )),

@@ -150,6 +150,69 @@ fn bodies_lie_in_the_archive() {
 }
 
 /// Every length of name there is, in ustar, GNU and pax clothes.
+fn tag_of(site: &Site, path: &str) -> &'static str {
+    let Some(Found::File(file)) = site.find(path.as_bytes()) else {
+        panic!("no file {path}");
+    };
+    core::str::from_utf8(file.identity().tag()).unwrap()
+}
+
+/// RFC 9110 8.8.1: a validator is strong when it changes with every change of the content, which
+/// here leaves name, time and size as they were.
+#[test]
+fn a_tag_changes_with_the_content() {
+    let site = |body: &[u8]| index(by_crate(true, &[("x.js", body)])).unwrap();
+    let [old, new, again] = [&b"let a = 1;"[..], b"let a = 2;", b"let a = 1;"].map(site);
+    let mtime = |site: &Site| {
+        site.files()
+            .next()
+            .map(|file| (file.mtime, file.body.len()))
+    };
+    assert_eq!(mtime(&old), mtime(&new));
+    assert_ne!(tag_of(&old, "x.js"), tag_of(&new, "x.js"));
+    // And with nothing else: a site that is packed again is not fetched again.
+    assert_eq!(tag_of(&old, "x.js"), tag_of(&again, "x.js"));
+}
+
+#[test]
+fn each_representation_has_a_tag_of_its_own() {
+    let site = index(by_crate(
+        true,
+        &[
+            ("x.js", b"let a = 1; let b = 2;"),
+            ("x.js.br", b"same"),
+            ("x.js.gz", b"same"),
+        ],
+    ));
+    let site = site.unwrap();
+    let Some(Found::File(file)) = site.find(b"x.js") else {
+        panic!("no file");
+    };
+    let mut tags: Vec<&[u8]> = site
+        .variants(file)
+        .map(|(_, variant)| variant.tag())
+        .collect();
+    tags.extend(["x.js", "x.js.br"].map(|path| tag_of(&site, path).as_bytes()));
+    assert_eq!(tags.len(), 4);
+    for (at, tag) in tags.iter().enumerate() {
+        assert!(tag.starts_with(b"\"") && tag.ends_with(b"\"") && tag.len() >= 18);
+        assert!(!tags[..at].contains(tag), "{}", tag.escape_ascii());
+    }
+}
+
+#[test]
+fn links_have_the_tag_of_what_they_lead_to() {
+    let site = index(by_hand(&[
+        ("x", b'0', b"text", ""),
+        ("hard", b'1', b"", "x"),
+        ("soft", b'2', b"", "x"),
+    ]));
+    let site = site.unwrap();
+    let tag = tag_of(&site, "x");
+    assert_eq!(tag, "\"80a69b9688ccaf52\"");
+    assert_eq!([tag_of(&site, "hard"), tag_of(&site, "soft")], [tag; 2]);
+}
+
 #[test]
 fn names_of_every_length() {
     for len in 1..=PATH_MAX {
