@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   frame ─► headers: of the usual shape, for us? ─► connection: the last one, or by hash
-//!         ─► next in the stream, ACK and at most PSH, window as it was, nothing missing?
+//!         ─► next in the stream, ACK and at most PSH, windows open, nothing missing?
 //!            yes: checksum, acknowledge, hand over         no: the long way, past Ethernet and IP
 //!                 next of the burst for it, too: once more; else: send what follows
 //! ```
@@ -11,8 +11,9 @@
 //! A segment that takes the short cut moves what the steps of RFC 9293 3.10.7.4 would move, and
 //! what goes out is the same bytes; the long way is the reference, and a simulation compares both.
 //! Everything else takes the long way: other states, any other control bit, urgent data, marks,
-//! SACK blocks, gaps, windows that change or are closed, recoveries, options that are not just
-//! timestamps, frames that are short, datagrams with options or in pieces.
+//! SACK blocks, gaps, closed windows, recoveries, options that are not just timestamps, frames that
+//! are short, datagrams with options or in pieces. A window that is another one than before is
+//! usual: that of a receiver that tunes itself grows with nearly every segment.
 //!
 //! What follows from expected segments of one connection that come one behind the other in a burst
 //! goes out behind the last of them: nothing of it would have left before the burst is over. A
@@ -60,7 +61,7 @@ impl Headers {
             && !rcv.gap.is_some();
         let is_next = self.seq == rcv.nxt
             && snd.wnd.0 != 0
-            && self.wnd.scaled(snd.wscale) == snd.wnd
+            && self.wnd.0 != 0
             && !self.ack.before(snd.una)
             && !self.ack.after(snd.max);
         if !is_quiet || !is_next {
@@ -211,9 +212,11 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        // The window is as it was; whether a later segment has moved it is not forgotten.
-        if tcb.snd.wl1.before(headers.seq) {
+        // RFC 9293 3.10.7.4, fifth, ESTABLISHED: unless a later segment has told another one.
+        if !tcb.snd.wl1.after(headers.seq) {
             tcb.snd.wl1 = headers.seq;
+            tcb.snd.wnd = headers.wnd.scaled(tcb.snd.wscale);
+            tcb.snd.wnd_max = tcb.snd.wnd_max.max(tcb.snd.wnd);
         }
         if let Some(theirs) = headers.timestamps {
             tcb.ts.update(theirs, headers.seq, cx.now);

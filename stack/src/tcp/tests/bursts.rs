@@ -48,18 +48,38 @@ fn what_acknowledgments_allow_goes_out_behind_the_last() {
 
 /// What is not expected ends a row: it takes the long way behind what the row has brought.
 #[test]
-fn another_window_ends_a_row() {
+fn a_closed_window_ends_a_row() {
     both(|mut peer| {
         peer.send(0, 30_000);
         peer.sent();
         peer.arrive_together([
             ". 1:1(0) ack 1001 win 60000",
-            "P. 1:101(100) ack 1001 win 50000",
+            "P. 1:101(100) ack 1001 win 0",
         ]);
         peer.expect(". 10001:11001(1000) ack 1 win 65535");
         peer.expect(". 11001:12001(1000) ack 1 win 65535");
         assert_eq!(peer.sent().len(), 0);
         assert_eq!(peer.app.taken, 100);
+    });
+}
+
+/// RFC 9293 3.10.7.4, fifth: a receiver that tunes its window tells another one in every segment,
+/// and that is no reason to leave the row.
+#[test]
+fn another_window_counts_within_a_row() {
+    both(|mut peer| {
+        peer.send(0, 30_000);
+        peer.sent();
+        let taken = peer.counters().tcp_short_cuts;
+        peer.arrive_together([". 1:1(0) ack 1001 win 61000", ". 1:1(0) ack 2001 win 9000"]);
+        // What the window has room for, which is less than the congestion window has.
+        peer.expect(". 10001:11001(1000) ack 1 win 65535");
+        assert_eq!(peer.sent().len(), 0);
+        peer.arrive(". 1:1(0) ack 2001 win 10000");
+        peer.expect(". 11001:12001(1000) ack 1 win 65535");
+        // Another window alone is an update, which takes the long way.
+        let by_short_cut = peer.counters().tcp_short_cuts - taken;
+        assert!(matches!(by_short_cut, 0 | 2), "{by_short_cut}");
     });
 }
 

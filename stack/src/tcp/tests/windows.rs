@@ -149,7 +149,7 @@ fn a_window_does_not_open_by_little() {
 }
 
 /// RFC 9293 3.10.7.4, fifth: the window of a segment from before the one that last moved it is old
-/// news, although segments with the window as it is came in between.
+/// news, although segments with the window as it is came in between, and whichever way they take.
 #[test]
 fn a_window_from_before_is_not_taken() {
     let mut peer = Peer::established(4_000);
@@ -157,7 +157,7 @@ fn a_window_from_before_is_not_taken() {
     peer.arrive(". 1:1001(1000) ack 1 win 4000");
     assert_eq!(peer.counters().tcp_short_cuts, 1);
     peer.arrive(". 1001:2001(1000) ack 1 win 500");
-    assert_eq!(peer.counters().tcp_short_cuts, 1);
+    assert_eq!(peer.counters().tcp_short_cuts, 2);
     peer.sent();
     peer.send(0, 2_000);
     peer.expect(". 1:1001(1000) ack 2001 win 65535");
