@@ -19,6 +19,10 @@ use std::process::{Command, ExitCode};
 const HTTPD: &str = "simoom-httpd";
 const FEATURE: &str = "hosted";
 
+/// What `--net` takes: text, where a comment would be read as a link.
+const NET_HELP: &str = "The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, \
+                        valeS:P, pipe:PATH";
+
 /// What `host` takes: what `simoom-httpd` takes.
 #[derive(Args)]
 pub(crate) struct HostArgs {
@@ -27,8 +31,7 @@ pub(crate) struct HostArgs {
     /// What the image's command line says to the server, such as listing=on or idle=30
     #[arg(value_name = "KEY=VALUE")]
     options: Vec<String>,
-    /// The port to serve on: tap:IFNAME, xdp:IFNAME[@QUEUE], netmap:IFNAME, valeS:P, pipe:PATH
-    #[arg(long, value_name = "SPEC", value_parser = Spec::parse)]
+    #[arg(long, value_name = "SPEC", value_parser = Spec::parse, help = NET_HELP)]
     net: Spec,
     /// Make .br, .zst and .gz of text and the like, where they are smaller
     #[arg(long)]

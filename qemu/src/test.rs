@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 8] = [
+const CARGO_STEPS: [Step; 9] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -79,6 +79,14 @@ const CARGO_STEPS: [Step; 8] = [
             let targets = ["--bin", "simoom-httpd", "--test", "hosted"];
             let flags = ["--features", "hosted,fault", "--", "-D", "warnings"];
             cargo(&[&["clippy"], &package[..], &targets[..], &flags[..]].concat())
+        },
+    },
+    Step {
+        name: "docs",
+        what: "cargo doc has nothing to say: each link leads somewhere",
+        run: |_| {
+            let doc = ["doc", "--workspace", "--no-deps"];
+            cargo_with(&doc, &[("RUSTDOCFLAGS", "-D warnings")])
         },
     },
     Step {

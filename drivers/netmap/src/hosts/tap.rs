@@ -14,7 +14,7 @@
 //!
 //! The device is created when there is none, and is gone with our descriptor then. One that is
 //! persistent is left as it was found: whether it was up, the length of its header and its offloads
-//! are put back, after `kill -9` by the next start ([`record`]).
+//! are put back, after `kill -9` by the next start ([`hosts::record`](super::record)).
 
 mod device;
 mod rings;
