@@ -129,6 +129,12 @@ impl<'p> Net<'p> {
         is_unicast && !addr.is_loopback() && from != ours && !is_for_all
     }
 
+    /// Ours, as IPv4 has it; zero while there is none.
+    #[inline]
+    pub(crate) fn ours_v4(&self) -> u32 {
+        self.v4.0
+    }
+
     /// Takes an address, its network and the way out of it, and announces the address at the next
     /// poll. Nothing changes if they are those that we have.
     pub fn configure(&mut self, cidr: Cidr, gateway: Option<Addr>) {

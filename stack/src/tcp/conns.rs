@@ -274,6 +274,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A connection that waited for space on the ring, or was acted on from outside of a call.
     pub(super) fn resume<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        self.image.forget_of(idx);
         if self.tell_writable(cx, idx) {
             self.offer(cx, idx);
         }
@@ -285,6 +286,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
+        self.image.forget_of(idx);
         let (smss, retransmits) = (tcb.snd.smss, tcb.retransmits);
         let timed_out = timers(tcb, &mut self.flights, &mut cx.net.counters, cx.now);
         self.narrowed.remember(tcb, smss, cx.now);
@@ -370,6 +372,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// The connection is over: its memory goes back, and the application hears of it.
     pub(super) fn end<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, why: Closed) {
         let id = self.conns.id(idx);
+        self.image.forget_of(idx);
         self.leave_accept_queue(idx);
         let Some(mut live) = self.conns.remove(idx) else {
             return;
@@ -426,6 +429,7 @@ impl<'p, A: App> Tcp<'p, A> {
         act: impl FnOnce(&mut Conn<'_, 'p, A::Congestion>, Option<&mut A::Conn>) -> R,
     ) -> Option<R> {
         let idx = self.conns.named(id)?;
+        self.image.forget_of(idx);
         let live = self.conns.live(idx)?;
         let mut conn = conn(&mut live.tcb, &mut self.bodies, &self.flights, net, now, id);
         let done = act(&mut conn, live.state.as_mut());

@@ -19,8 +19,10 @@
 //! goes out behind the last of them: nothing of it would have left before the burst is over. A
 //! window that opens by many acknowledgments is filled by one run, or one super-segment.
 
+mod ack;
 mod data;
 mod headers;
+mod image;
 
 use simoom_ring::{Frame, RxPacket, TxRing};
 
@@ -40,6 +42,20 @@ use crate::config::FRAMES_RESERVED;
 use crate::time::Instant;
 
 use self::headers::Headers;
+pub(super) use self::image::Image;
+
+/// Whether nothing is the matter with a connection.
+#[inline]
+fn is_quiet<C: Congestion>(tcb: &Tcb<'_, C>) -> bool {
+    let Tcb { snd, rcv, .. } = tcb;
+    tcb.state() == State::Established
+        && !tcb.opening.is_unacked()
+        && !tcb.flags.has(UNUSUAL)
+        && !snd.flags.has(SND_UNUSUAL)
+        && snd.phase == Phase::Open
+        && !tcb.ecn.is_on()
+        && !rcv.gap.is_some()
+}
 
 impl Headers {
     /// Whether it is what comes next on a connection where nothing is the matter.
@@ -52,19 +68,12 @@ impl Headers {
         now: Instant,
     ) -> bool {
         let Tcb { snd, rcv, .. } = tcb;
-        let is_quiet = tcb.state() == State::Established
-            && !tcb.opening.is_unacked()
-            && !tcb.flags.has(UNUSUAL)
-            && !snd.flags.has(SND_UNUSUAL)
-            && snd.phase == Phase::Open
-            && !tcb.ecn.is_on()
-            && !rcv.gap.is_some();
         let is_next = self.seq == rcv.nxt
             && snd.wnd.0 != 0
             && self.wnd.0 != 0
             && !self.ack.before(snd.una)
             && !self.ack.after(snd.max);
-        if !is_quiet || !is_next {
+        if !is_quiet(tcb) || !is_next {
             return false;
         }
         let is_recent = match self.timestamps {
@@ -102,6 +111,8 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         pkt: RxPacket<'p>,
     ) -> Option<RxPacket<'p>> {
+        let pkt = self.input_alike(cx, pkt)?;
+        self.image.forget();
         let Some(headers) = Headers::read(cx.net, &pkt) else {
             self.settle_last(cx);
             return Some(pkt);
@@ -113,6 +124,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 self.may_wait = true;
                 return Some(pkt);
             }
+            self.remember(cx, (idx, &headers), &pkt);
             self.arrives_expected(cx, idx, &headers, pkt.frame);
             return None;
         }
@@ -125,6 +137,22 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         self.arrives_whole(cx, &headers, pkt);
         None
+    }
+
+    /// Takes the image of an expected segment, if its connection expects any acknowledgment, too.
+    #[inline]
+    fn remember<T>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        (idx, headers): (u32, &Headers),
+        pkt: &RxPacket<'p>,
+    ) {
+        if let Some(tcb) = self.conns.tcb(idx)
+            && tcb.is_sack_permitted()
+            && (self.flights.get(tcb.flight)).is_none_or(|(flight, _)| flight.is_untroubled())
+        {
+            self.image.take((idx, headers), cx.net, pkt);
+        }
     }
 
     /// For which connection a segment is, if it is what comes next there.
@@ -223,15 +251,26 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let may_send = has_room && tcb.flags.has(TcbFlags::WANTS_TO_SEND);
         if headers.payload_len > 0 {
-            return self.data_arrives(cx, idx, headers, frame, may_send);
+            self.data_arrives(cx, idx, headers, frame, may_send);
+            return self.look_again(idx);
         }
         // The frame goes home first: a window that goes out tells what there is, and so does
         // whether bytes may be generated.
         drop(frame);
         if may_send {
             self.tell_writable(cx, idx);
+            self.look_again(idx);
         }
         self.after_offer(cx, idx);
+    }
+
+    /// The application has been called: what it asked for may be more than what is expected.
+    #[inline]
+    fn look_again(&mut self, idx: u32) {
+        let is_quiet = |tcb: &mut Tcb<'p, _>| is_quiet(tcb) && tcb.rcv.is_all_read();
+        if !self.conns.tcb(idx).is_some_and(is_quiet) {
+            self.image.forget_of(idx);
+        }
     }
 
     /// Says that the window is wider, if what was taken has made it so.

@@ -111,6 +111,7 @@ use self::bodies::Bodies;
 use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
+use self::expected::Image;
 use self::fast_open::FastOpens;
 use self::flight::Flights;
 use self::gaps::Gaps;
@@ -182,6 +183,8 @@ pub struct Tcp<'p, A: App> {
     settings: Settings,
     /// The connection that the last expected segment was for.
     recent: u32,
+    /// What that segment looked like, while nothing else has happened to its connection.
+    image: Image,
     /// The one that expected segments have moved, and of which what follows is not sent yet.
     unsettled: u32,
     /// What it had in flight has become less.
@@ -242,6 +245,7 @@ impl<'p, A: App> Tcp<'p, A> {
             random,
             settings,
             recent: slots::NONE,
+            image: Image::NONE,
             unsettled: slots::NONE,
             has_moved: false,
             may_wait: false,

@@ -3,8 +3,8 @@
 //! [`Arrival::acked`](super::input::Arrival) is the reference, of which this is what is left.
 
 use super::bodies::Bodies;
-use super::cc::Congestion;
-use super::flight::{Flight, Nodes, wrapped};
+use super::cc::{Acked, Congestion};
+use super::flight::{Flight, Meter, Nodes, wrapped};
 use super::seqnum::SeqNum;
 use super::tcb::Tcb;
 use crate::config::RTO_MAX;
@@ -24,7 +24,7 @@ impl<C: Congestion> Tcb<'_, C> {
         now: Instant,
     ) {
         let una = self.snd.una;
-        let len = ack.bytes_since(una);
+        let len = ack.0.wrapping_sub(una.0);
         bodies.acked(&mut self.snd.queue, len.into());
         let rtt_us = flight.acked_plainly(nodes, ack, wrapped(now), &mut self.reordering);
         let is_round_over = flight.is_round_over(ack);
@@ -43,10 +43,64 @@ impl<C: Congestion> Tcb<'_, C> {
         self.snd.nxt = self.snd.nxt.max(ack);
         self.snd.dupacks = 0;
         self.retransmits = 0;
-        if self.cc.wants_rounds() {
-            flight.meter.delivered(len);
+        let is_cwnd_limited = self.was_cwnd_limited(ack, len);
+        if self.cc.is_moved_by(ack, rtt, is_cwnd_limited) {
+            self.grow(&mut flight.meter, len, rtt, (is_cwnd_limited, now));
         }
-        let acked = self.acked_of(Some(&mut flight.meter), len, rtt, now);
+    }
+
+    /// Tells congestion control.
+    #[inline(never)]
+    fn grow(
+        &mut self,
+        meter: &mut Meter,
+        len: u32,
+        rtt: Option<Duration>,
+        (is_cwnd_limited, now): (bool, Instant),
+    ) {
+        if self.cc.wants_rounds() {
+            meter.delivered(len);
+        }
+        let acked = self.acked_under(is_cwnd_limited, Some(meter), len, rtt, now);
         self.cc.acked(self.snd.smss, &acked);
+    }
+
+    /// What congestion control is told of `len` bytes that were acknowledged just now.
+    #[inline]
+    pub(crate) fn acked_of(
+        &mut self,
+        meter: Option<&mut Meter>,
+        len: u32,
+        rtt: Option<Duration>,
+        now: Instant,
+    ) -> Acked {
+        let is_cwnd_limited = self.was_cwnd_limited(self.snd.una, len);
+        self.acked_under(is_cwnd_limited, meter, len, rtt, now)
+    }
+
+    /// The same, where it is known whether the congestion window was what held it back.
+    #[inline]
+    pub(crate) fn acked_under(
+        &mut self,
+        is_cwnd_limited: bool,
+        meter: Option<&mut Meter>,
+        len: u32,
+        rtt: Option<Duration>,
+        now: Instant,
+    ) -> Acked {
+        let srtt = self.rtt.srtt();
+        let meter = meter.filter(|_| self.cc.wants_rounds());
+        let round = meter.and_then(|meter| meter.acked(wrapped(now), (rtt, srtt), is_cwnd_limited));
+        Acked {
+            len,
+            flight_size: self.snd.flight_size(),
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            rtt,
+            srtt,
+            is_cwnd_limited,
+            round,
+            now,
+        }
     }
 }

@@ -19,11 +19,9 @@
 
 use crate::config::DUPACKS;
 use crate::counters::Counters;
-use crate::tcp::cc::{Acked, Congestion, Signal};
+use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::flags::SndFlags;
-use crate::tcp::flight::{
-    Answer, Flights, ForNothing, Found, Frto, Heard, Meter, Progress, Told, wrapped,
-};
+use crate::tcp::flight::{Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
 use crate::tcp::tcb::Tcb;
@@ -76,34 +74,6 @@ impl News {
         self.is_again = told.is_again;
         self.eifel = told.eifel;
         self.dsack = told.dsack;
-    }
-}
-
-impl<C: Congestion> Tcb<'_, C> {
-    /// What congestion control is told of `len` bytes that were acknowledged just now.
-    #[inline]
-    pub(crate) fn acked_of(
-        &mut self,
-        meter: Option<&mut Meter>,
-        len: u32,
-        rtt: Option<Duration>,
-        now: Instant,
-    ) -> Acked {
-        let is_cwnd_limited = self.was_cwnd_limited(self.snd.una, len);
-        let srtt = self.rtt.srtt();
-        let meter = meter.filter(|_| self.cc.wants_rounds());
-        let round = meter.and_then(|meter| meter.acked(wrapped(now), (rtt, srtt), is_cwnd_limited));
-        Acked {
-            len,
-            flight_size: self.snd.flight_size(),
-            una: self.snd.una,
-            nxt: self.snd.nxt,
-            rtt,
-            srtt,
-            is_cwnd_limited,
-            round,
-            now,
-        }
     }
 }
 

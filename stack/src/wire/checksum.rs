@@ -201,10 +201,17 @@ pub(crate) fn is_valid_header(header: &[u8; 20]) -> bool {
     fold_words(sum.sum()) == u16::MAX
 }
 
+/// Whether a sum of words that includes the checksum is right (RFC 1071 1.3), of a header that is
+/// not all zero: in 16 bits it is one of the two forms of zero, and no sum becomes 0 again.
+#[inline(always)]
+pub(crate) fn is_valid_sum(words: u64) -> bool {
+    words.is_multiple_of(0xffff)
+}
+
 /// One's complement addition: the carry comes in at the other end. After a carry the sum is at
 /// most 2^64 - 2, so the second addition has none.
 #[inline]
-fn carry_add(a: u64, b: u64) -> u64 {
+pub(crate) fn carry_add(a: u64, b: u64) -> u64 {
     let (sum, carry) = a.overflowing_add(b);
     sum.wrapping_add(u64::from(carry))
 }

@@ -1,7 +1,8 @@
 //! Congestion control that is chosen when the stack starts, out of those that are here.
 
 use super::{Acked, Congestion, Cubic, Reno, Signal, Westwood};
-use crate::time::Instant;
+use crate::tcp::seqnum::SeqNum;
+use crate::time::{Duration, Instant};
 
 /// Which congestion control a stack uses ([`Settings::congestion`](crate::tcp::Settings)), if its
 /// application leaves the choice: if [`App::Congestion`](crate::tcp::App::Congestion) is
@@ -69,6 +70,15 @@ impl Congestion for Chosen {
             Self::Cubic(cubic) => cubic.acked(smss, acked),
             Self::Reno(reno) => reno.acked(smss, acked),
             Self::Westwood(westwood) => westwood.acked(smss, acked),
+        }
+    }
+
+    #[inline]
+    fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+        match self {
+            Self::Cubic(cubic) => cubic.is_moved_by(una, rtt, is_cwnd_limited),
+            Self::Reno(reno) => reno.is_moved_by(una, rtt, is_cwnd_limited),
+            Self::Westwood(westwood) => westwood.is_moved_by(una, rtt, is_cwnd_limited),
         }
     }
 

@@ -20,6 +20,7 @@
 
 use super::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart, L};
 use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, careful_window, initial_window};
+use crate::tcp::seqnum::SeqNum;
 use crate::time::{Duration, Instant};
 
 /// CUBIC.
@@ -290,6 +291,15 @@ impl Congestion for Cubic {
         let is_held = matches!(self.phase, Phase::Held(_)) && !acked.is_cwnd_limited;
         if !is_held {
             self.acked_in_phase(smss, acked);
+        }
+    }
+
+    #[inline]
+    fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+        match &self.phase {
+            Phase::Start(hystart) => is_cwnd_limited || hystart.is_moved_by(una, rtt),
+            Phase::Held(_) => is_cwnd_limited,
+            Phase::Restart { .. } | Phase::Avoidance(_) => true,
         }
     }
 

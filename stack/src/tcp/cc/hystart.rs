@@ -10,6 +10,7 @@
 
 use super::Acked;
 use crate::tcp::seqnum::SeqNum;
+use crate::time::Duration;
 
 /// The rounds of one slow start.
 #[derive(Clone, Debug)]
@@ -60,6 +61,20 @@ impl HyStart {
             css_rounds: 0,
             stage: Stage::New,
         }
+    }
+
+    /// Whether an acknowledgment up to `una` that has measured `rtt` changes anything. Behind the
+    /// first of a round, a time that is not its least does not.
+    #[inline]
+    pub(super) fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>) -> bool {
+        let is_within = self.stage == Stage::SlowStart && una.before(self.window_end);
+        let is_known = match rtt {
+            Some(rtt) => {
+                self.samples >= N_RTT_SAMPLE && rtt.as_micros() >= u64::from(self.round_us)
+            }
+            None => true,
+        };
+        !is_within || !is_known
     }
 
     /// Takes an acknowledgment into account (RFC 9406 4.2).

@@ -96,6 +96,14 @@ pub trait Congestion {
     /// New data was acknowledged outside of recovery.
     fn acked(&mut self, smss: u16, acked: &Acked);
 
+    /// Whether [`acked`](Self::acked) would change anything, or need not be called: told of an
+    /// acknowledgment up to `una` that has measured `rtt`, of data that the congestion window held
+    /// back or not.
+    #[inline]
+    fn is_moved_by(&self, _una: SeqNum, _rtt: Option<Duration>, _is_cwnd_limited: bool) -> bool {
+        true
+    }
+
     /// The network has signalled; `flight_size` bytes are in flight.
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, now: Instant);
 

@@ -1,7 +1,8 @@
 //! Slow start and congestion avoidance: RFC 5681 with appropriate byte counting (RFC 3465).
 
 use super::{Acked, Algorithm, CWND_MAX, Congestion, Signal, careful_window, initial_window};
-use crate::time::Instant;
+use crate::tcp::seqnum::SeqNum;
+use crate::time::{Duration, Instant};
 
 /// NewReno.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ impl Congestion for Reno {
             }
         }
         self.cwnd = self.cwnd.min(CWND_MAX);
+    }
+
+    #[inline]
+    fn is_moved_by(&self, _una: SeqNum, _rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+        is_cwnd_limited
     }
 
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {

@@ -122,6 +122,34 @@ impl Headers {
         (seg, options)
     }
 
+    /// Those of a frame that is known to have the usual shape, with timestamps. Its lengths are not
+    /// looked at.
+    #[inline]
+    pub(super) fn of_usual(front: &[u8; LEN_MAX]) -> Option<Self> {
+        let (ip, rest) = front
+            .get(ETHERNET_LEN..)?
+            .split_first_chunk::<{ ipv4::HEADER_LEN }>()?;
+        let (segment, option) = rest.split_first_chunk::<{ tcp::HEADER_LEN }>()?;
+        let [_, tos, l0, l1, .., s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
+        let (words, _) = segment.as_chunks::<4>();
+        let [[p0, p1, o0, o1], seq, ack, [_, ctl, w0, w1], _] = words else {
+            return None;
+        };
+        let len = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([l0, l1]).into());
+        Some(Self {
+            tuple: Tuple::of_wire([d0, d1, d2, d3], [*o0, *o1], [s0, s1, s2, s3], [*p0, *p1]),
+            seq: SeqNum(u32::from_be_bytes(*seq)),
+            ack: SeqNum(u32::from_be_bytes(*ack)),
+            ctl: Ctl::from_wire(*ctl),
+            wnd: WireWnd(u16::from_be_bytes([*w0, *w1])),
+            tos,
+            timestamps: Some(Timestamps::of_usual(option.first_chunk()?)?),
+            has_options: false,
+            len: LEN_MAX,
+            payload_len: len.checked_sub(LEN_MAX)?,
+        })
+    }
+
     /// Whether the checksum of the segment in `pkt`, whose headers these are, is right, or known to
     /// be.
     #[inline]
@@ -149,7 +177,7 @@ fn usual_options(bytes: &[u8], words: u8) -> Option<(Option<Timestamps>, usize)>
         5 => Some((None, FRONT_LEN)),
         8 => {
             let option = bytes.get(FRONT_LEN..)?.first_chunk::<12>()?;
-            Some((Some(Timestamps::of_usual(option)?), FRONT_LEN + 12))
+            Some((Some(Timestamps::of_usual(option)?), LEN_MAX))
         }
         _ => None,
     }
@@ -163,10 +191,13 @@ fn len_with_options(offset: u8) -> Option<usize> {
 }
 
 const PROTO: u8 = ip::proto::TCP;
-const ETHERNET_LEN: usize = crate::wire::ethernet::HEADER_LEN;
+pub(super) const ETHERNET_LEN: usize = crate::wire::ethernet::HEADER_LEN;
 
 /// Bytes of the headers without options.
 const FRONT_LEN: usize = ip::HEADERS_LEN + tcp::HEADER_LEN;
+
+/// The same with timestamps.
+pub(super) const LEN_MAX: usize = FRONT_LEN + 12;
 
 /// More fragments follow, or some lie before: all but DF, and the bit that has no meaning.
 const ANY_PIECE: u16 = 0x3fff;
