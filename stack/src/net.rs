@@ -13,7 +13,7 @@ use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
 
 use self::cuts::Cuts;
 use crate::addr::{Addr, Cidr};
-use crate::arp::Neighbors;
+use crate::arp::{Lookup, Neighbors};
 use crate::config::{MSS_MIN, TTL_DEFAULT};
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
@@ -211,6 +211,28 @@ impl<'p> Net<'p> {
         // On the network, the last address may be for all, and a network of two has none.
         let is_host = (to ^ ours) & mask == 0 && to | mask != u32::MAX && to != ours;
         (src == ours && is_host && ours != 0).then(|| Addr::v4(dst))
+    }
+
+    /// The station that a datagram from `src` to another host goes to first, if its answer is not
+    /// old; `hint` is where the neighbor table had it last. `None` if in doubt.
+    #[inline]
+    pub(crate) fn station_of(
+        &self,
+        src: Ipv4Addr,
+        dst: Ipv4Addr,
+        hint: &mut u8,
+    ) -> Option<MacAddr> {
+        let addr = match self.next_neighbor(src, dst) {
+            Some(addr) => addr,
+            None => match self.next_hop(src.into(), dst.into())? {
+                NextHop::Neighbor(addr) => addr,
+                NextHop::Broadcast => return None,
+            },
+        };
+        match self.neighbors.lookup(addr, hint) {
+            Lookup::Found(mac) => Some(mac),
+            _ => None,
+        }
     }
 
     /// What goes to `dst` seems to get lost: the next hop may be gone (RFC 1122 3.3.1.4).

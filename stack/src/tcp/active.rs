@@ -59,9 +59,8 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
         let smss = smss_to(net, remote.addr, Some(net.rmss()), now);
-        let kept = Tuple::new(&tuple).ok_or(ConnectError::BadRemote)?;
-        let starts = (self.iss(&tuple, now), smss);
-        let mut tcb = Tcb::new(kept, starts, self.settings.congestion);
+        let starts = (self.iss(tuple, now), smss);
+        let mut tcb = Tcb::new(tuple, starts, self.settings.congestion);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
         tcb.flags.put(TcbFlags::SACK_PERMITTED, self.settings.sack);
@@ -69,13 +68,13 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.rcv.wscale = self.our_wscale(net);
         tcb.rcv.quick_acks = self.settings.quick_acks;
         if self.settings.timestamps {
-            tcb.ts = Ts::on(self.ts_offset(&tuple), 0, tcb.rcv.nxt, now);
+            tcb.ts = Ts::on(self.ts_offset(tuple), 0, tcb.rcv.nxt, now);
         }
         let idx = self
             .conns
             .insert(tcb, Some(state))
             .ok_or(ConnectError::Full)?;
-        if !self.demux.insert(self.demux.hash(&tuple), Found::Conn(idx)) {
+        if !self.demux.insert(self.demux.hash(tuple), Found::Conn(idx)) {
             self.conns.remove(idx);
             return Err(ConnectError::Full);
         }
@@ -85,17 +84,15 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A four-tuple that is free, its port drawn at random (RFC 6056 3.3.1) among those that nobody
     /// listens on.
-    fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<FourTuple> {
+    fn free_tuple(&mut self, addr: Addr, remote: Endpoint) -> Option<Tuple> {
         let first = self.random.below(PORTS_CNT.into()) as u16;
         // A bounded search: almost every try succeeds unless almost every port is taken.
         (0..PORT_TRIES_MAX).find_map(|n| {
             let port = PORTS_FIRST + first.wrapping_add(n) % PORTS_CNT;
-            let tuple = FourTuple {
-                local: Endpoint { addr, port },
-                remote,
-            };
+            let local = Endpoint { addr, port };
+            let tuple = Tuple::new(&FourTuple { local, remote })?;
             let is_free = self.listeners.find(port).is_none()
-                && self.find(self.demux.hash(&tuple), &tuple).is_none();
+                && self.find(self.demux.hash(tuple), tuple).is_none();
             is_free.then_some(tuple)
         })
     }

@@ -4,6 +4,7 @@
 use simoom_ring::{RxPacket, TxRing};
 
 use super::app::{App, Closed, Conn, ConnId};
+use super::bare::{self, Envelope};
 use super::budget::Budget;
 use super::deadline::Deadline;
 use super::demux::Found;
@@ -19,8 +20,8 @@ use super::status::Status;
 use super::tcb::Tcb;
 use super::time_wait::Old;
 use super::timers::timers;
+use super::tuple::Tuple;
 use super::{Cx, Tcp};
-use crate::addr::FourTuple;
 use crate::config::FIN_WAIT_2_MAX;
 use crate::icmp::Cause;
 use crate::iface::Surveyed;
@@ -65,7 +66,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(reset) = outcome.reset
             && let Some(tuple) = self.conns.tuple(idx)
         {
-            send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
+            send_reset(cx.net, cx.tx, cx.now, tuple, reset);
         }
         self.after(cx, idx, outcome);
         self.gaps.forget_duplicate();
@@ -327,8 +328,8 @@ impl<'p, A: App> Tcp<'p, A> {
                 ack: Some(tcb.rcv.nxt),
                 timestamps: tcb.ts.stamp(tcb.rcv.nxt, cx.now),
             };
-            let tuple = tcb.tuple.full();
-            send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
+            let tuple = tcb.tuple;
+            send_reset(cx.net, cx.tx, cx.now, tuple, reset);
         }
         self.end(cx, idx, Closed::Aborted);
     }
@@ -351,9 +352,8 @@ impl<'p, A: App> Tcp<'p, A> {
             rcv_nxt: tcb.rcv.nxt,
             ts_recent: tcb.ts.recent(),
         };
-        let tuple = tcb.tuple.full();
+        let hash = self.demux.hash(tcb.tuple);
         self.end(cx, idx, Closed::Finished);
-        let hash = self.demux.hash(&tuple);
         let mut entry = self.time_waits.insert(hash, old, cx.now);
         if entry.is_none()
             && let Some(oldest) = self.time_waits.oldest()
@@ -384,7 +384,7 @@ impl<'p, A: App> Tcp<'p, A> {
         count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
         self.wheel.stop(idx);
         self.demux
-            .remove(self.demux.hash(&live.tcb.tuple.full()), Found::Conn(idx));
+            .remove(self.demux.hash(live.tcb.tuple), Found::Conn(idx));
         if live.tcb.opening.is_unacked() {
             self.failed_to_open_fast(&live.tcb, why, cx.now);
         }
@@ -478,13 +478,13 @@ pub(super) fn send_reset<'p>(
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
-    tuple: &FourTuple,
+    tuple: Tuple,
     reset: Reset,
 ) {
     net.counters.tcp_resets_out += 1;
     let repr = Repr {
-        src_port: tuple.local.port,
-        dst_port: tuple.remote.port,
+        src_port: tuple.local_port(),
+        dst_port: tuple.remote_port(),
         seq: reset.seq,
         ack: reset.ack,
         ctl: Ctl::RST,
@@ -494,5 +494,5 @@ pub(super) fn send_reset<'p>(
             ..Options::default()
         },
     };
-    output::send_bare(net, tx, now, tuple, &repr);
+    bare::send(net, tx, now, Envelope::plain(tuple, &mut 0), &repr);
 }

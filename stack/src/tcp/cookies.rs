@@ -22,9 +22,9 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::addr::FourTuple;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::seqnum::{SeqNum, WndScale};
+use crate::tcp::tuple::Tuple;
 use crate::time::{Duration, Instant};
 
 /// The secret, and when it was used last.
@@ -59,13 +59,7 @@ impl Cookies {
 
     /// The ISS that answers a SYN of sequence number `irs` from a peer that takes segments of
     /// `smss` bytes.
-    pub(crate) fn iss(
-        &mut self,
-        tuple: &FourTuple,
-        irs: SeqNum,
-        smss: u16,
-        now: Instant,
-    ) -> SeqNum {
+    pub(crate) fn iss(&mut self, tuple: Tuple, irs: SeqNum, smss: u16, now: Instant) -> SeqNum {
         self.last_at = Some(now);
         let mss_idx = MSS_TABLE
             .iter()
@@ -81,13 +75,7 @@ impl Cookies {
 
     /// Whether `iss` is a cookie of ours that is still good, when `irs` comes before the segment
     /// that brings it.
-    pub(crate) fn check(
-        &self,
-        tuple: &FourTuple,
-        irs: SeqNum,
-        iss: SeqNum,
-        now: Instant,
-    ) -> Checked {
+    pub(crate) fn check(&self, tuple: Tuple, irs: SeqNum, iss: SeqNum, now: Instant) -> Checked {
         let mss_idx = iss.0 & MSS_MASK;
         let Some(mss) = MSS_TABLE.get(mss_idx as usize) else {
             return Checked::Bad;
@@ -107,14 +95,9 @@ impl Cookies {
         }
     }
 
-    fn seal(&self, tuple: &FourTuple, irs: SeqNum, mss_idx: u32, period: u64) -> SeqNum {
+    fn seal(&self, tuple: Tuple, irs: SeqNum, mss_idx: u32, period: u64) -> SeqNum {
         let mut hasher = self.key;
-        for end in [tuple.local, tuple.remote] {
-            let (high, low) = end.addr.words();
-            hasher.write_u64(high);
-            hasher.write_u64(low);
-            hasher.write_u16(end.port);
-        }
+        hasher.write(&tuple.bytes());
         hasher.write_u64(period);
         hasher.write_u32(mss_idx);
         // The low bits of a hash are as good as any.
@@ -185,16 +168,17 @@ const NO_WSCALE: u32 = 0x0f;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::Endpoint;
+    use crate::addr::{Endpoint, FourTuple};
     use crate::testing::{OUR_IP, PEER_IP, v4};
 
     const IRS: SeqNum = SeqNum(77);
 
-    fn tuple(port: u16) -> FourTuple {
-        FourTuple {
+    fn tuple(port: u16) -> Tuple {
+        let tuple = FourTuple {
             local: Endpoint::new(v4(OUR_IP), 80),
             remote: Endpoint::new(v4(PEER_IP), port),
-        }
+        };
+        Tuple::new(&tuple).expect("IPv4")
     }
 
     fn at(secs: u64) -> Instant {
@@ -202,7 +186,7 @@ mod tests {
     }
 
     fn cookies() -> Cookies {
-        Cookies::new(SipHasher24::new_with_keys(1, 2))
+        Cookies::new(SipHasher24::new_with_keys(1, 3))
     }
 
     #[test]
@@ -215,8 +199,8 @@ mod tests {
             (9_000, 8_960),
         ] {
             let mut cookies = cookies();
-            let iss = cookies.iss(&tuple(1), IRS, offered, at(5));
-            let checked = cookies.check(&tuple(1), IRS, iss, at(5));
+            let iss = cookies.iss(tuple(1), IRS, offered, at(5));
+            let checked = cookies.check(tuple(1), IRS, iss, at(5));
             assert_eq!(checked, Checked::Good(expected));
         }
     }
@@ -224,7 +208,7 @@ mod tests {
     #[test]
     fn a_cookie_is_good_for_its_connection_and_its_time_only() {
         let mut cookies = cookies();
-        let iss = cookies.iss(&tuple(1), IRS, 1_460, at(63));
+        let iss = cookies.iss(tuple(1), IRS, 1_460, at(63));
         let (good, ahead) = (Checked::Good(1_460), Checked::Ahead);
         for (tuple, irs, iss, secs, expected) in [
             (tuple(1), IRS, iss, 63, good),
@@ -238,7 +222,7 @@ mod tests {
             (tuple(1), IRS, iss + 1, 63, Checked::Bad),
             (tuple(1), IRS, iss + (1 << 27), 63, Checked::Bad),
         ] {
-            let checked = cookies.check(&tuple, irs, iss, at(secs));
+            let checked = cookies.check(tuple, irs, iss, at(secs));
             assert_eq!(checked, expected, "{tuple:?} {irs:?} {iss:?} {secs}");
         }
     }
@@ -247,9 +231,9 @@ mod tests {
     #[test]
     fn few_strangers_are_taken_for_early() {
         let mut cookies = cookies();
-        cookies.iss(&tuple(1), IRS, 1_460, at(5));
+        cookies.iss(tuple(1), IRS, 1_460, at(5));
         let guess = |n: u32| SeqNum(n.wrapping_mul(0x9e37_79b9));
-        let checked = |n| cookies.check(&tuple(2), IRS, guess(n), at(5));
+        let checked = |n| cookies.check(tuple(2), IRS, guess(n), at(5));
         let early = (0..100_000).filter(|n| checked(*n) != Checked::Bad).count();
         // Two periods, 5 bits.
         assert!((5_800..6_700).contains(&early), "{early}");
@@ -258,9 +242,9 @@ mod tests {
     #[test]
     fn no_guess_is_right_while_no_cookie_was_sent() {
         let mut used = cookies();
-        let iss = used.iss(&tuple(1), IRS, 1_460, at(5));
-        assert_eq!(cookies().check(&tuple(1), IRS, iss, at(5)), Checked::Bad);
-        assert_eq!(used.check(&tuple(1), IRS, iss, at(5 + 129)), Checked::Bad);
+        let iss = used.iss(tuple(1), IRS, 1_460, at(5));
+        assert_eq!(cookies().check(tuple(1), IRS, iss, at(5)), Checked::Bad);
+        assert_eq!(used.check(tuple(1), IRS, iss, at(5 + 129)), Checked::Bad);
     }
 
     #[test]

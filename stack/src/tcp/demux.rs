@@ -11,7 +11,7 @@
 
 use managed::ManagedSlice;
 
-use crate::addr::FourTuple;
+use super::tuple::Tuple;
 
 /// What a four-tuple leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +59,12 @@ impl<'p> Demux<'p> {
 
     /// The keyed hash: two folded multiplications over both endpoints. The table uses its low half.
     #[inline]
-    pub(crate) fn hash(&self, tuple: &FourTuple) -> u64 {
+    pub(crate) fn hash(&self, tuple: Tuple) -> u64 {
         let [k0, k1, k2, k3] = self.key;
-        let (remote_high, remote_low) = tuple.remote.addr.words();
-        let (local_high, local_low) = tuple.local.addr.words();
-        let ports = u64::from(tuple.remote.port) << 16 | u64::from(tuple.local.port);
-        let first = fold(remote_low ^ k0, ports ^ remote_high.rotate_left(32) ^ k1);
-        let second = fold(first ^ local_low ^ k2, local_high ^ k3);
+        let (local, remote) = tuple.addrs();
+        let ports = u64::from(tuple.remote_port()) << 16 | u64::from(tuple.local_port());
+        let first = fold(u64::from(remote.to_bits()) ^ k0, ports ^ k1);
+        let second = fold(first ^ u64::from(local.to_bits()) ^ k2, k3);
         second ^ first.rotate_left(32)
     }
 
@@ -185,18 +184,18 @@ fn found(value: u32) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::Endpoint;
+    use crate::addr::{Endpoint, FourTuple};
     use core::net::Ipv4Addr;
     use std::collections::HashMap;
     use std::vec;
 
-    fn tuple(n: u32) -> FourTuple {
+    fn tuple(n: u32) -> Tuple {
         let local = Endpoint::new(Ipv4Addr::new(10, 0, 0, 1), 80);
         let remote = Endpoint::new(
             Ipv4Addr::from(0x0a01_0000 + n / 60_000),
             (n % 60_000) as u16,
         );
-        FourTuple { local, remote }
+        Tuple::new(&FourTuple { local, remote }).expect("IPv4")
     }
 
     /// Random insertions and removals against a map; few hashes, so that chains collide and wrap.
@@ -231,8 +230,8 @@ mod tests {
         let two = Demux::new(vec![DemuxEntry::default(); 2].into(), [11, 22, 33, 45]);
         let mut buckets = [0_u32; 256];
         for n in 0..65_536 {
-            buckets[one.hash(&tuple(n)) as usize & 255] += 1;
-            assert_ne!(one.hash(&tuple(n)), two.hash(&tuple(n)));
+            buckets[one.hash(tuple(n)) as usize & 255] += 1;
+            assert_ne!(one.hash(tuple(n)), two.hash(tuple(n)));
         }
         assert!(
             buckets.iter().all(|&n| (150..400).contains(&n)),

@@ -186,8 +186,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if self.conns.is(self.recent, tuple) {
             return Some(self.recent);
         }
-        let full = tuple.full();
-        match self.find(self.demux.hash(&full), &full) {
+        match self.find(self.demux.hash(tuple), tuple) {
             Some(Found::Conn(idx)) => {
                 self.recent = idx;
                 Some(idx)
@@ -212,7 +211,7 @@ impl<'p, A: App> Tcp<'p, A> {
         // What Ethernet has padded.
         pkt.frame.trim(headers.len + headers.payload_len);
         pkt.frame.pull(headers.len);
-        self.arrives_for(cx, &headers.tuple.full(), seg, &options, pkt);
+        self.arrives_for(cx, headers.tuple, seg, &options, pkt);
     }
 
     /// The fifth to seventh steps of SEGMENT ARRIVES, as far as there is anything left of them.

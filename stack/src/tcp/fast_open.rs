@@ -30,6 +30,7 @@ use simoom_ring::TxRing;
 use siphasher::sip::SipHasher24;
 
 use super::app::{App, Closed};
+use super::bare::{self, Envelope};
 use super::cc::Congestion;
 use super::deadline::Deadline;
 use super::demux::Found;
@@ -37,10 +38,11 @@ use super::flags::TcbFlags;
 use super::gaps::Gaps;
 use super::listen::{ListenerId, SynEntry};
 use super::opening::first_window;
-use super::output::{self, send_bare};
+use super::output;
 use super::tcb::Tcb;
+use super::tuple::Tuple;
 use super::{Cx, Tcp};
-use crate::addr::{Addr, FourTuple};
+use crate::addr::Addr;
 use crate::config::{FAST_OPEN_PERIOD, FAST_OPEN_RESET_AGE, FAST_OPENS_MAX};
 use crate::net::Net;
 use crate::time::Instant;
@@ -219,7 +221,7 @@ impl<'p, A: App> Tcp<'p, A> {
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         hash: u64,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: &Segment,
         options: &Options,
         listener: u8,
@@ -232,7 +234,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         if self
             .fast_opens
-            .age(tuple.remote.addr, cookie, cx.now)
+            .age(tuple.remote_addr(), cookie, cx.now)
             .is_none()
         {
             cx.net.counters.tcp_fast_open_bad_cookies += 1;
@@ -363,7 +365,8 @@ pub(super) fn send_syn_ack<'p, C: Congestion>(
     tcb.opening.sent();
     tcb.flags.clear(TcbFlags::ACK_DUE);
     tcb.delack_at = Deadline::NEVER;
-    send_bare(net, tx, now, &tcb.tuple.full(), &repr);
+    let envelope = Envelope::plain(tcb.tuple, &mut tcb.neighbor_hint);
+    bare::send(net, tx, now, envelope, &repr);
     true
 }
 

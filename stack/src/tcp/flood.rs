@@ -3,15 +3,15 @@
 use simoom_ring::TxRing;
 
 use super::app::App;
+use super::bare::{self, Envelope};
 use super::cookies::{Carried, Checked};
 use super::demux::Found;
 use super::ecn::Ecn;
 use super::listen::SynEntry;
 use super::opening::first_window;
-use super::output::send_bare;
 use super::ts::Ts;
+use super::tuple::Tuple;
 use super::{Cx, Tcp, smss_to};
-use crate::addr::FourTuple;
 use crate::counters::DropReason;
 use crate::time::Instant;
 use crate::wire::tcp::{Options, Segment};
@@ -34,9 +34,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         mut entry: SynEntry,
     ) {
-        entry.iss = self
-            .cookies
-            .iss(&entry.tuple, entry.irs, entry.smss, cx.now);
+        entry.iss = self.cookies.iss(entry.tuple, entry.irs, entry.smss, cx.now);
         let carried = Carried {
             wscale: entry.wscale,
             is_sack_permitted: entry.is_sack_permitted,
@@ -54,13 +52,14 @@ impl<'p, A: App> Tcp<'p, A> {
             timestamps.val = carried.into_ts(timestamps.val);
         }
         cx.net.counters.tcp_cookies_sent += 1;
-        send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+        let envelope = Envelope::plain(entry.tuple, &mut self.neighbor_hint);
+        bare::send(cx.net, cx.tx, cx.now, envelope, &repr);
     }
 
     /// What the acknowledgment of a cookie brings back, if the segment is one.
     pub(super) fn entry_of_cookie<T>(
         &self,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: &Segment,
         options: &Options,
         listener: u8,
@@ -82,10 +81,10 @@ impl<'p, A: App> Tcp<'p, A> {
             None => Ts::OFF,
         };
         Brought::Entry(SynEntry {
-            tuple: *tuple,
+            tuple,
             iss,
             irs,
-            smss: smss_to(cx.net, tuple.remote.addr, Some(mss), cx.now),
+            smss: smss_to(cx.net, tuple.remote_addr(), Some(mss), cx.now),
             rmss: cx.net.rmss(),
             wnd: first_window(cx.net),
             wscale: carried.and_then(|carried| carried.wscale),
@@ -101,7 +100,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// Whether a late copy of the segment that a connection began with could begin it again: a
     /// cookie is as good the second time. So while cookies are good, who closed last waits, too.
     pub(super) fn may_be_replayed(&self, idx: u32, now: Instant) -> bool {
-        let port = self.conns.tuple(idx).map(|tuple| tuple.local.port);
+        let port = self.conns.tuple(idx).map(|tuple| tuple.local_port());
         self.cookies.are_good(now) && port.is_some_and(|port| self.listeners.find(port).is_some())
     }
 

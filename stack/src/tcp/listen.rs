@@ -6,12 +6,12 @@
 
 use managed::ManagedSlice;
 
-use crate::addr::{Addr, FourTuple};
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
 use crate::tcp::ecn::{self, Ecn};
 use crate::tcp::fast_open::Pending;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 use crate::tcp::ts::Ts;
+use crate::tcp::tuple::Tuple;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::{Ctl, Options, Repr, Segment};
 
@@ -125,7 +125,7 @@ impl Listeners {
 /// The memory of one half-open connection.
 #[derive(Clone, Debug)]
 pub struct SynEntry {
-    pub(crate) tuple: FourTuple,
+    pub(crate) tuple: Tuple,
     pub(crate) iss: SeqNum,
     pub(crate) irs: SeqNum,
     pub(crate) smss: u16,
@@ -150,15 +150,8 @@ pub struct SynEntry {
 
 impl Default for SynEntry {
     fn default() -> Self {
-        let nobody = crate::addr::Endpoint {
-            addr: Addr::UNSPECIFIED,
-            port: 0,
-        };
         Self {
-            tuple: FourTuple {
-                local: nobody,
-                remote: nobody,
-            },
+            tuple: Tuple::NOBODY,
             iss: SeqNum(0),
             irs: SeqNum(0),
             smss: 0,
@@ -183,8 +176,8 @@ impl SynEntry {
     /// The SYN-ACK.
     pub(crate) fn syn_ack(&mut self, now: Instant) -> Repr {
         Repr {
-            src_port: self.tuple.local.port,
-            dst_port: self.tuple.remote.port,
+            src_port: self.tuple.local_port(),
+            dst_port: self.tuple.remote_port(),
             seq: self.iss,
             ack: Some(self.irs + 1),
             ctl: Ctl::SYN.with(self.ecn.ctl_of_syn(true)),

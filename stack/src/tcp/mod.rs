@@ -18,6 +18,7 @@
 //! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
 //! - `active.rs`, `opening.rs`, `fast_open.rs`, `accept.rs`: how connections begin
+//! - `bare.rs`: segments without text; `keyed.rs`: secret functions
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
 //! - `rtt.rs`, `ts.rs`, [`cc`]: timeouts, timestamps and congestion control
 //! - [`App`] and [`calls`]: the application's two ways in
@@ -25,6 +26,7 @@
 mod accept;
 mod active;
 mod app;
+mod bare;
 mod bodies;
 mod budget;
 pub mod calls;
@@ -43,6 +45,7 @@ mod flood;
 mod gaps;
 mod input;
 mod keep;
+mod keyed;
 mod listen;
 mod load;
 mod narrowed;
@@ -90,8 +93,6 @@ pub use status::Status;
 pub use time_wait::TimeWaitEntry;
 pub use wheel::TimerNode;
 
-use core::hash::Hasher;
-
 use managed::ManagedSlice;
 use simoom_ring::{FramePool, RxChecksum, RxPacket, TxRing};
 use siphasher::sip::SipHasher24;
@@ -115,6 +116,7 @@ use self::expected::Image;
 use self::fast_open::FastOpens;
 use self::flight::Flights;
 use self::gaps::Gaps;
+use self::keyed::Key;
 use self::listen::{Listeners, SynQueue};
 use self::narrowed::Narrowed;
 use self::seqnum::{SeqNum, WndScale};
@@ -175,7 +177,10 @@ pub struct Tcp<'p, A: App> {
     narrowed: Narrowed,
     wheel: Wheel<'p>,
     demux: Demux<'p>,
-    isn_key: SipHasher24,
+    isn_key: Key,
+    ts_key: Key,
+    /// Where the neighbor table had the next hop of who came last.
+    neighbor_hint: u8,
     cookies: Cookies,
     fast_opens: FastOpens,
     challenges: ChallengeLimit,
@@ -217,12 +222,13 @@ impl<'p, A: App> Tcp<'p, A> {
         } = storage;
         let mut draw = || random.next_u64();
         let key = [draw(), draw(), draw(), draw()];
-        let isn_key = SipHasher24::new_with_keys(draw(), draw());
+        let isn_key = Key([draw(), draw()]);
         let cookies = Cookies::new(SipHasher24::new_with_keys(draw(), draw()));
         let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
         let wheel = Wheel::new(timers, now);
         let challenges = ChallengeLimit::new(Random::new(draw()));
         let fast_opens = FastOpens::new(SipHasher24::new_with_keys(draw(), draw()));
+        let ts_key = Key([draw(), draw()]);
         assert!(
             wheel.len() >= conns.len() + syns.capacity(),
             "Storage::timers has one for each connection, half-open or not"
@@ -239,6 +245,8 @@ impl<'p, A: App> Tcp<'p, A> {
             wheel,
             demux: Demux::new(demux, key),
             isn_key,
+            ts_key,
+            neighbor_hint: 0,
             cookies,
             challenges,
             fast_opens,
@@ -274,7 +282,10 @@ impl<'p, A: App> Tcp<'p, A> {
             addr: ip.src,
             port: seg.src_port,
         };
-        self.arrives_for(cx, &FourTuple { local, remote }, seg, &options, pkt);
+        match Tuple::new(&FourTuple { local, remote }) {
+            Some(tuple) => self.arrives_for(cx, tuple, seg, &options, pkt),
+            None => cx.net.counters.drop(DropReason::TcpNoConnection),
+        }
     }
 
     /// A segment that is good in itself came in. The packet's window begins at its text.
@@ -282,7 +293,7 @@ impl<'p, A: App> Tcp<'p, A> {
     fn arrives_for<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: Segment,
         options: &Options,
         pkt: RxPacket<'p>,
@@ -299,14 +310,10 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     #[inline]
-    fn find(&self, hash: u64, tuple: &FourTuple) -> Option<Found> {
-        let kept = Tuple::new(tuple)?;
+    fn find(&self, hash: u64, tuple: Tuple) -> Option<Found> {
         self.demux.find(hash, |found| match found {
-            Found::Conn(idx) => self.conns.is(idx, kept),
-            Found::Syn(idx) => self
-                .syns
-                .get(idx)
-                .is_some_and(|entry| entry.tuple == *tuple),
+            Found::Conn(idx) => self.conns.is(idx, tuple),
+            Found::Syn(idx) => self.syns.get(idx).is_some_and(|entry| entry.tuple == tuple),
             Found::TimeWait(idx) => self.time_waits.is(idx, hash),
         })
     }
@@ -386,33 +393,21 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// The initial sequence number of RFC 6528: a clock of 4 µs, and a secret function of who.
-    fn iss(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
-        let mut hasher = self.hasher_of_addrs(tuple);
-        hasher.write_u16(tuple.local.port);
-        hasher.write_u16(tuple.remote.port);
-        SeqNum((now.as_micros() / 4).wrapping_add(hasher.finish()) as u32)
+    fn iss(&self, tuple: Tuple, now: Instant) -> SeqNum {
+        let secret = self.isn_key.of_tuple(tuple);
+        SeqNum((now.as_micros() / 4).wrapping_add(secret) as u32)
     }
 
     /// What our timestamps begin at, between two addresses (RFC 7323 5.4).
-    fn ts_offset(&self, tuple: &FourTuple) -> u32 {
+    fn ts_offset(&self, tuple: Tuple) -> u32 {
         // Half of a hash is as secret as the whole.
-        self.hasher_of_addrs(tuple).finish() as u32
+        self.ts_key.of_addrs(tuple) as u32
     }
 
     /// The window scale that we offer, if we do.
     fn our_wscale(&self, net: &Net<'p>) -> Option<WndScale> {
         let does_scale = self.settings.window_scaling;
         does_scale.then(|| net.budget().wscale())
-    }
-
-    fn hasher_of_addrs(&self, tuple: &FourTuple) -> SipHasher24 {
-        let mut hasher = self.isn_key;
-        for addr in [tuple.local.addr, tuple.remote.addr] {
-            let (high, low) = addr.words();
-            hasher.write_u64(high);
-            hasher.write_u64(low);
-        }
-        hasher
     }
 
     /// Connections, half-open connections and connections in TIME-WAIT now.

@@ -4,6 +4,7 @@
 use simoom_ring::{RxPacket, TxRing};
 
 use super::app::App;
+use super::bare::{self, Envelope};
 use super::conns::send_reset;
 use super::demux::Found;
 use super::ecn::{self, Ecn, EcnUse};
@@ -11,14 +12,12 @@ use super::flags::TcbFlags;
 use super::flood::Brought;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
-use super::output::send_bare;
 use super::seqnum::{SeqNum, WndScale, WndSize};
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
 use super::tuple::Tuple;
 use super::{Cx, Tcp, smss_to};
-use crate::addr::FourTuple;
 use crate::config::{RCV_WND_MAX, SYN_ACK_RETRANSMITS_MAX};
 use crate::counters::DropReason;
 use crate::net::Net;
@@ -40,14 +39,14 @@ impl<'p, A: App> Tcp<'p, A> {
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         hash: u64,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: Segment,
         options: &Options,
         pkt: RxPacket<'p>,
     ) {
         // RFC 9293 3.10.7.2: LISTEN. First, RST; second, ACK; third, SYN.
         if !seg.ctl.has(Ctl::RST)
-            && let Some(listener) = self.listeners.find(tuple.local.port)
+            && let Some(listener) = self.listeners.find(tuple.local_port())
         {
             if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() {
                 if options.fast_open.is_some()
@@ -84,7 +83,7 @@ impl<'p, A: App> Tcp<'p, A> {
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         hash: u64,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: &Segment,
         options: &Options,
         listener: u8,
@@ -104,7 +103,7 @@ impl<'p, A: App> Tcp<'p, A> {
     pub(super) fn entry_of_syn<T>(
         &self,
         cx: &Cx<'_, 'p, T, A>,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: &Segment,
         options: &Options,
         listener: u8,
@@ -118,17 +117,17 @@ impl<'p, A: App> Tcp<'p, A> {
             _ => Ts::OFF,
         };
         SynEntry {
-            tuple: *tuple,
+            tuple,
             iss,
             irs: seg.seq,
-            smss: smss_to(cx.net, tuple.remote.addr, options.mss, cx.now),
+            smss: smss_to(cx.net, tuple.remote_addr(), options.mss, cx.now),
             rmss: cx.net.rmss(),
             wscale: options.wscale.filter(|_| self.settings.window_scaling),
             our_wscale: self.our_wscale(cx.net),
             is_sack_permitted: options.sack_permitted && self.settings.sack,
             ecn: Ecn::agreed(ecn::asks(seg) && self.settings.ecn != EcnUse::Never),
             ts,
-            gives_cookie: self.gives_cookie(listener, tuple.remote.addr, options, cx.now),
+            gives_cookie: self.gives_cookie(listener, tuple.remote_addr(), options, cx.now),
             listener,
             ..SynEntry::default()
         }
@@ -161,11 +160,12 @@ impl<'p, A: App> Tcp<'p, A> {
         let mut repr = entry.syn_ack(cx.now);
         // Not in one that is sent again: what is on the way may not like the option.
         if entry.gives_cookie && entry.retransmits == 0 {
-            let cookie = self.fast_opens.cookie(entry.tuple.remote.addr, cx.now);
+            let cookie = self.fast_opens.cookie(entry.tuple.remote_addr(), cx.now);
             repr.options.fast_open = Some(FastOpen::Cookie(cookie));
             cx.net.counters.tcp_fast_open_cookies += 1;
         }
-        send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+        let envelope = Envelope::plain(entry.tuple, &mut self.neighbor_hint);
+        bare::send(cx.net, cx.tx, cx.now, envelope, &repr);
     }
 
     /// The timer of a half-open connection has fired.
@@ -188,7 +188,7 @@ impl<'p, A: App> Tcp<'p, A> {
     pub(super) fn forget_syn(&mut self, idx: u32) {
         if let Some(entry) = self.take_syn_entry(idx) {
             self.demux
-                .remove(self.demux.hash(&entry.tuple), Found::Syn(idx));
+                .remove(self.demux.hash(entry.tuple), Found::Syn(idx));
         }
     }
 
@@ -229,7 +229,7 @@ impl<'p, A: App> Tcp<'p, A> {
             // Fourth: a new SYN takes the place of the old one.
             let listener = entry.listener;
             self.forget_syn(idx);
-            return self.syn_arrives(cx, hash, &tuple, &seg, options, listener, None);
+            return self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
         }
         // First: within the window that the SYN-ACK promised.
         let offset = seg.seq - next;
@@ -266,7 +266,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if ack != entry.iss + 1 {
             cx.net.counters.drop(DropReason::TcpBadAck);
             if let Some(reset) = reset_for(&seg) {
-                send_reset(cx.net, cx.tx, cx.now, &tuple, reset);
+                send_reset(cx.net, cx.tx, cx.now, tuple, reset);
             }
             return;
         }
@@ -289,7 +289,8 @@ impl<'p, A: App> Tcp<'p, A> {
     fn acknowledge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
         if let Some(entry) = self.syns.get_mut(idx) {
             let repr = entry.ack(cx.now);
-            send_bare(cx.net, cx.tx, cx.now, &entry.tuple, &repr);
+            let envelope = Envelope::plain(entry.tuple, &mut self.neighbor_hint);
+            bare::send(cx.net, cx.tx, cx.now, envelope, &repr);
         }
     }
 
@@ -336,9 +337,8 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         entry: &SynEntry,
     ) -> Option<u32> {
-        let tuple = Tuple::new(&entry.tuple)?;
         let starts = (entry.iss, entry.smss);
-        let mut tcb = Tcb::new(tuple, starts, self.settings.congestion);
+        let mut tcb = Tcb::new(entry.tuple, starts, self.settings.congestion);
         for event in [Event::PassiveOpen, Event::SynArrives] {
             tcb.transition(event);
         }
@@ -373,7 +373,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
         hash: u64,
-        tuple: &FourTuple,
+        tuple: Tuple,
         seg: Segment,
         options: &Options,
     ) {
@@ -387,7 +387,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let ts_val = options.timestamps.map(|theirs| theirs.val);
         if is_syn
             && old.is_behind(seg.seq, ts_val.filter(|_| self.settings.timestamps))
-            && let Some(listener) = self.listeners.find(tuple.local.port)
+            && let Some(listener) = self.listeners.find(tuple.local_port())
         {
             // A new incarnation, clearly behind the old one in both directions (RFC 9293 3.6.1).
             self.forget_time_wait(idx);
@@ -408,8 +408,8 @@ impl<'p, A: App> Tcp<'p, A> {
             ecr,
         });
         let repr = Repr {
-            src_port: tuple.local.port,
-            dst_port: tuple.remote.port,
+            src_port: tuple.local_port(),
+            dst_port: tuple.remote_port(),
             seq: old.snd_nxt,
             ack: Some(old.rcv_nxt),
             ctl: Ctl::default(),
@@ -419,7 +419,8 @@ impl<'p, A: App> Tcp<'p, A> {
                 ..Options::default()
             },
         };
-        send_bare(cx.net, cx.tx, cx.now, tuple, &repr);
+        let envelope = Envelope::plain(tuple, &mut self.neighbor_hint);
+        bare::send(cx.net, cx.tx, cx.now, envelope, &repr);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use simoom_ring::{CsumOffload, Frame, TxOffload, TxPacket, TxRing};
 
-use crate::addr::FourTuple;
 use crate::counters::DropReason;
 use crate::ip;
 use crate::net::Net;
@@ -19,9 +18,9 @@ use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::state::State;
 use crate::tcp::super_segment;
 use crate::tcp::tcb::Tcb;
+use crate::tcp::tuple::Tuple;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
-use crate::wire::ipv4::Codepoint;
 use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN_MAX, Options, Repr};
 
 /// Whether everything that could be sent has been.
@@ -204,7 +203,7 @@ fn send_segment<'p, C: Congestion>(
     let mut hint = tcb.neighbor_hint;
     let tos = tcb.tos | codepoint.bits();
     let segment = (packet, repr.header_len(), load.sum);
-    transmit(net, tx, now, segment, &tcb.tuple.full(), tos, &mut hint);
+    transmit(net, tx, now, segment, tcb.tuple, tos, &mut hint);
     tcb.neighbor_hint = hint;
     (seq, len)
 }
@@ -304,47 +303,21 @@ pub(super) fn alloc_head<'p>(net: &mut Net<'p>) -> Option<Frame<'p>> {
     head
 }
 
-/// Sends a segment that belongs to no connection: a reset, a SYN-ACK, an answer from TIME-WAIT.
-/// It is dropped and counted when there is no frame or space: whoever provoked it asks again.
-pub(crate) fn send_bare<'p>(
-    net: &mut Net<'p>,
-    tx: &mut impl TxRing<'p>,
-    now: Instant,
-    tuple: &FourTuple,
-    repr: &Repr,
-) {
-    let Some(mut head) = alloc_head(net) else {
-        return;
-    };
-    if let Ok(header) = head.extend(repr.header_len()) {
-        repr.emit(header);
-        let packet = TxPacket::new(head, TxOffload::default());
-        transmit(
-            net,
-            tx,
-            now,
-            (packet, repr.header_len(), Sum::new()),
-            tuple,
-            Codepoint::NotEct.bits(),
-            &mut 0,
-        );
-    }
-}
-
 /// Completes the checksum, or has the device do it, and hands the segment down: a packet, of which
 /// so many bytes are the header, and the sum of what lies behind them.
-fn transmit<'p>(
+pub(super) fn transmit<'p>(
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
     (mut packet, header_len, payload): (TxPacket<'p>, usize, Sum),
-    tuple: &FourTuple,
+    tuple: Tuple,
     tos: u8,
     hint: &mut u8,
 ) {
+    let (local, remote) = tuple.addrs();
     let header = ip::Header {
         tos,
-        ..ip::Header::new(tuple.local.addr, tuple.remote.addr, ip::proto::TCP)
+        ..ip::Header::new(local.into(), remote.into(), ip::proto::TCP)
     };
     let segment_len = u16::try_from(packet.frame_len()).unwrap_or(u16::MAX);
     let mut sum = Sum::pseudo_header(header.src, header.dst, header.proto, segment_len);

@@ -8,6 +8,7 @@ use super::cc::Congestion;
 use super::demux::Found;
 use super::state::State;
 use super::tcb::Tcb;
+use super::tuple::Tuple;
 use super::{Cx, Tcp};
 use crate::addr::FourTuple;
 use crate::config::{BLACK_HOLE_MSS, MSS_MIN, PATH_MTU_MIN, RETRANSMITS_DOUBTED};
@@ -22,11 +23,11 @@ impl<'p, A: App> Tcp<'p, A> {
     /// An ICMP error quotes a segment of ours.
     #[cold]
     pub(crate) fn notice<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, notice: &Notice) {
-        let tuple = FourTuple {
+        let tuple = Tuple::new(&FourTuple {
             local: notice.local,
             remote: notice.remote,
-        };
-        let found = self.find(self.demux.hash(&tuple), &tuple);
+        });
+        let found = tuple.and_then(|tuple| self.find(self.demux.hash(tuple), tuple));
         let Some(Found::Conn(idx)) = found else {
             return cx.net.counters.drop(DropReason::IcmpStale);
         };

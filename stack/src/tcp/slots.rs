@@ -6,7 +6,6 @@ use managed::ManagedSlice;
 use super::app::{App, ConnId};
 use super::tcb::Tcb;
 use super::tuple::Tuple;
-use crate::addr::FourTuple;
 
 /// The memory of one connection.
 pub struct ConnSlot<'p, A: App> {
@@ -69,9 +68,9 @@ impl<'p, A: App> Conns<'p, A> {
     }
 
     #[inline]
-    pub(crate) fn tuple(&self, idx: u32) -> Option<FourTuple> {
+    pub(crate) fn tuple(&self, idx: u32) -> Option<Tuple> {
         let live = self.slots.get(idx as usize)?.live.as_ref()?;
-        Some(live.tcb.tuple.full())
+        Some(live.tcb.tuple)
     }
 
     /// Whether the connection is that of `tuple`.

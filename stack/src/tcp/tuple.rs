@@ -18,6 +18,14 @@ pub(crate) struct Tuple {
 }
 
 impl Tuple {
+    /// That of no connection.
+    pub(crate) const NOBODY: Self = Self {
+        local: Ipv4Addr::UNSPECIFIED,
+        remote: Ipv4Addr::UNSPECIFIED,
+        local_port: 0,
+        remote_port: 0,
+    };
+
     /// `None` for addresses of IPv6.
     #[inline]
     pub(crate) fn new(tuple: &FourTuple) -> Option<Self> {
@@ -43,6 +51,24 @@ impl Tuple {
             local_port: u16::from_be_bytes(local_port),
             remote_port: u16::from_be_bytes(remote_port),
         }
+    }
+
+    /// All of it, for a keyed function: no two have the same bytes.
+    #[inline]
+    pub(crate) fn bytes(self) -> [u8; 12] {
+        let ([l0, l1, l2, l3], [r0, r1, r2, r3]) = (self.local.octets(), self.remote.octets());
+        let [p0, p1] = self.local_port.to_be_bytes();
+        let [q0, q1] = self.remote_port.to_be_bytes();
+        [l0, l1, l2, l3, r0, r1, r2, r3, p0, p1, q0, q1]
+    }
+
+    /// The same, in words that have the first byte lowest: both addresses, both ports.
+    #[inline]
+    pub(crate) fn words(self) -> (u64, u32) {
+        let [local, remote] = [self.local, self.remote].map(|addr| addr.to_bits().swap_bytes());
+        let [ours, theirs] = [self.local_port, self.remote_port].map(u16::swap_bytes);
+        let addrs = u64::from(remote) << 32 | u64::from(local);
+        (addrs, u32::from(theirs) << 16 | u32::from(ours))
     }
 
     /// With addresses of either family.

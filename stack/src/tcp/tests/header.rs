@@ -8,6 +8,7 @@ use super::peer::{Diary, Peer, Sizes, fill_checksum, storage, stream};
 use crate::DropReason;
 use crate::addr::{Endpoint, FourTuple};
 use crate::random::Random;
+use crate::tcp::tuple::Tuple;
 use crate::tcp::{ConnectError, ListenError, Settings, Tcp};
 use crate::testing::{OUR_IP, PEER_IP, v4};
 use crate::time::{Duration, Instant};
@@ -216,11 +217,12 @@ fn tcp(seed: u64) -> Tcp<'static, Diary> {
     )
 }
 
-fn tuple(local_port: u16, remote: [u8; 4], remote_port: u16) -> FourTuple {
-    FourTuple {
+fn tuple(local_port: u16, remote: [u8; 4], remote_port: u16) -> Tuple {
+    let tuple = FourTuple {
         local: Endpoint::new(v4(OUR_IP), local_port),
         remote: Endpoint::new(v4(remote), remote_port),
-    }
+    };
+    Tuple::new(&tuple).expect("IPv4")
 }
 
 /// RFC 6528 3: ISN = M + F(local, remote, secret), M the clock of 4 µs.
@@ -229,16 +231,16 @@ fn initial_numbers_are_a_clock_and_a_secret_of_who() {
     let (one, two) = (tcp(1), tcp(2));
     let who = tuple(80, PEER_IP, 40_000);
     let now = Instant::from_micros(5_000_000);
-    let first = one.iss(&who, now);
+    let first = one.iss(who, now);
     for micros in [4, 400, 1_000_000, 60_000_000] {
-        let later = one.iss(&who, now + Duration::from_micros(micros));
+        let later = one.iss(who, now + Duration::from_micros(micros));
         assert_eq!(later, first + (micros / 4) as u32);
     }
     let others = [
-        one.iss(&tuple(81, PEER_IP, 40_000), now),
-        one.iss(&tuple(80, [10, 0, 2, 3], 40_000), now),
-        one.iss(&tuple(80, PEER_IP, 40_001), now),
-        two.iss(&who, now),
+        one.iss(tuple(81, PEER_IP, 40_000), now),
+        one.iss(tuple(80, [10, 0, 2, 3], 40_000), now),
+        one.iss(tuple(80, PEER_IP, 40_001), now),
+        two.iss(who, now),
     ];
     for other in others {
         // Unrelated, as far as four numbers can show.
@@ -251,12 +253,12 @@ fn initial_numbers_are_a_clock_and_a_secret_of_who() {
 fn timestamps_begin_at_a_secret_of_the_two_addresses() {
     let (one, two) = (tcp(1), tcp(2));
     let who = tuple(80, PEER_IP, 40_000);
-    assert_eq!(one.ts_offset(&who), one.ts_offset(&tuple(81, PEER_IP, 9)));
+    assert_eq!(one.ts_offset(who), one.ts_offset(tuple(81, PEER_IP, 9)));
     assert_ne!(
-        one.ts_offset(&who),
-        one.ts_offset(&tuple(80, [10, 0, 2, 3], 9))
+        one.ts_offset(who),
+        one.ts_offset(tuple(80, [10, 0, 2, 3], 9))
     );
-    assert_ne!(one.ts_offset(&who), two.ts_offset(&who));
+    assert_ne!(one.ts_offset(who), two.ts_offset(who));
 }
 
 /// RFC 6056 3.1 and 3.2: of the whole range above the well-known ports, in no order; never twice

@@ -133,6 +133,28 @@ impl Options {
                 ..Self::default()
             };
         }
+        // And a SYN in Linux's order.
+        if let [
+            KIND_MSS,
+            4,
+            m0,
+            m1,
+            KIND_SACK_PERMITTED,
+            2,
+            KIND_TIMESTAMPS,
+            10,
+            fields @ ..,
+        ] = options
+            && let Some((timestamps, [KIND_NOP, KIND_WSCALE, 3, shift])) = Timestamps::parse(fields)
+        {
+            return Self {
+                mss: Some(u16::from_be_bytes([*m0, *m1])),
+                wscale: Some(WndScale::from_wire(*shift)),
+                sack_permitted: true,
+                timestamps: Some(timestamps),
+                ..Self::default()
+            };
+        }
         Self::parse_any(options)
     }
 
