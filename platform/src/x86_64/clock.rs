@@ -179,6 +179,15 @@ fn told(tsc_khz: Option<u32>) -> Option<Rates> {
 fn measured() -> Option<Rates> {
     let gate = CONTROL_B.read8();
     CONTROL_B.write8((gate & !SPEAKER) | GATE);
+    let measured = (0..TRIES_MAX).find_map(|_| measure_once().transpose());
+    CONTROL_B.write8(gate);
+    measured?.ok()
+}
+
+/// One measurement; `Ok(None)` when the chip has counted past its end meanwhile. It does so after
+/// 55 ms, and a busy host may have had the virtual processor wait for longer: the rates would be
+/// some 28 times too high.
+fn measure_once() -> Result<Option<Rates>, NoPit> {
     PIT_MODE.write8(0xb0); // channel 2, both bytes, count down once
     PIT_COUNT.write8(0xff);
     PIT_COUNT.write8(0xff);
@@ -190,19 +199,25 @@ fn measured() -> Option<Rates> {
         }
         last = sample();
     }
-    CONTROL_B.write8(gate);
-    let ticks = u64::from(first.count.checked_sub(last.count)?);
+    let ticks = u64::from(first.count.wrapping_sub(last.count));
     // A chip that is not there reads as a constant.
     if ticks < u64::from(WINDOW) {
-        return None;
+        return Err(NoPit);
+    }
+    PIT_MODE.write8(0xe8); // read back: the status of channel 2
+    if PIT_COUNT.read8() & OUT != 0 {
+        return Ok(None);
     }
     let rate = |counts: u64| counts.saturating_mul(PIT_HZ) / ticks;
-    Some(Rates {
+    Ok(Some(Rates {
         tsc_hz: rate(last.tsc.wrapping_sub(first.tsc)),
         timer_hz: rate(u64::from(first.timer.wrapping_sub(last.timer))),
         source: 3,
-    })
+    }))
 }
+
+/// There is no timer chip that counts.
+struct NoPit;
 
 /// Without a reference: hypervisors run the local APIC's timer at 1 GHz.
 fn assumed() -> Option<Rates> {
@@ -303,6 +318,10 @@ const CONTROL_B: Port = unsafe { Port::new(0x61) };
 const GATE: u8 = 1;
 const SPEAKER: u8 = 2;
 const PIT_HZ: u64 = 1_193_182;
+/// The status bit that says that a count that runs once is over.
+const OUT: u8 = 1 << 7;
+/// Measurements until a host that takes the processor away each time is given up.
+const TRIES_MAX: u32 = 50;
 /// PIT ticks to measure over: 2 ms, in which one tick more or less is 0.04 %.
 const WINDOW: u16 = 2_386;
 /// Samples until a PIT that does not count is given up: some 10 ms.
