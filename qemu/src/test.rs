@@ -42,7 +42,7 @@ pub(crate) struct Step {
 }
 
 /// What cargo says about the source.
-const CARGO_STEPS: [Step; 9] = [
+const CARGO_STEPS: [Step; 10] = [
     Step {
         name: "format",
         what: "cargo fmt has nothing to change",
@@ -112,6 +112,14 @@ const CARGO_STEPS: [Step; 9] = [
         name: "segment-cost",
         what: "key paths cost what is recorded, a segment at a million connections twice at most",
         run: |_| cargo(&["bench", "--package", "simoom", "--bench", "segment"]),
+    },
+    Step {
+        name: "request-cost",
+        what: "a request, from frame to frame through the whole server, costs what is recorded",
+        run: |_| {
+            let package = ["--package", "simoom-fileserver"];
+            cargo(&[&["bench"], &package[..], &["--bench", "request"]].concat())
+        },
     },
 ];
 

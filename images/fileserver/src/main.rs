@@ -16,7 +16,7 @@ use simoom_fileserver::accesslog::{Log, PLACES, Place};
 use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS};
 use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
-use simoom_fileserver::http::Server;
+use simoom_fileserver::http::{self, KNOWN_CNT, Known, Server};
 use simoom_fileserver::options::{self, BadOption, Options, Time};
 use simoom_fileserver::site::{self, Site, SiteError};
 use simoom_platform::memory::{Memory, OutOfMemory};
@@ -56,7 +56,12 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
         .map_err(BootError::Memory)?;
     let counters = machine.memory.take_slice(ADDRESS_COUNTERS, |_| 0);
     let addresses = Addresses::new(counters.map_err(BootError::Memory)?, seed(machine));
+    let known = machine
+        .memory
+        .take_slice(KNOWN_CNT, |_| http::Place::EMPTY)
+        .map_err(BootError::Memory)?;
     let mut app = FileServer::new(Server::new(site, options.limits), Scratches::new(scratch));
+    app.set_known(Known::new(known));
     app.set_clock(match options.time {
         Time::Machine => rtc::read_unix().map(|unix| (unix, now(machine))),
         Time::Told(unix) => Some((unix, Instant::ZERO)),

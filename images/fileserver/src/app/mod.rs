@@ -29,7 +29,7 @@ use simoom::tcp::{App, Closed, Conn, ConnId, SendError};
 use simoom::{Body, Duration, Instant, Sums};
 
 use crate::accesslog::Log;
-use crate::http::{Answer, Exchange, Gather, Server, Status, Step};
+use crate::http::{Answer, Exchange, Gather, Known, Server, Status, Step};
 use addresses::AddressIdx;
 pub use addresses::Addresses;
 pub use bounds::{Bounds, Counters};
@@ -68,6 +68,7 @@ pub struct FileServer {
     tally: Tally,
     log: Log,
     sums: Option<&'static Sums>,
+    known: Known,
 }
 
 /// What a connection keeps.
@@ -148,6 +149,7 @@ impl FileServer {
             tally: Tally::new(),
             log: Log::off(),
             sums: None,
+            known: Known::new(&mut []),
         }
     }
 
@@ -270,7 +272,11 @@ impl FileServer {
         let exchange = &mut client.exchange;
         let parts = self.parts.vacant();
         match self.scratches.memory(client.scratch.as_ref()) {
-            None => self.server.respond(exchange, bytes, head, parts),
+            None => {
+                let known = &mut self.known;
+                self.server
+                    .respond_known(known, exchange, bytes, head, parts)
+            }
             Some(scratch) => {
                 let gather = &mut client.gather;
                 self.server

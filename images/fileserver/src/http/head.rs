@@ -32,19 +32,6 @@ impl<'o> HeadWriter<'o> {
         }
     }
 
-    /// Adds so many bytes that a copy in line is worth it.
-    #[inline]
-    pub(crate) fn put_array<const LEN: usize>(&mut self, bytes: &[u8; LEN]) {
-        let rest = self.out.get_mut(self.len..);
-        match rest.and_then(|rest| rest.first_chunk_mut::<LEN>()) {
-            Some(room) => {
-                *room = *bytes;
-                self.len += LEN;
-            }
-            None => self.is_full = true,
-        }
-    }
-
     /// Adds a number in decimal digits.
     pub(crate) fn decimal(&mut self, value: u64) {
         let mut digits = [0; 20];

@@ -20,6 +20,7 @@ mod conditions;
 mod date;
 mod gather;
 mod head;
+mod known;
 mod lanes;
 mod newer;
 mod plain;
@@ -33,6 +34,7 @@ mod target;
 pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
 pub(crate) use head::{HeadWriter, sixteen_digits};
+pub use known::{KNOWN_CNT, Known, Place};
 pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
 pub(crate) use reply::put_escaped;
 pub use status::Status;
@@ -226,9 +228,55 @@ impl Server {
         if exchange.state == State::HEAD
             && let Some(plain) = plain::read(bytes, &self.limits)
         {
-            return Step::Answer(self.answer_plain(exchange, &plain, Out { head, parts }));
+            let out = Out { head, parts };
+            return Step::Answer(self.answer_plain(exchange, &plain, bytes, out, None));
         }
         self.respond_in_full(exchange, bytes, head, parts)
+    }
+
+    /// As [`respond`](Self::respond), for a request that may be `known`, or is to be from now on.
+    #[inline]
+    pub fn respond_known(
+        &self,
+        known: &mut Known,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        head: &mut [u8],
+        parts: Option<&mut Parts>,
+    ) -> Step {
+        if exchange.state != State::HEAD {
+            return self.respond_in_full(exchange, bytes, head, parts);
+        }
+        let place = known.place_of(bytes);
+        let answered_cnt = exchange.answered_cnt.saturating_add(1);
+        if answered_cnt < self.limits.requests_max
+            && let Some((prepared, status, consumed)) =
+                known.find(place.unwrap_or(KNOWN_CNT), bytes)
+            && let Some(head_len) = prepared.write(self.date.as_ref(), head)
+        {
+            exchange.answered_cnt = answered_cnt;
+            return Step::Answer(prepared.answer(status, consumed, head_len));
+        }
+        let known = place.map(|place| (known, place));
+        self.respond_unknown(known, exchange, bytes, head, parts)
+    }
+
+    #[inline(never)]
+    fn respond_unknown(
+        &self,
+        known: Option<(&mut Known, usize)>,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        head: &mut [u8],
+        parts: Option<&mut Parts>,
+    ) -> Step {
+        match plain::read(bytes, &self.limits) {
+            Some(plain) => {
+                let out = Out { head, parts };
+                Step::Answer(self.answer_plain(exchange, &plain, bytes, out, known))
+            }
+            None => self.respond_in_full(exchange, bytes, head, parts),
+        }
     }
 
     /// As [`respond`](Self::respond), without the short cut: what that is measured by.

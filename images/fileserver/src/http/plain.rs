@@ -17,11 +17,12 @@
 use httparse::{EMPTY_HEADER, Header};
 
 use super::answer::Out;
+use super::known::{Known, Prepared};
 use super::lanes::{LANES, Lanes, below_first, first};
 use super::request::{Body, Fields, HEADERS_MAX, Method, Request};
 use super::status::Status;
 use super::target::{Target, is_host};
-use super::{Answer, Exchange, HeadWriter, Limits, Server, accept, conditions, route};
+use super::{Answer, Exchange, Limits, Server, accept, conditions, route};
 use crate::site::{File, Found};
 
 /// A request that the short cut has read.
@@ -182,22 +183,31 @@ impl<'b> Plain<'b> {
 }
 
 impl Server {
-    /// Answers what the short cut has read: from what was prepared, or the long way.
+    /// Answers what the short cut has read: from what was prepared, or the long way. What was
+    /// prepared is kept in `known` at `place`.
     #[inline]
     pub(super) fn answer_plain(
         &self,
         exchange: &mut Exchange,
         plain: &Plain<'_>,
+        bytes: &[u8],
         out: Out<'_>,
+        known: Option<(&mut Known, usize)>,
     ) -> Answer {
         let answered_cnt = exchange.answered_cnt.saturating_add(1);
         if answered_cnt < self.limits.requests_max
             && !plain.has_close
             && plain.range.is_none()
-            && let Some(answer) = self.prepared(plain, out.head)
+            && let Some((status, prepared)) = self.prepared(plain)
+            && let Some(head_len) = prepared.write(self.date.as_ref(), out.head)
         {
             exchange.answered_cnt = answered_cnt;
-            return answer;
+            if let Some((known, place)) = known
+                && let Some(head) = bytes.get(..plain.head_len)
+            {
+                known.keep(place, head, status, prepared);
+            }
+            return prepared.answer(status, plain.head_len, head_len);
         }
         self.answer_read(exchange, plain, out)
     }
@@ -209,37 +219,23 @@ impl Server {
 
     /// 200 or 304, from the head that was written at boot. `None` when it takes more than that.
     #[inline]
-    fn prepared(&self, plain: &Plain<'_>, out: &mut [u8]) -> Option<Answer> {
+    fn prepared(&self, plain: &Plain<'_>) -> Option<(Status, Prepared)> {
         let file = self.plain_file(&plain.target())?;
         let chosen = accept::choose_by(plain.accept_encoding, &self.site, file)?;
         let is_known = match plain.if_none_match {
             None => false,
             Some(tags) => conditions::is_listed(tags, chosen.tag()),
         };
-        let mut head = HeadWriter::new(out);
-        let (status, body) = match is_known {
+        Some(match is_known {
             false => {
-                head.put(chosen.head.whole());
-                (Status::Ok, chosen.body)
+                let lines = [chosen.head.whole(), &[]];
+                let body = chosen.body;
+                (Status::Ok, Prepared { lines, body })
             }
             true => {
-                head.put(Status::NotModified.line());
-                head.put(chosen.head.since_validators());
-                (Status::NotModified, &[][..])
+                let lines = [Status::NotModified.line(), chosen.head.since_validators()];
+                (Status::NotModified, Prepared { lines, body: &[] })
             }
-        };
-        match &self.date {
-            Some(lines) => head.put_array(lines),
-            None => head.put_array(b"\r\n"),
-        }
-        Some(Answer {
-            consumed: plain.head_len,
-            head_len: head.finish()?,
-            body,
-            has_parts: false,
-            lacks_parts: false,
-            close: false,
-            status,
         })
     }
 

@@ -6,10 +6,12 @@
 //!   rules      bytes of `_redirects`, a zero, bytes of `_headers`
 //! ```
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use simoom_fileserver::http::{
-    Answer, Exchange, Gather, Limits, PIECE_LEN_MAX, Parts, Server, Status, Step,
+    Answer, Exchange, Gather, KNOWN_CNT, Known, Limits, PIECE_LEN_MAX, Parts, Place, Server,
+    Status, Step,
 };
 use simoom_fileserver::site::{Memory, Options, Site};
 
@@ -147,7 +149,8 @@ fn answers(server: &Server, stream: &[u8], piece_len: usize) -> Vec<(u16, bool, 
     out
 }
 
-/// With and without the short cut: the same answer, byte for byte.
+/// With and without the short cut, and from what is known of other requests, which this one
+/// joins: the same answer, byte for byte.
 fn compare(server: &Server, exchange: Exchange, bytes: &[u8]) {
     let (mut short, mut full) = (exchange, exchange);
     let (mut short_head, mut full_head) = ([0; 1_800], [0; 1_800]);
@@ -162,6 +165,25 @@ fn compare(server: &Server, exchange: Exchange, bytes: &[u8]) {
             full.escape_ascii().to_string()
         );
     }
+    for _ in 0..2 {
+        let (mut again, mut head, mut parts) = (exchange, [0; 1_800], Parts::NONE);
+        let step = with_known(server, |known| {
+            server.respond_known(known, &mut again, bytes, &mut head, Some(&mut parts))
+        });
+        assert_eq!((step, again), (short_step, short));
+        assert_eq!(head, short_head);
+    }
+}
+
+/// What is known of the requests to one of the two servers.
+fn with_known<R>(server: &Server, act: impl FnOnce(&mut Known) -> R) -> R {
+    thread_local! {
+        static KNOWN: [RefCell<Known>; 2] = [(); 2].map(|()| {
+            RefCell::new(Known::new(vec![Place::EMPTY; KNOWN_CNT].leak()))
+        });
+    }
+    let is_first = std::ptr::eq(server, &servers()[0]);
+    KNOWN.with(|known| act(&mut known[usize::from(!is_first)].borrow_mut()))
 }
 
 /// One answer, against its own head and the site.

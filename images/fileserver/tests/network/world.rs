@@ -12,7 +12,7 @@ use simoom::tcp::{
 use simoom::{Cidr, Duration, Endpoint, Instant, Polled, Stack};
 use simoom_capture::{Store, Watched};
 use simoom_fileserver::app::{FileServer, PARTS_CNT, SCRATCH_LEN, Scratches};
-use simoom_fileserver::http::{Limits, Server};
+use simoom_fileserver::http::{KNOWN_CNT, Known, Limits, Place, Server};
 use simoom_fileserver::site::{Memory, Options, Site};
 use simoom_platform::net::{Attend, Round};
 use simoom_ring::{FrameMemory, FrameMeta, FramePool, MacAddr, Port};
@@ -273,7 +273,8 @@ impl World {
         scratches: usize,
     ) -> Self {
         let scratch = vec![0; scratches * SCRATCH_LEN].leak();
-        let app = FileServer::new(server(files), Scratches::new(scratch));
+        let mut app = FileServer::new(server(files), Scratches::new(scratch));
+        app.set_known(Known::new(vec![Place::EMPTY; KNOWN_CNT].leak()));
         Self::of(app, seed, config, sizes)
     }
 
@@ -412,6 +413,11 @@ impl Memory for Leak {
 
 /// A server of a tar of these files.
 pub(crate) fn server(files: &[(String, Vec<u8>)]) -> Server {
+    server_of(archive(files))
+}
+
+/// A tar of these files.
+pub(crate) fn archive(files: &[(String, Vec<u8>)]) -> &'static [u8] {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
@@ -421,20 +427,24 @@ pub(crate) fn server(files: &[(String, Vec<u8>)]) -> Server {
             .append_data(&mut header, name, bytes.as_slice())
             .unwrap();
     }
-    let archive = builder.into_inner().unwrap().leak();
+    builder.into_inner().unwrap().leak()
+}
+
+/// A server of an archive.
+pub(crate) fn server_of(archive: &'static [u8]) -> Server {
     Server::new(
         Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
         Limits::DEFAULT,
     )
 }
 
-fn pool(frames: usize) -> &'static FramePool<'static> {
+pub(crate) fn pool(frames: usize) -> &'static FramePool<'static> {
     let memory = vec![FrameMemory::ZERO; frames].leak();
     let metas: Vec<_> = (0..frames).map(|_| FrameMeta::new()).collect();
     Box::leak(Box::new(FramePool::new(memory, metas.leak())))
 }
 
-fn storage<A: App>(sizes: Sizes) -> Storage<'static, A> {
+pub(crate) fn storage<A: App>(sizes: Sizes) -> Storage<'static, A> {
     fn many<T>(cnt: usize, make: fn() -> T) -> &'static mut [T] {
         let all: Vec<_> = (0..cnt).map(|_| make()).collect();
         all.leak()

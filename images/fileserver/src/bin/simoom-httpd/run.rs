@@ -13,7 +13,7 @@ use simoom_fileserver::accesslog::{Log, PLACES, Place};
 use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening};
 use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
-use simoom_fileserver::http::Server;
+use simoom_fileserver::http::{self, Server};
 use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Site};
 use simoom_fileserver::warnings;
@@ -119,6 +119,8 @@ impl Shared {
         let Self { site, options, .. } = self;
         let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
         let mut app = FileServer::new(Server::new(*site, options.limits), scratches);
+        let known = vec![http::Place::EMPTY; http::KNOWN_CNT];
+        app.set_known(http::Known::new(known.leak()));
         if let Time::Told(unix) = options.time {
             app.set_clock(Some((unix, self.clock.now())));
         }

@@ -1,0 +1,172 @@
+//! Requests that were answered before, known again by their bytes.
+//!
+//! ```text
+//!   bytes ─ path ─► place ─ the same head, byte by byte? ─► the head and body that it had,
+//!                              │ no                          with the Date of now
+//!                              └─ read and answered; kept here if all was prepared
+//! ```
+//!
+//! Clients say the same again and again. An answer from the heads that were written at boot depends
+//! on nothing but the bytes of the request and a site that does not change: when the bytes are the
+//! same, so is the answer, and comparing them is a fraction of reading them. What is compared is
+//! all of a request, so nobody can have another's answer but by asking the same. A place is taken
+//! by the last request that falls on it.
+
+use super::reply::DateLines;
+use super::{Answer, Status};
+
+/// Bytes of a request that is kept, at most: that of a browser with cookies.
+const HEAD_LEN_MAX: usize = 960;
+
+/// Places that are enough for the files of a page or two, asked for by a few kinds of clients.
+pub const KNOWN_CNT: usize = 64;
+
+/// The memory of one request.
+#[derive(Clone)]
+pub struct Place {
+    bytes: [u8; HEAD_LEN_MAX],
+    len: u16,
+    status: Status,
+    prepared: Prepared,
+}
+
+impl Place {
+    /// Nothing is kept in it.
+    pub const EMPTY: Self = Self {
+        bytes: [0; HEAD_LEN_MAX],
+        len: 0,
+        status: Status::Ok,
+        prepared: Prepared {
+            lines: [&[]; 2],
+            body: &[],
+        },
+    };
+}
+
+/// What an answer is made of, but for its Date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prepared {
+    /// Status line and fields, in two pieces.
+    pub(super) lines: [&'static [u8]; 2],
+    pub(super) body: &'static [u8],
+}
+
+impl Prepared {
+    /// Writes the head in front of `date`, or without one; how long it is, `None` when it does
+    /// not fit.
+    #[inline]
+    pub(super) fn write(&self, date: Option<&DateLines>, out: &mut [u8]) -> Option<usize> {
+        let [first, second] = self.lines;
+        let (room, rest) = out.split_at_mut_checked(first.len())?;
+        room.copy_from_slice(first);
+        let (room, rest) = rest.split_at_mut_checked(second.len())?;
+        if !second.is_empty() {
+            room.copy_from_slice(second);
+        }
+        let end_len = match date {
+            Some(lines) => {
+                *rest.first_chunk_mut()? = *lines;
+                lines.len()
+            }
+            None => {
+                *rest.first_chunk_mut()? = *b"\r\n";
+                2
+            }
+        };
+        Some(first.len() + second.len() + end_len)
+    }
+
+    /// The answer to a request of `consumed` bytes, with a head of `head_len`.
+    #[inline]
+    pub(super) fn answer(&self, status: Status, consumed: usize, head_len: usize) -> Answer {
+        Answer {
+            consumed,
+            head_len,
+            body: self.body,
+            has_parts: false,
+            lacks_parts: false,
+            close: false,
+            status,
+        }
+    }
+}
+
+/// The requests that are known.
+pub struct Known {
+    places: &'static mut [Place],
+}
+
+impl Known {
+    /// Nothing is known, and as many requests can be as there are places, but no more than
+    /// [`KNOWN_CNT`].
+    #[must_use]
+    pub fn new(places: &'static mut [Place]) -> Self {
+        Self { places }
+    }
+
+    /// Where a request that begins with `bytes` would be kept; `None` for one that is not.
+    #[inline]
+    pub(super) fn place_of(&self, bytes: &[u8]) -> Option<usize> {
+        // Behind the method: the beginning of the path and what follows it. The length tells paths
+        // apart that begin alike.
+        let (words, _) = bytes.get(4..20)?.as_chunks::<8>();
+        let [first, second] = *words else { return None };
+        let (first, second) = (u64::from_le_bytes(first), u64::from_le_bytes(second));
+        let mixed = first ^ second.rotate_left(29) ^ (bytes.len() as u64).rotate_left(57);
+        let place = mixed.wrapping_mul(SPREAD) >> (64 - KNOWN_CNT.ilog2());
+        // Fewer than 64.
+        Some(place as usize)
+    }
+
+    /// The answer of the request at the start of `bytes`, with its length, if it is known.
+    #[inline]
+    pub(super) fn find(&self, place: usize, bytes: &[u8]) -> Option<(&Prepared, Status, usize)> {
+        let place = self.places.get(place)?;
+        let len = usize::from(place.len);
+        let is_same = len > 0 && is_same(bytes.get(..len)?, place.bytes.get(..len)?);
+        is_same.then_some((&place.prepared, place.status, len))
+    }
+
+    /// Keeps a request and its answer.
+    #[inline(never)]
+    pub(super) fn keep(&mut self, place: usize, head: &[u8], status: Status, prepared: Prepared) {
+        if let Some(place) = self.places.get_mut(place)
+            && let Some(room) = place.bytes.get_mut(..head.len())
+        {
+            room.copy_from_slice(head);
+            // No more than there is room for.
+            place.len = head.len() as u16;
+            place.status = status;
+            place.prepared = prepared;
+        }
+    }
+}
+
+/// Whether two slices of one length are the same. In chunks: where the image runs, a call of
+/// `memcmp` goes byte by byte.
+#[inline]
+fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
+    let (our_chunks, ours) = ours.as_chunks::<32>();
+    let (their_chunks, theirs) = theirs.as_chunks::<32>();
+    for (our, their) in our_chunks.iter().zip(their_chunks) {
+        if our != their {
+            return false;
+        }
+    }
+    let (our_words, ours) = ours.as_chunks::<8>();
+    let (their_words, theirs) = theirs.as_chunks::<8>();
+    for (our, their) in our_words.iter().zip(their_words) {
+        if our != their {
+            return false;
+        }
+    }
+    ours.iter().zip(theirs).all(|(our, their)| our == their)
+}
+
+/// Spreads all bits of a number over its upper ones.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const _: () = assert!(KNOWN_CNT.is_power_of_two() && HEAD_LEN_MAX <= u16::MAX as usize);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use super::*;
+use std::vec;
+use std::vec::Vec;
+
+const PREPARED: Prepared = Prepared {
+    lines: [b"HTTP/1.1 200 OK\r\n", b"ETag: \"1\"\r\n"],
+    body: b"body",
+};
+
+fn known() -> Known {
+    Known::new(vec![Place::EMPTY; KNOWN_CNT].leak())
+}
+
+fn request(path: &str, more: &str) -> Vec<u8> {
+    std::format!("GET {path} HTTP/1.1\r\nHost: h\r\n{more}\r\n").into_bytes()
+}
+
+fn keep(known: &mut Known, head: &[u8]) {
+    let place = known.place_of(head).unwrap();
+    known.keep(place, head, Status::Ok, PREPARED);
+}
+
+fn find(known: &Known, bytes: &[u8]) -> Option<usize> {
+    let (prepared, status, len) = known.find(known.place_of(bytes)?, bytes)?;
+    assert_eq!((prepared, status), (&PREPARED, Status::Ok));
+    Some(len)
+}
+
+#[test]
+fn a_request_is_known_by_all_of_its_bytes() {
+    let head = request("/a/page.html", "Accept: */*\r\n");
+    let mut known = known();
+    assert_eq!(find(&known, &head), None);
+    keep(&mut known, &head);
+    assert_eq!(find(&known, &head), Some(head.len()));
+    for at in 0..head.len() {
+        let mut other = head.clone();
+        other[at] ^= 1;
+        assert_eq!(find(&known, &other), None, "byte {at} is another");
+        assert_eq!(find(&known, &head[..at]), None, "only {at} bytes");
+    }
+}
+
+#[test]
+fn what_follows_is_no_part_of_it() {
+    let mut known = known();
+    let head = request("/", "");
+    let mut two = [head.clone(), request("/b", "")].concat();
+    keep(&mut known, &two[..head.len()]);
+    // The place depends on what follows, the answer does not.
+    let place = known.place_of(&head).unwrap();
+    assert_eq!(known.find(place, &two).unwrap().2, head.len());
+    two.truncate(head.len() - 1);
+    assert!(known.find(place, &two).is_none());
+}
+
+#[test]
+fn the_last_request_of_a_place_is_the_one_that_is_known() {
+    let mut known = known();
+    let heads: Vec<_> = (0..1_000)
+        .map(|n| request(&std::format!("/{n}.html"), ""))
+        .collect();
+    heads.iter().for_each(|head| keep(&mut known, head));
+    let left: Vec<_> = (0..heads.len())
+        .filter(|n| find(&known, &heads[*n]).is_some())
+        .collect();
+    assert!(left.len() <= KNOWN_CNT && left.len() > KNOWN_CNT / 2);
+    let taken = |n: usize| known.place_of(&heads[n]);
+    for n in left {
+        assert!((n + 1..heads.len()).all(|later| taken(later) != taken(n)));
+    }
+}
+
+#[test]
+fn what_is_long_or_short_or_has_no_place_is_not_kept() {
+    let mut known = known();
+    let long = request("/", &std::format!("X: {}\r\n", "x".repeat(HEAD_LEN_MAX)));
+    keep(&mut known, &long);
+    assert_eq!(find(&known, &long), None);
+    assert_eq!(known.place_of(b"GET / HTTP/1.1\r\n\r\n"), None);
+    let mut none = Known::new(&mut []);
+    let head = request("/", "");
+    keep(&mut none, &head);
+    assert_eq!(find(&none, &head), None);
+}
+
+#[test]
+fn a_head_is_written_whole_or_not_at_all() {
+    let date = super::super::reply::date_lines(784_111_777);
+    let whole = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\n";
+    let with_date = std::format!("{whole}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+    let without = std::format!("{whole}\r\n");
+    for (date, text) in [(Some(&date), &with_date), (None, &without)] {
+        for room_len in 0..text.len() + 3 {
+            let mut room = vec![0; room_len];
+            let written = PREPARED.write(date, &mut room);
+            assert_eq!(written, (room_len >= text.len()).then_some(text.len()));
+            if let Some(len) = written {
+                assert_eq!(&room[..len], text.as_bytes());
+            }
+        }
+    }
+}
