@@ -100,6 +100,8 @@ drop_reasons! {
     TcpAcceptQueueFull = "tcp_accept_queue_full",
     /// The connection table is full.
     TcpTableFull = "tcp_table_full",
+    /// Of no connection here, and no room on the way to the other stacks of the address.
+    TcpHandOverFull = "tcp_hand_over_full",
     /// Data that no frame may be kept for.
     TcpNoMemory = "tcp_no_memory",
     /// Data or a FIN behind a gap, when too many connections have one.
@@ -188,6 +190,9 @@ pub struct Counters {
     pub tcp_frames_shed: u64,
     /// Segments whose urgent pointer was read past (RFC 9293 3.8.5).
     pub tcp_urgent_in: u64,
+    /// Segments of no connection here that went on to another stack with our address. They are
+    /// counted as received by the one that keeps them.
+    pub tcp_passed_on: u64,
     /// Connections that were accepted.
     pub tcp_accepted: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -255,6 +260,7 @@ impl Counters {
             tcp_sends_refused: 0,
             tcp_frames_shed: 0,
             tcp_urgent_in: 0,
+            tcp_passed_on: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
             tcp_challenge_acks_suppressed: 0,

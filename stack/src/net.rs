@@ -17,6 +17,7 @@ use crate::arp::{Lookup, Neighbors};
 use crate::config::{MSS_MIN, TTL_DEFAULT};
 use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
+use crate::iface::Others;
 use crate::ip::PathMtus;
 use crate::tcp::{Budget, super_segment};
 use crate::time::Instant;
@@ -53,6 +54,8 @@ pub struct Net<'p> {
     pub(crate) ident: u16,
     /// Time to live of what is sent.
     pub(crate) ttl: NonZeroU8,
+    /// Other stacks with our address.
+    pub(crate) others: Others<'p>,
 }
 
 impl<'p> Net<'p> {
@@ -77,6 +80,7 @@ impl<'p> Net<'p> {
             receivers: 0,
             ident: 0,
             ttl: TTL_DEFAULT,
+            others: Others::default(),
         }
     }
 
@@ -141,10 +145,7 @@ impl<'p> Net<'p> {
         if (self.cidr, self.gateway) == (Some(cidr), gateway) {
             return;
         }
-        self.forget_neighbors();
-        self.cidr = Some(cidr);
-        self.v4 = cidr.v4_parts().unwrap_or((0, 0));
-        self.gateway = gateway;
+        self.share(cidr, gateway);
         self.neighbors.announce();
     }
 

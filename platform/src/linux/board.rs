@@ -49,7 +49,9 @@ figures! {
     free,
     /// Control frames that were told to other cores.
     shared,
-    /// And those that found no room.
+    /// Segments that went on to another core, for their connection is not here.
+    passed_on,
+    /// And those of both that found no room.
     lost,
 }
 

@@ -3,8 +3,8 @@
 //! ```text
 //!   queue 0 ─ Tee ─► stack 0          Each core has its own stack over its own queue; the address
 //!               ╲ ╱                   is one. A flow comes by one queue (RSS, or Linux's choice of
-//!                ╳  bounded queues    a TAP's) and stays there. What concerns them all may come
-//!               ╱ ╲                   by any queue, and is told to the others.
+//!                ╳  bounded queues    a TAP's) and mostly stays there. What concerns them all may
+//!               ╱ ╲                   come by any queue, and is told to the others.
 //!   queue 1 ─ Tee ─► stack 1
 //! ```
 //!
@@ -15,27 +15,30 @@
 //! | ARP from someone who has our address | the first core alone, which defends it |
 //! | ICMP error | all: it is about one connection, of any core |
 //! | DHCP's answer | the first core alone, whose client it is |
-//! | everything else, all TCP among it | whose queue it came by |
+//! | everything else, all TCP among it | whose queue it came by, at first |
 //!
 //! The first core alone asks for an address and says it to the others. Each queue has one producer
 //! and one consumer, [`NOTES_MAX`] places, and no lock; what finds it full is counted and lost, as
-//! on a wire. A segment of a flow that changes its queue (because queues or their steering were
-//! changed under us) comes to a stack that does not know it, and is reset: flows must stay.
+//! on a wire. A segment that came by another queue than its flow's is a matter for the stacks, and
+//! goes round until it is found whose it is ([`circle`]).
 
+mod bell;
+mod circle;
 mod share;
 
-use std::boxed::Box;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use heapless::spsc::{Consumer, Producer, Queue as Spsc};
-use rustix::event::{EventfdFlags, eventfd};
+use rtrb::{Consumer, Producer, RingBuffer};
+use simoom::iface::{Asked, Siblings};
 use simoom::{Addr, Cidr};
 use simoom_ring::{FramePool, RxChecksum, RxPacket, RxRing};
 
+use bell::Bell;
+use circle::{Circle, Passed, Trip};
 use share::{Share, share_of};
 
 /// An address, and the way out of its network; `None` when it was lost.
@@ -56,23 +59,27 @@ enum Note {
 pub struct Mesh {
     idx: usize,
     others: Vec<Other>,
+    /// For what has strayed; none where there is nobody to ask.
+    circle: Option<Circle>,
     /// Wakes us; none where there is nobody to do it.
-    event: Option<Arc<OwnedFd>>,
+    bell: Option<Arc<Bell>>,
     addr: Option<Ipv4Addr>,
     /// An address that we were told, and have not taken over.
     told: Option<Address>,
     /// Frames that were told to others.
     pub shared_cnt: u64,
     /// And those that found no room.
-    pub lost_cnt: u64,
+    lost_cnt: u64,
 }
 
 /// Another core.
 struct Other {
     idx: usize,
-    to: Producer<'static, Note>,
-    from: Consumer<'static, Note>,
-    event: Arc<OwnedFd>,
+    to: Producer<Note>,
+    from: Consumer<Note>,
+    bell: Arc<Bell>,
+    /// Something was told since it was last woken.
+    is_told: bool,
 }
 
 impl Mesh {
@@ -81,7 +88,7 @@ impl Mesh {
         Self::new(0, None)
     }
 
-    /// Places for so many cores. Their queues last until the process ends.
+    /// Places for so many cores.
     ///
     /// # Errors
     /// The kernel has no descriptors left.
@@ -89,30 +96,33 @@ impl Mesh {
         if cnt < 2 {
             return Ok(Vec::from([Self::alone()]));
         }
-        let events = (0..cnt).map(|_| {
-            let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-            Ok(Arc::new(eventfd(0, flags)?))
-        });
-        let events: Vec<_> = events.collect::<io::Result<_>>()?;
-        let mut meshes: Vec<_> = (0..cnt)
-            .map(|idx| Self::new(idx, Some(Arc::clone(&events[idx]))))
+        let bells = (0..cnt).map(|_| Ok(Arc::new(Bell::new()?)));
+        let bells: Vec<_> = bells.collect::<io::Result<_>>()?;
+        let circles = Circle::of(cnt).map(Some);
+        let mut meshes: Vec<_> = circles
+            .enumerate()
+            .map(|(idx, circle)| Self {
+                circle,
+                ..Self::new(idx, Some(Arc::clone(&bells[idx])))
+            })
             .collect();
         for one in 0..cnt {
             for two in one + 1..cnt {
-                let (there, here) = Box::leak(Box::new(Spsc::<Note, PLACES>::new())).split();
-                let (back, over) = Box::leak(Box::new(Spsc::<Note, PLACES>::new())).split();
-                meshes[one].join(two, there, over, &events);
-                meshes[two].join(one, back, here, &events);
+                let (there, here) = RingBuffer::new(NOTES_MAX);
+                let (back, over) = RingBuffer::new(NOTES_MAX);
+                meshes[one].join(two, there, over, &bells);
+                meshes[two].join(one, back, here, &bells);
             }
         }
         Ok(meshes)
     }
 
-    fn new(idx: usize, event: Option<Arc<OwnedFd>>) -> Self {
+    fn new(idx: usize, bell: Option<Arc<Bell>>) -> Self {
         Self {
             idx,
             others: Vec::new(),
-            event,
+            circle: None,
+            bell,
             addr: None,
             told: None,
             shared_cnt: 0,
@@ -120,19 +130,13 @@ impl Mesh {
         }
     }
 
-    fn join(
-        &mut self,
-        idx: usize,
-        to: Producer<'static, Note>,
-        from: Consumer<'static, Note>,
-        events: &[Arc<OwnedFd>],
-    ) {
-        let event = Arc::clone(&events[idx]);
+    fn join(&mut self, idx: usize, to: Producer<Note>, from: Consumer<Note>, bells: &[Arc<Bell>]) {
         self.others.push(Other {
             idx,
             to,
             from,
-            event,
+            bell: Arc::clone(&bells[idx]),
+            is_told: false,
         });
     }
 
@@ -147,27 +151,48 @@ impl Mesh {
         self.others.is_empty()
     }
 
-    /// Readable when another core has told us something.
+    /// Readable when another core has told us something since we have lain down.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.event.as_ref().map(|event| event.as_fd())
+        self.bell.as_ref().map(|bell| bell.fd())
     }
 
-    /// Makes it unreadable, before what was told is looked at.
-    pub fn hear(&self) {
-        if let Some(event) = &self.event {
-            // Nothing to read is as good.
-            let _ = rustix::io::read(event, &mut [0; 8]);
+    /// This core is about to sleep. What it looks for after this wakes it if it comes later.
+    pub fn lie_down(&self) {
+        if let Some(bell) = &self.bell {
+            bell.lie_down();
+        }
+    }
+
+    /// It does not sleep any more. `is_rung`: [`fd`](Self::fd) is readable.
+    pub fn get_up(&self, is_rung: bool) {
+        if let Some(bell) = &self.bell {
+            bell.get_up(is_rung);
         }
     }
 
     /// Whether something was told that was not taken.
     pub fn has_news(&self) -> bool {
-        self.told.is_some() || self.others.iter().any(|other| other.from.ready())
+        self.told.is_some() || self.news_cnt() > 0
+    }
+
+    /// Wakes those that something was told in the last poll.
+    #[inline]
+    pub fn wake_told(&mut self) {
+        let Some(circle) = &mut self.circle else {
+            return;
+        };
+        let has_told = core::mem::take(&mut circle.has_told);
+        let next_idx = circle.next_idx();
+        for other in &mut self.others {
+            if core::mem::take(&mut other.is_told) || has_told && other.idx == next_idx {
+                other.bell.ring();
+            }
+        }
     }
 
     /// Ends the sleep of all others.
     pub fn wake_all(&self) {
-        self.others.iter().for_each(Other::wake);
+        self.others.iter().for_each(|other| other.bell.ring());
     }
 
     /// Tells all others which address we have.
@@ -175,11 +200,11 @@ impl Mesh {
         self.addr = addr_of(address);
         for other in &mut self.others {
             // A queue that is full of frames is drained by a core that lives.
-            while other.to.enqueue(Note::Address(address)).is_err() {
-                other.wake();
+            while other.to.push(Note::Address(address)).is_err() {
+                other.bell.ring();
                 std::thread::yield_now();
             }
-            other.wake();
+            other.bell.ring();
         }
     }
 
@@ -212,14 +237,14 @@ impl Mesh {
         is_moved
     }
 
-    /// The next frame that another core has told us of. An address that comes before it is kept
-    /// for [`take_address`](Self::take_address).
-    fn next<'p>(&mut self, pool: &'p FramePool<'p>) -> Option<RxPacket<'p>> {
+    /// The next frame that another core has told us of, or passed on to us. An address that comes
+    /// before it is kept for [`take_address`](Self::take_address).
+    fn next<'p>(&mut self, pool: &'p FramePool<'p>) -> Option<(RxPacket<'p>, Origin)> {
         for other in &mut self.others {
-            match other.from.dequeue() {
-                None => {}
-                Some(Note::Address(address)) => self.told = Some(address),
-                Some(Note::Frame { len, csum, bytes }) => {
+            match other.from.pop() {
+                Err(_) => {}
+                Ok(Note::Address(address)) => self.told = Some(address),
+                Ok(Note::Frame { len, csum, bytes }) => {
                     let frame = pool.alloc(0).and_then(|mut frame| {
                         let bytes = bytes.get(..len)?;
                         frame.append(bytes).ok().map(|_| frame)
@@ -230,16 +255,23 @@ impl Mesh {
                     };
                     let mut packet = RxPacket::plain(frame);
                     packet.csum = csum;
-                    return Some(packet);
+                    return Some((packet, Origin::Told));
                 }
             }
         }
-        None
+        let (packet, trip) = self.circle.as_mut()?.next(pool)?;
+        Some((packet, Origin::Passed(trip)))
     }
 
     /// Frames and addresses that were told and not taken.
     fn news_cnt(&self) -> usize {
-        self.others.iter().map(|other| other.from.len()).sum()
+        let told: usize = self.others.iter().map(|other| other.from.slots()).sum();
+        told + self.circle.as_ref().map_or(0, Circle::waiting_cnt)
+    }
+
+    /// Frames of other cores that found no room on the way, or no frame here.
+    pub fn lost_cnt(&self) -> u64 {
+        self.lost_cnt + self.circle.as_ref().map_or(0, |circle| circle.lost_cnt)
     }
 }
 
@@ -257,15 +289,21 @@ impl Other {
             csum: packet.csum,
             bytes,
         };
-        let is_told = self.to.enqueue(note).is_ok();
-        self.wake();
+        let is_told = self.to.push(note).is_ok();
+        self.is_told = true;
         is_told
     }
+}
 
-    fn wake(&self) {
-        // It fails if the counter is full: then it has long been signalled.
-        let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-    }
+/// Where a packet has come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// This core's own queue.
+    Queue,
+    /// Another core, which has it, too.
+    Told,
+    /// Another core, whose stack did not know its connection.
+    Passed(Trip),
 }
 
 /// A receive ring for the length of a poll, that tells and hears.
@@ -273,13 +311,38 @@ pub struct Tee<'a, 'p, R> {
     rx: &'a mut R,
     mesh: &'a mut Mesh,
     pool: &'p FramePool<'p>,
+    /// Where the last packet came from.
+    from: Origin,
+    /// Packets of other cores that are ready.
+    news_cnt: usize,
+    /// They are next.
+    is_their_turn: bool,
 }
 
 impl<'a, 'p, R: RxRing<'p>> Tee<'a, 'p, R> {
     /// Puts `mesh` between a ring and whoever polls it. `pool` is the ring's.
     #[inline]
     pub fn new(rx: &'a mut R, mesh: &'a mut Mesh, pool: &'p FramePool<'p>) -> Self {
-        Self { rx, mesh, pool }
+        Self {
+            rx,
+            mesh,
+            pool,
+            from: Origin::Queue,
+            news_cnt: 0,
+            is_their_turn: false,
+        }
+    }
+
+    /// The next packet of other cores.
+    #[cold]
+    fn news(&mut self) -> Option<RxPacket<'p>> {
+        let Some((packet, from)) = self.mesh.next(self.pool) else {
+            self.news_cnt = 0;
+            return None;
+        };
+        self.from = from;
+        self.news_cnt = self.news_cnt.saturating_sub(1);
+        Some(packet)
     }
 }
 
@@ -287,10 +350,10 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for Tee<'_, 'p, R> {
     #[inline]
     fn sync(&mut self) -> usize {
         let ready = self.rx.sync();
-        match self.mesh.is_alone() {
-            true => ready,
-            false => ready + self.mesh.news_cnt(),
+        if !self.mesh.is_alone() {
+            self.news_cnt = self.mesh.news_cnt();
         }
+        ready + self.news_cnt
     }
 
     #[inline]
@@ -298,19 +361,49 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for Tee<'_, 'p, R> {
         if self.mesh.is_alone() {
             return self.rx.recv();
         }
+        // In turns, so that neither the queue nor the other cores wait for the other's burst.
+        if core::mem::take(&mut self.is_their_turn)
+            && let Some(packet) = self.news()
+        {
+            return Some(packet);
+        }
         // A frame that goes elsewhere makes way for the next: no more than are ready.
         while let Some(packet) = self.rx.recv() {
             if share::is_flow(packet.frame.bytes()) || !self.mesh.tell(&packet) {
+                self.from = Origin::Queue;
+                self.is_their_turn = self.news_cnt > 0;
                 return Some(packet);
             }
         }
-        self.mesh.next(self.pool)
+        self.news()
     }
 
-    // A capture lies below.
+    /// A capture lies below, and has seen what came from the queue.
     #[inline]
     fn dropped(&mut self, why: &'static str) {
-        self.rx.dropped(why);
+        if self.from == Origin::Queue {
+            self.rx.dropped(why);
+        }
+    }
+}
+
+impl<'p, R: RxRing<'p>> Siblings<'p> for Tee<'_, 'p, R> {
+    const ANY: bool = true;
+
+    #[cold]
+    fn stray(&mut self, packet: RxPacket<'p>, has_trace: bool) -> Asked<'p> {
+        let trip = match self.from {
+            Origin::Passed(trip) => Some(trip),
+            Origin::Queue | Origin::Told => None,
+        };
+        let Some(circle) = &mut self.mesh.circle else {
+            return Asked::Nowhere(packet);
+        };
+        match circle.pass(packet, trip, has_trace) {
+            Passed::On => Asked::Elsewhere,
+            Passed::Full => Asked::NoRoom,
+            Passed::Back(packet) => Asked::Nowhere(packet),
+        }
     }
 }
 
@@ -323,8 +416,6 @@ fn addr_of(address: Address) -> Option<Ipv4Addr> {
 
 /// Notes that wait at once, from one core to another: more control frames than come in a burst.
 pub const NOTES_MAX: usize = 31;
-/// One place of the queue stays empty.
-const PLACES: usize = NOTES_MAX + 1;
 /// Bytes of a frame that is told: any of Ethernet's usual size.
 const NOTE_LEN: usize = 1_518;
 

@@ -189,7 +189,8 @@ impl<A: Attend> Process<A> {
                 dropped: counters.dropped_total(),
                 free: served.pool.free_cnt().into(),
                 shared: self.mesh.shared_cnt,
-                lost: self.mesh.lost_cnt,
+                lost: self.mesh.lost_cnt(),
+                passed_on: counters.tcp_passed_on,
             },
         );
         let new = self.board.sum();
@@ -223,10 +224,16 @@ impl<A: Attend> Process<A> {
             new.free,
         ));
         if !self.mesh.is_alone() {
-            let (cores, Figures { shared, lost, .. }) = (self.board.cores_cnt(), new);
+            let Figures {
+                shared,
+                lost,
+                passed_on,
+                ..
+            } = new;
             say(format_args!(
-                "stats: {cores} cores: answers so far {}; {shared} control frames shared, \
-                 {lost} lost",
+                "stats: {} cores: answers so far {}; {shared} control frames shared, \
+                 {passed_on} segments passed on, {lost} lost",
+                self.board.cores_cnt(),
                 self.board.answered(),
             ));
         }
@@ -299,7 +306,9 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         // What other cores tell is no frame of this queue's.
         let mut watched = Watched::new(queue, capture, now.as_micros());
         let mut tee = Tee::new(&mut watched.rx, &mut self.mesh, pool);
-        stack.poll_rings(now, &mut tee, &mut watched.tx, app)
+        let polled = stack.poll_among(now, &mut tee, &mut watched.tx, app);
+        self.mesh.wake_told();
+        polled
     }
 
     fn print(&mut self, text: &[u8]) -> usize {
@@ -312,8 +321,9 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
             _ => until,
         };
         let until = until.min(self.state.drain_at.unwrap_or(Instant::NEVER));
+        self.mesh.lie_down();
         if self.mesh.has_news() || self.board.is_over() {
-            return;
+            return self.mesh.get_up(false);
         }
         let now = self.clock.now();
         let is_rx_full = self.wake.is_rx_full();
@@ -340,9 +350,8 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         if fds[0].revents().intersects(wrong) {
             self.wake.set_error();
         }
-        if fds[2].revents().contains(PollFlags::IN) {
-            self.mesh.hear();
-        }
+        // Without others these are the signals, which are not the mesh's to read.
+        self.mesh.get_up(fds[2].revents().contains(PollFlags::IN));
     }
 
     fn spin(&self) -> Duration {

@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod siblings;
 mod survey;
 
 use core::num::NonZeroU8;
@@ -28,6 +29,9 @@ use crate::tcp::{
 use crate::time::Instant;
 use crate::udp::{BindError, Udp, UdpOut};
 use crate::{arp, eth, icmp, ip, udp};
+use siblings::Alone;
+pub use siblings::{Asked, Siblings};
+pub(crate) use siblings::{Others, Stray};
 pub use survey::Surveyed;
 
 /// What a poll leaves behind.
@@ -108,6 +112,7 @@ impl<'p, A: App> Stack<'p, A> {
     }
 
     /// [`poll`](Self::poll) for whoever stands between the stack and the rings of a queue.
+    #[inline]
     pub fn poll_rings<R: RxRing<'p>, T: TxRing<'p>>(
         &mut self,
         now: Instant,
@@ -115,6 +120,18 @@ impl<'p, A: App> Stack<'p, A> {
         tx: &mut T,
         app: &mut A,
     ) -> Polled {
+        self.poll_among(now, &mut Alone(rx), tx, app)
+    }
+
+    /// [`poll`](Self::poll) of a stack that has its address together with others.
+    pub fn poll_among<R: Siblings<'p>, T: TxRing<'p>>(
+        &mut self,
+        now: Instant,
+        rx: &mut R,
+        tx: &mut T,
+        app: &mut A,
+    ) -> Polled {
+        self.net.others.are = R::ANY;
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
         self.net.counters.take_last_drop();
@@ -126,6 +143,9 @@ impl<'p, A: App> Stack<'p, A> {
             };
             left -= 1;
             self.input(now, pkt, tx, app);
+            if R::ANY && self.net.others.stray.is_some() {
+                self.ask_others(now, rx, tx, app);
+            }
             if let Some(reason) = self.net.counters.take_last_drop() {
                 rx.dropped(reason.name());
             }

@@ -211,7 +211,7 @@ impl<'p, A: App> Tcp<'p, A> {
         // What Ethernet has padded.
         pkt.frame.trim(headers.len + headers.payload_len);
         pkt.frame.pull(headers.len);
-        self.arrives_for(cx, headers.tuple, seg, &options, pkt);
+        self.arrives_for(cx, headers.tuple, seg, &options, pkt, headers.len);
     }
 
     /// The fifth to seventh steps of SEGMENT ARRIVES, as far as there is anything left of them.

@@ -17,6 +17,7 @@
 //! - `super_segment.rs`: packets of many segments, for a device that cuts them
 //! - `recovery.rs`: losses, found out and recovered from
 //! - `gaps.rs`: what has come behind a gap; `budget.rs`: how received data shares the frames
+//! - `stray.rs`: what may be for a connection of another stack
 //! - `active.rs`, `opening.rs`, `fast_open.rs`, `accept.rs`: how connections begin
 //! - `bare.rs`: segments without text; `keyed.rs`: secret functions
 //! - `ecn.rs`: congestion marks; `validation.rs`: whether the congestion window is used
@@ -63,6 +64,7 @@ mod slots;
 pub(crate) mod snd;
 mod state;
 mod status;
+mod stray;
 pub(crate) mod super_segment;
 mod tcb;
 mod time_wait;
@@ -105,6 +107,7 @@ use crate::net::Net;
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::checksum::Sum;
+use crate::wire::ethernet;
 use crate::wire::ipv4::Codepoint;
 use crate::wire::tcp::{HEADER_LEN, Options, Segment};
 
@@ -273,22 +276,20 @@ impl<'p, A: App> Tcp<'p, A> {
             Ok(parsed) => parsed,
             Err(reason) => return cx.net.counters.drop(reason),
         };
-        pkt.frame.pull(seg.header_len);
-        let local = crate::Endpoint {
-            addr: ip.dst,
-            port: seg.dst_port,
-        };
-        let remote = crate::Endpoint {
-            addr: ip.src,
-            port: seg.src_port,
-        };
+        let local = crate::Endpoint::new(ip.dst, seg.dst_port);
+        let remote = crate::Endpoint::new(ip.src, seg.src_port);
         match Tuple::new(&FourTuple { local, remote }) {
-            Some(tuple) => self.arrives_for(cx, tuple, seg, &options, pkt),
+            Some(tuple) => {
+                let front_len = ethernet::HEADER_LEN + usize::from(ip.header_len) + seg.header_len;
+                pkt.frame.pull(seg.header_len);
+                self.arrives_for(cx, tuple, seg, &options, pkt, front_len);
+            }
             None => cx.net.counters.drop(DropReason::TcpNoConnection),
         }
     }
 
-    /// A segment that is good in itself came in. The packet's window begins at its text.
+    /// A segment that is good in itself came in. The packet's window begins at its text, behind so
+    /// many bytes of headers.
     #[inline(never)]
     fn arrives_for<T: TxRing<'p>>(
         &mut self,
@@ -297,9 +298,16 @@ impl<'p, A: App> Tcp<'p, A> {
         seg: Segment,
         options: &Options,
         pkt: RxPacket<'p>,
+        front_len: usize,
     ) {
         let hash = self.demux.hash(tuple);
-        match self.find(hash, tuple) {
+        let found = self.find(hash, tuple);
+        if cx.net.others.may_know()
+            && let Some(has_trace) = self.is_stray(cx, found, tuple, &seg, options)
+        {
+            return stray::lay_aside(cx, pkt, front_len, has_trace);
+        }
+        match found {
             Some(Found::Conn(idx)) => self.arrives(cx, idx, seg, options, pkt),
             Some(Found::Syn(idx)) => self.arrives_half_open(cx, idx, hash, seg, options, pkt),
             Some(Found::TimeWait(idx)) => {

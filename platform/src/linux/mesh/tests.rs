@@ -1,10 +1,13 @@
 //! Whose each frame is, and that it gets there.
 
 use core::net::Ipv4Addr;
+use std::boxed::Box;
 use std::vec;
 
 use simoom::wire::arp::{Op, Repr};
 use simoom_ring::{FrameMemory, FrameMeta, MacAddr};
+
+mod straying;
 
 use super::share::{Share, is_flow, share_of};
 use super::*;

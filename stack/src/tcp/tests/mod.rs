@@ -20,6 +20,7 @@ mod scaling;
 mod sending;
 mod sharing;
 mod status;
+mod strays;
 mod super_segments;
 mod survey;
 mod timeouts;

@@ -131,6 +131,13 @@ pub(super) struct TestRx(
     pub(super) Vec<&'static str>,
 );
 
+impl TestRx {
+    /// A packet waits for the next poll.
+    pub(super) fn arrive(&mut self, packet: RxPacket<'static>) {
+        self.0.push_back(packet);
+    }
+}
+
 impl RxRing<'static> for TestRx {
     fn sync(&mut self) -> usize {
         self.0.len()

@@ -12,7 +12,7 @@ macro_rules! of_stack {
     };
 }
 
-pub(super) static FAMILIES: [Family; 41] = [
+pub(super) static FAMILIES: [Family; 42] = [
     each(
         Kind::Counter,
         "simoom_drops_total",
@@ -141,6 +141,11 @@ pub(super) static FAMILIES: [Family; 41] = [
         "simoom_tcp_frames_shed_total",
         tcp_frames_shed,
         "Frames of out-of-order data that were given up for want of frames."
+    ),
+    of_stack!(
+        "simoom_tcp_passed_on_total",
+        tcp_passed_on,
+        "Segments of no connection here that went on to another core."
     ),
     of_stack!(
         "simoom_tcp_accepted_total",
