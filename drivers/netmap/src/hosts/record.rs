@@ -6,7 +6,10 @@
 //! ```
 //!
 //! A record is written before the change is made, and removed when it has been taken back. A start
-//! that finds the record of a process which is no more takes its changes back first.
+//! that finds the record of a process which is no more takes its changes back first. Records that
+//! no start can find any more are removed by the next that writes one ([`sweep`]).
+
+mod sweep;
 
 use std::format;
 use std::fs;
@@ -50,6 +53,7 @@ pub fn find(name: &str) -> io::Result<Found> {
 /// # Errors
 /// It cannot be written: then nothing should be changed that the kernel does not take back itself.
 pub fn write(name: &str, lines: &str) -> io::Result<Record> {
+    sweep::sweep(Path::new(FOLDER), Path::new("/proc"));
     write_in(Path::new(FOLDER), name, lines)
 }
 
@@ -62,7 +66,11 @@ impl Record {
 }
 
 fn find_in(folder: &Path, name: &str) -> io::Result<Found> {
-    let text = match fs::read_to_string(path_of(folder, name)) {
+    found_in(&path_of(folder, name))
+}
+
+fn found_in(path: &Path) -> io::Result<Found> {
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
