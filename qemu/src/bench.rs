@@ -13,7 +13,7 @@ mod hosts;
 mod http;
 mod linux;
 mod plot;
-mod report;
+pub(crate) mod report;
 mod stack;
 mod wrk;
 

@@ -23,7 +23,7 @@ use anyhow::{Context, Result};
 use link::LINUX_ADDR;
 pub(crate) use link::{Link, OUR_ADDR, ip};
 use servers::Nginx;
-pub(crate) use servers::{Backend, config as nginx_config, ours as our_server};
+pub(crate) use servers::{Backend, config as nginx_config, cpu_s, ours as our_server};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::Stdio;

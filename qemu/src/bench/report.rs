@@ -115,7 +115,19 @@ impl Row {
     }
 }
 
-/// Writes rows as an array of objects.
+/// What every object has, and nothing else.
+pub(crate) const KEYS: [&str; 8] = [
+    "case",
+    "metric",
+    "ours",
+    "ratio",
+    "rival",
+    "rival_name",
+    "suite",
+    "unit",
+];
+
+/// Writes rows as an array of objects, whose keys are [`KEYS`].
 ///
 /// # Errors
 /// What the file system says.

@@ -2,23 +2,13 @@
 
 use super::{Outcome, World};
 use crate::bench::child::Running;
+use crate::bench::report::KEYS;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What every object has, and nothing else.
-const KEYS: [&str; 8] = [
-    "case",
-    "metric",
-    "ours",
-    "ratio",
-    "rival",
-    "rival_name",
-    "suite",
-    "unit",
-];
 /// Cases of the short run at least, and plots of them.
 const CASES_MIN: usize = 5;
 const PLOTS_MIN: usize = 2;

@@ -63,15 +63,5 @@ fn json_has_the_fields_that_readers_know_and_no_other() {
     assert_eq!(rows[0]["ratio"], 1.5);
     assert!(rows[1]["rival"].is_null() && rows[1]["ratio"].is_null());
     let keys: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
-    let expected = [
-        "case",
-        "metric",
-        "ours",
-        "ratio",
-        "rival",
-        "rival_name",
-        "suite",
-        "unit",
-    ];
-    assert_eq!(keys, expected);
+    assert_eq!(keys, KEYS);
 }
