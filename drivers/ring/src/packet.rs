@@ -147,6 +147,21 @@ impl<'p> TxPacket<'p> {
         }
     }
 
+    /// A packet of `head` and one piece of content behind it.
+    #[inline(always)]
+    pub fn with_content(head: Frame<'p>, content: &'static [u8], offload: TxOffload) -> Self {
+        Self {
+            head,
+            fragments: [
+                Fragment::Content(content),
+                Fragment::Content(&[]),
+                Fragment::Content(&[]),
+            ],
+            fragments_cnt: 1,
+            offload,
+        }
+    }
+
     /// Adds a fragment behind what is there.
     ///
     /// # Errors

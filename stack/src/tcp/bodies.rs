@@ -21,7 +21,7 @@ use crate::content::{Body, Sums};
 use crate::tcp::budget::Budget;
 
 use self::attach::part_of;
-pub(crate) use self::attach::{Place, Slice};
+pub(crate) use self::attach::{Content, Place, Slice};
 
 /// The memory of one queued piece.
 #[derive(Debug, Default)]

@@ -10,10 +10,12 @@
 //! neighbor that is known: everything else is left to `output`'s own loop, which is the reference.
 //! What goes on the wire is the same bytes, by either way.
 
+mod row;
 mod template;
 
 use simoom_ring::{Frame, MacAddr, TxRing};
 
+use super::bodies::{Bodies, Content, Place};
 use super::cc::Congestion;
 use super::deadline::Deadline;
 use super::flags::{SndFlags, TcbFlags};
@@ -28,6 +30,7 @@ use crate::counters::DropReason;
 use crate::net::{Net, NextHop};
 use crate::time::Instant;
 
+use self::row::Row;
 use self::template::Template;
 
 /// Sends what is plain of what the connection may send now. `None` when there is something to be
@@ -111,6 +114,19 @@ impl Room {
         snd.next_of(self.unsent, self.quota.min(self.window))
     }
 
+    /// Where full segments come next, and the last that there is not among them: as many as are in
+    /// `content`, which begins at `seq`.
+    #[inline(always)]
+    fn row(&self, smss: u16, seq: SeqNum, (content, sums): Content) -> Option<Row> {
+        let smss = usize::from(smss);
+        let usable = u64::from(self.quota.min(self.window)).min(self.unsent.saturating_sub(1));
+        let usable = usize::try_from(usable).unwrap_or(usize::MAX);
+        let usable = usable.min(content.len());
+        let len = usable - usable.checked_rem(smss)?;
+        let bytes = content.get(..len).filter(|bytes| !bytes.is_empty())?;
+        Some(Row { bytes, sums, seq })
+    }
+
     /// So many bytes have gone.
     #[inline(always)]
     fn take(&mut self, len: u32) {
@@ -166,9 +182,10 @@ fn send_data<'p, C: Congestion>(
     template.fill(tcb, net, now, &way);
     let mut first_len = 0;
     let sent = loop {
-        let taken = template.send(net, tx, head, next, (tables.bodies, &mut place));
+        let source = (tables.bodies, &mut place);
+        let (taken, one) = send_next(&template, net, tx, head, (next, room), source);
         if first_len == 0 {
-            first_len = taken;
+            first_len = one;
         }
         tcb.snd.nxt += taken;
         room.take(taken);
@@ -194,6 +211,30 @@ fn send_data<'p, C: Congestion>(
     tcb.snd.max = tcb.snd.nxt;
     mark_sent(tcb, tables.flights, net, now, (first, first_len));
     sent
+}
+
+/// Sends full segments in a row where there are any, else the one that `next` says: bytes in all,
+/// and in the first of them.
+#[inline(always)]
+fn send_next<'p>(
+    template: &Template,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    head: Frame<'p>,
+    (next, room): (NextData, &Room),
+    (bodies, place): (&Bodies<'p>, &mut Place),
+) -> (u32, u32) {
+    // Longer packets are the device's to cut, and copies have no room to share.
+    let can = net.caps.fragments_max > 1 && net.super_len == 0;
+    let content = bodies.content_at(place).filter(|_| can);
+    let row = content.and_then(|content| room.row(template.smss, next.seq, content));
+    if let Some(row) = row {
+        let taken = template.send_row(net, tx, head, &row);
+        place.skip(taken);
+        return (taken, template.smss.into());
+    }
+    let taken = template.send(net, tx, head, next, (bodies, place));
+    (taken, taken)
 }
 
 /// A frame with a window for headers of `len` bytes, counted when there is none.

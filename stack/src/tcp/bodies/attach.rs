@@ -4,6 +4,7 @@ use simoom_ring::{Fragment, TxPacket};
 
 use super::{Bodies, BodyNode, SendQueue};
 use crate::config::GENERATED_COPY_MAX;
+use crate::content::Sums;
 use crate::counters::Counters;
 use crate::tcp::load::Load;
 
@@ -60,6 +61,19 @@ impl<'p> Bodies<'p> {
             return len;
         }
         self.attach_pieces(place, len, packet, load, counters)
+    }
+
+    /// The content from `place` on; `None` where that is none, or ends.
+    #[inline(always)]
+    pub(crate) fn content_at(&self, place: &Place) -> Option<Content> {
+        match self.nodes.get(place.node as usize)? {
+            BodyNode {
+                piece: Some(Fragment::Content(bytes)),
+                sums,
+                ..
+            } => Some((bytes.get(place.skip..)?, *sums)),
+            _ => None,
+        }
     }
 
     fn attach_pieces(
@@ -156,6 +170,17 @@ pub(crate) struct Place {
     node: u32,
     skip: usize,
 }
+
+impl Place {
+    /// Moves on by so many bytes of the content that lies here.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, len: u32) {
+        self.skip += len as usize;
+    }
+}
+
+/// Content, and where its sums are.
+pub(crate) type Content = (&'static [u8], Option<&'static Sums>);
 
 /// Bytes of a send queue, counted from SND.UNA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

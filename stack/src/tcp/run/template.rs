@@ -22,15 +22,22 @@ use crate::wire::{ethernet, ipv4};
 pub(super) struct Template {
     /// With zero for all that is not the same in each segment.
     bytes: [u8; LEN_MAX],
-    len: usize,
+    pub(super) len: usize,
     /// The sum of the IP header, in the machine's order as the other.
     ip_sum: u16,
     /// The sum of the pseudo-header and, where the device does not sum, the TCP header.
     tcp_sum: u16,
     /// What the device is asked to do to each.
-    offload: TxOffload,
+    pub(super) offload: TxOffload,
     /// Payload of a full segment.
-    smss: u16,
+    pub(super) smss: u16,
+}
+
+/// Sums that all segments of a row have a part in: of the IP header, and where the device does not
+/// sum, of the pseudo-header and the TCP header.
+pub(super) struct Shared {
+    pub(super) ip: u32,
+    pub(super) tcp: u32,
 }
 
 impl Template {
@@ -148,6 +155,23 @@ impl Template {
         self.count(net, 0, is_sent);
     }
 
+    /// What is the same in all full segments but the last that there is: their headers, of `LEN`
+    /// bytes, and what is known of their sums.
+    #[inline(always)]
+    pub(super) fn shared_by<const LEN: usize>(&self) -> ([u8; LEN], Shared) {
+        let mut bytes = *self.bytes.first_chunk().unwrap_or(&[0; LEN]);
+        // A datagram is shorter than 64 KiB.
+        let ip_len = (LEN - ethernet::HEADER_LEN) as u16 + self.smss;
+        let tcp_len = ip_len - ipv4::HEADER_LEN as u16;
+        let shared = Shared {
+            ip: u32::from(self.ip_sum) + u32::from(ip_len.to_be()),
+            tcp: u32::from(self.tcp_sum) + u32::from(tcp_len.to_be()),
+        };
+        *part(&mut bytes, IP_LEN) = ip_len.to_be_bytes();
+        *part(&mut bytes, TCP_CSUM) = fold(shared.tcp).to_ne_bytes();
+        (bytes, shared)
+    }
+
     /// Writes the headers.
     #[inline(always)]
     pub(super) fn write(
@@ -222,7 +246,7 @@ fn patch<const N: usize>(
 /// # Panics
 /// When they are not within the headers: a bug of ours.
 #[inline(always)]
-fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut [u8; K] {
+pub(super) fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut [u8; K] {
     let rest = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
     rest.expect("a field of the headers")
 }
@@ -231,19 +255,20 @@ fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut 
 const OPTIONS_LEN: usize = 12;
 
 /// Bytes of all headers, without timestamps and with them.
-const LEN_MIN: usize = ip::HEADERS_LEN + HEADER_LEN;
-const LEN_MAX: usize = LEN_MIN + OPTIONS_LEN;
+pub(super) const LEN_MIN: usize = ip::HEADERS_LEN + HEADER_LEN;
+pub(super) const LEN_MAX: usize = LEN_MIN + OPTIONS_LEN;
 
 /// Where the fields lie.
 const IP: usize = ethernet::HEADER_LEN;
 const IP_TOS: usize = IP + 1;
 const IP_LEN: usize = IP + 2;
-const IP_IDENT: usize = IP + 4;
+pub(super) const IP_IDENT: usize = IP + 4;
 const IP_TTL: usize = IP + 8;
-const IP_CSUM: usize = IP + 10;
+pub(super) const IP_CSUM: usize = IP + 10;
 const IP_ADDRS: usize = IP + 12;
 const TCP: usize = ip::HEADERS_LEN;
-const TCP_CSUM: usize = TCP + CSUM_OFFSET as usize;
+pub(super) const TCP_CSUM: usize = TCP + CSUM_OFFSET as usize;
+pub(super) const SEQ: usize = TCP + 4;
 
 /// The offset byte of a header with timestamps.
 const OFFSET_MAX: u8 = ((HEADER_LEN + OPTIONS_LEN) as u8) << 2;
