@@ -10,7 +10,7 @@
 //! again or probes a window tells nothing of the path in time (RFC 3168 6.1.4 to 6.1.6).
 
 use crate::counters::Counters;
-use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::cc::{Congestion, Delays, Signal};
 use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::tcb::Tcb;
@@ -193,13 +193,13 @@ impl<C: Congestion> Tcb<'_, C> {
 
     /// A loss was seen by acknowledgments: the window falls, unless it has fallen for a mark in the
     /// same window already (RFC 3168 6.1.2).
-    pub(crate) fn lost(&mut self, flight_size: u32, now: Instant) {
+    pub(crate) fn lost(&mut self, flight_size: u32, delays: Delays, now: Instant) {
         if self.ecn.has(Ecn::REDUCED) && self.snd.una.before(self.ecn_end) {
             return;
         }
         self.note_early_loss();
-        self.cc
-            .signalled(self.snd.smss, Signal::Loss, flight_size, now);
+        let signal = Signal::Loss(delays);
+        self.cc.signalled(self.snd.smss, signal, flight_size, now);
         self.reduced();
     }
 

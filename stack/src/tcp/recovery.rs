@@ -19,7 +19,7 @@
 
 use crate::config::DUPACKS;
 use crate::counters::Counters;
-use crate::tcp::cc::{Congestion, Signal};
+use crate::tcp::cc::{Congestion, Delays, Signal};
 use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::{Answer, Flights, ForNothing, Found, Frto, Heard, Progress, Told};
 use crate::tcp::seqnum::SeqNum;
@@ -155,7 +155,8 @@ impl<C: Congestion> Recovery<'_, '_, C> {
                     // RFC 8985 7.4.2: as after a fast recovery. How much was in flight when it was
                     // lost is not known any more; cwnd as such is.
                     let cwnd = self.tcb.cc.cwnd();
-                    self.tcb.lost(cwnd, self.now);
+                    let delays = self.delays();
+                    self.tcb.lost(cwnd, delays, self.now);
                 }
             }
             Phase::Recovery if is_past => self.recovered(),
@@ -320,16 +321,23 @@ impl<C: Congestion> Recovery<'_, '_, C> {
 
     /// A loss has been seen: cwnd is reduced once for all that is in flight now (RFC 5681 3.2).
     fn enter_recovery(&mut self, delivered: u32) {
+        let delays = self.delays();
         let tcb = &mut *self.tcb;
         self.counters.tcp_recoveries += 1;
         let flight_size = tcb.snd.flight_size();
         tcb.snd.phase = Phase::Recovery;
         tcb.snd.recover = tcb.snd.max;
-        tcb.lost(flight_size, self.now);
+        tcb.lost(flight_size, delays, self.now);
         if let Some((flight, _)) = self.flights.get_mut(tcb.flight) {
             flight.begin_recovery(flight_size, self.now);
         }
         self.proportionally(delivered, false);
+    }
+
+    /// How long the path takes.
+    fn delays(&self) -> Delays {
+        let flight = self.flights.get(self.tcb.flight);
+        flight.map_or(Delays::UNKNOWN, |(flight, _)| flight.delays())
     }
 
     /// All that was in flight when the loss was seen has arrived: cwnd is where it should be.

@@ -6,7 +6,7 @@ use simoom::{Duration, Instant};
 use simoom_ring::MacAddr;
 use simoom_sim::{Delay, Faults, PortConfig, Rng};
 
-use crate::congestion;
+use crate::congestion::{self, Sort};
 use crate::memory::Sizes;
 use crate::seeds::Report;
 use crate::transfers::World;
@@ -45,7 +45,7 @@ fn world(queue_len_max: usize, seed: u64) -> World {
         ..Habits::PLAIN
     };
     let mut world = World::new(&mut Rng::new(seed), habits, device);
-    world.server.stack.listen(80, 4).unwrap();
+    world.server.stack.listen(80, 16).unwrap();
     let path = Faults::none().delay(Delay::Fixed(RTT_US / 2));
     let bottleneck = path.clone().bandwidth(BITS_PER_S, queue_len_max);
     world.wire.set_faults(world.server.port.end(), bottleneck);
@@ -53,32 +53,43 @@ fn world(queue_len_max: usize, seed: u64) -> World {
     world
 }
 
-fn received(world: &mut World, conns: [ConnId; 2]) -> [u64; 2] {
+fn received(world: &mut World, conns: &[ConnId]) -> Vec<u64> {
     let now = Instant::from_micros(world.wire.now_us());
-    conns.map(|conn| {
+    let of = |&conn: &ConnId| {
         let stack = &mut world.client.stack;
         let received = stack.with_conn(now, conn, |conn, _| conn.status().bytes_received);
         received.expect("it goes on")
-    })
+    };
+    conns.iter().map(of).collect()
 }
 
-/// A minute of a pair, the second of which begins `later` than the first.
-fn minute(pair: [Algorithm; 2], queue_len_max: usize, later: Duration, seed: u64) -> Minute {
+/// A minute of so many of each, in turn, each of which begins `later` than the one before.
+fn minute(
+    pair: [Sort; 2],
+    each: usize,
+    queue_len_max: usize,
+    later: Duration,
+    seed: u64,
+) -> Minute {
     let mut world = world(queue_len_max, seed);
     let wire = world.wire.clone();
     let _report = Report::new(&wire, "westwood_beside_cubic", seed);
     let now = || Instant::from_micros(wire.now_us());
-    let conns = pair.map(|algorithm| {
+    let connect = |sort| {
         // Both ends of a connection take the same.
-        congestion::set(&[algorithm]);
+        congestion::set(&[sort]);
         let conn = world.client.connect(now(), 1);
         world.run(now() + later);
         conn
-    });
-    let before = received(&mut world, conns);
+    };
+    let conns: Vec<ConnId> = pair.repeat(each).into_iter().map(connect).collect();
+    let before = received(&mut world, &conns);
     world.run(now() + Duration::from_secs(60));
-    let after = received(&mut world, conns);
-    let [first, second] = [0, 1].map(|n| after[n] - before[n]);
+    let after = received(&mut world, &conns);
+    let [first, second] = [0, 1].map(|n| {
+        let of = (n..2 * each).step_by(2);
+        of.map(|n| after[n] - before[n]).sum::<u64>()
+    });
     for conn in conns {
         world
             .client
@@ -93,16 +104,17 @@ fn minute(pair: [Algorithm; 2], queue_len_max: usize, later: Duration, seed: u64
 }
 
 /// The mean over some seeds.
-fn minutes(pair: [Algorithm; 2], queue_len_max: usize, later: Duration) -> Minute {
-    let each = (0..SEEDS).map(|seed| minute(pair, queue_len_max, later, seed));
-    let sum = each.fold((0, 0), |sum, one| (sum.0 + one.second, sum.1 + one.used));
+fn minutes(pair: [Sort; 2], each: usize, queue_len_max: usize, later: Duration) -> Minute {
+    let all = (0..SEEDS).map(|seed| minute(pair, each, queue_len_max, later, seed));
+    let sum = all.fold((0, 0), |sum, one| (sum.0 + one.second, sum.1 + one.used));
     let mean = Minute {
         second: sum.0 / SEEDS,
         used: sum.1 / SEEDS,
     };
     let [first, second] = pair;
     println!(
-        "{second} beside {first}, {} KB queue, {} ms later: {} %; {} % of the bottleneck used",
+        "{each} {second} beside {first}, {} KB queue, {} ms later: {} %; {} % of the bottleneck \
+         used",
         queue_len_max / 1_000,
         later.as_millis(),
         mean.second,
@@ -116,8 +128,8 @@ fn minutes(pair: [Algorithm; 2], queue_len_max: usize, later: Duration) -> Minut
 #[test]
 fn westwood_beside_cubic() {
     let later = Duration::from_secs(5);
-    let share = |pair, queue_len_max| {
-        let minute = minutes(pair, queue_len_max, later);
+    let share = |pair: [Algorithm; 2], queue_len_max| {
+        let minute = minutes(pair.map(Sort::from), 1, queue_len_max, later);
         assert!(minute.used >= 80, "{minute:?}");
         minute.second
     };
@@ -142,6 +154,36 @@ fn westwood_beside_cubic() {
         let first = 100 - share([Cubic, Westwood], queue_len_max);
         for share in [first, second] {
             assert!(cubic.contains(&share), "CUBIC {share} %");
+        }
+    }
+}
+
+/// Other than plain CUBIC, ours takes back less for a loss by chance. In front of a queue of a
+/// quarter of the path and more, what is lost is seen to be congestion, and nobody has less beside
+/// it than beside plain CUBIC. In front of a shorter one it is not: what its documentation says is
+/// measured here.
+#[test]
+fn cubic_beside_plain_cubic() {
+    let (ours, plain, reno) = (Sort::from(Cubic), Sort::PLAIN_CUBIC, Sort::from(Reno));
+    for (each, later_ms, queue_len_max, more) in [
+        (1, 5_000, 4 * BDP_LEN, 3),
+        (1, 5_000, BDP_LEN, 3),
+        (1, 5_000, BDP_LEN / 4, 6),
+        (1, 5_000, BDP_LEN / 8, 20),
+        (1, 5_000, BDP_LEN / 16, 35),
+        (4, 1_000, BDP_LEN / 4, 12),
+    ] {
+        let share = |pair| {
+            let later = Duration::from_millis(later_ms);
+            minutes(pair, each, queue_len_max, later).second
+        };
+        let plainly = share([plain, plain]);
+        let (first, second) = (100 - share([ours, plain]), share([plain, ours]));
+        assert!(second <= plainly + more, "{second} %, not {plainly} %");
+        assert!(first <= 100 - plainly + more, "{first} %, not {plainly} %");
+        if (each, queue_len_max) == (1, BDP_LEN / 4) {
+            let (ours, plain) = (share([reno, ours]), share([reno, plain]));
+            assert!(ours <= plain + more, "{ours} % beside Reno, not {plain} %");
         }
     }
 }

@@ -146,7 +146,7 @@ mod tests {
         ] {
             let mut chosen = Chosen::new(1_000, asked);
             assert_eq!(chosen.cwnd(), initial_window(1_000));
-            chosen.signalled(1_000, Signal::Loss, 10_000, Instant::ZERO);
+            chosen.signalled(1_000, Signal::LOSS, 10_000, Instant::ZERO);
             assert_eq!((chosen.cwnd(), chosen.ssthresh()), (left, left), "{asked}");
             chosen.signalled(500, Signal::Agreed, 0, Instant::ZERO);
             let fresh = Chosen::new(500, asked);

@@ -13,7 +13,8 @@ use crate::tcp::seqnum::SeqNum;
 use crate::time::Duration;
 
 /// The rounds of one slow start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed)]
 pub(super) struct HyStart {
     /// The round ends when this is acknowledged.
     window_end: SeqNum,

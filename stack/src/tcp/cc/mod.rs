@@ -11,12 +11,14 @@
 
 mod chosen;
 mod cubic;
+mod delays;
 mod hystart;
 mod reno;
 mod westwood;
 
 pub use chosen::{Algorithm, Chosen};
 pub use cubic::Cubic;
+pub use delays::Delays;
 pub use reno::Reno;
 pub use westwood::Westwood;
 
@@ -69,8 +71,8 @@ pub enum Signal {
     /// begins with that.
     Agreed,
     /// A loss, seen by acknowledgments (RFC 5681 3.2): once a recovery. Afterwards cwnd is where
-    /// the recovery is to end.
-    Loss,
+    /// the recovery is to end. How long the path took lets tell congestion from chance.
+    Loss(Delays),
     /// A congestion mark (RFC 3168 6.1.2): at most once a round trip.
     Ecn,
     /// The retransmission timer has fired (RFC 5681 3.1): once a series of timeouts.
@@ -85,6 +87,11 @@ pub enum Signal {
     /// The same, and of the window that the connection last began with, something was lost: the
     /// restart window is the smaller one of RFC 3390 (RFC 6928 2).
     IdleAfterLoss,
+}
+
+impl Signal {
+    /// A loss on a path of which nothing is known.
+    pub const LOSS: Self = Self::Loss(Delays::UNKNOWN);
 }
 
 /// The congestion window of one connection. All lengths are in bytes.

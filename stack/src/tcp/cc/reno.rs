@@ -63,7 +63,7 @@ impl Congestion for Reno {
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
         match signal {
             Signal::Agreed => *self = Self::new(smss, Algorithm::Reno),
-            Signal::Loss | Signal::Ecn => {
+            Signal::Loss(_) | Signal::Ecn => {
                 // RFC 5681 3.2, step 2: what limited transmit sends beyond cwnd does not count.
                 self.halve(smss, flight_size.min(self.cwnd));
                 self.cwnd = self.ssthresh;
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_loss_halves_what_was_in_flight() {
-        for signal in [Signal::Loss, Signal::Ecn] {
+        for signal in [Signal::LOSS, Signal::Ecn] {
             let mut reno = new();
             signalled(&mut reno, signal, 10_000);
             assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn what_limited_transmit_has_added_does_not_count() {
         let mut reno = new();
-        signalled(&mut reno, Signal::Loss, 12_000);
+        signalled(&mut reno, Signal::LOSS, 12_000);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (5_000, 5_000));
     }
 

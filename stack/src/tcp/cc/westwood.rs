@@ -143,7 +143,7 @@ impl Congestion for Westwood {
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
         match signal {
             Signal::Agreed => *self = Self::new(smss, Algorithm::Westwood),
-            Signal::Loss => {
+            Signal::Loss(_) => {
                 self.reduce(smss, flight_size, u32::MAX);
                 self.cwnd = self.cwnd.min(self.ssthresh);
             }

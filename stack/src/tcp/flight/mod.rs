@@ -35,6 +35,7 @@ mod undo;
 #[cfg(test)]
 mod tests;
 
+use crate::tcp::cc::Delays;
 use crate::tcp::deadline::Deadline;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
@@ -277,8 +278,14 @@ impl Flight {
         let is_over = !ack.before(self.round_end);
         if is_over {
             (_, self.round_end) = self.ranges.ends();
+            self.rack.next_round();
         }
         is_over
+    }
+
+    /// How long the path takes.
+    pub(crate) fn delays(&self) -> Delays {
+        self.rack.delays()
     }
 
     /// Looks for what is lost by now (RFC 8985 6.2, step 5), and sets the time of the next look.

@@ -14,6 +14,7 @@
 use super::ranges::Range;
 use super::{Flags, Told, elapsed_us};
 use crate::config::{REO_WND_MULT_MAX, REO_WND_PERSIST};
+use crate::tcp::cc::Delays;
 use crate::tcp::seqnum::SeqNum;
 
 /// What is known of the order in which things arrive.
@@ -28,6 +29,11 @@ pub(crate) struct Rack {
     min_rtt_us: u32,
     /// When that was measured.
     min_rtt_at_us: u32,
+    /// The least of this round trip so far, and that of the last one; `u32::MAX` while unknown.
+    round_us: u32,
+    last_round_us: u32,
+    /// Round trips that are over, as far as they matter.
+    rounds: u8,
     /// RACK.fack: the end of the highest range that has arrived.
     pub(super) fack: SeqNum,
     /// RACK.dsack_round: when this is acknowledged, duplicates count again.
@@ -94,6 +100,9 @@ impl Rack {
             rtt_us: 0,
             min_rtt_us: u32::MAX,
             min_rtt_at_us: 0,
+            round_us: u32::MAX,
+            last_round_us: u32::MAX,
+            rounds: 0,
             fack: una,
             dsack_round: None,
         }
@@ -138,10 +147,31 @@ impl Rack {
         if range.end.before(self.fack) {
             reordering.see();
         }
+        self.round_us = self.round_us.min(rtt_us);
         let age_us = elapsed_us(now_us, self.min_rtt_at_us);
         if rtt_us <= self.min_rtt_us || age_us > MIN_RTT_AGE_US {
             self.min_rtt_us = rtt_us;
             self.min_rtt_at_us = now_us;
+        }
+    }
+
+    /// A round trip is over.
+    #[inline]
+    pub(super) fn next_round(&mut self) {
+        self.last_round_us = self.round_us;
+        self.round_us = u32::MAX;
+        self.rounds = self.rounds.saturating_add(1);
+    }
+
+    /// How long the path takes. At first the least ever seen is no more than what is seen now.
+    pub(super) fn delays(&self) -> Delays {
+        let recent_us = self.round_us.min(self.last_round_us);
+        if self.rounds < ROUNDS_MIN || recent_us == u32::MAX {
+            return Delays::UNKNOWN;
+        }
+        Delays {
+            least_us: self.min_rtt_us,
+            recent_us,
         }
     }
 
@@ -220,3 +250,61 @@ pub(super) fn is_after(at_us: u32, other_us: u32) -> bool {
 
 /// How long RACK.min_RTT is believed: paths change.
 const MIN_RTT_AGE_US: u32 = 300_000_000;
+
+/// Round trips before what is measured tells a queue from the path: the first ones begin with a
+/// burst, of which the first segment finds any queue empty that is ours.
+const ROUNDS_MIN: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_US: u32 = u32::MAX - 1_000;
+
+    /// A round trip in which these times were measured.
+    fn round(rack: &mut Rack, rtts_us: &[u32]) {
+        let mut reordering = Reordering::NONE;
+        for rtt_us in rtts_us {
+            let range = Range {
+                start: SeqNum(0),
+                end: SeqNum(1_000),
+                sent_at_us: NOW_US - rtt_us,
+                flags: Flags::NONE,
+            };
+            rack.delivered_once(&range, NOW_US, &mut reordering);
+        }
+        rack.next_round();
+    }
+
+    fn delays(least_us: u32, recent_us: u32) -> Delays {
+        Delays {
+            least_us,
+            recent_us,
+        }
+    }
+
+    #[test]
+    fn delays_are_known_after_some_round_trips() {
+        let mut rack = Rack::new(SeqNum(0));
+        for _ in 0..ROUNDS_MIN - 1 {
+            round(&mut rack, &[30_000, 20_000, 40_000]);
+            assert_eq!(rack.delays(), Delays::UNKNOWN);
+        }
+        round(&mut rack, &[30_000]);
+        assert_eq!(rack.delays(), delays(20_000, 30_000));
+    }
+
+    #[test]
+    fn the_last_round_trip_counts_until_the_next_is_over() {
+        let mut rack = Rack::new(SeqNum(0));
+        for rtt_us in [20_000, 21_000, 22_000, 28_000] {
+            round(&mut rack, &[rtt_us, rtt_us + 500]);
+        }
+        assert_eq!(rack.delays(), delays(20_000, 28_000));
+        round(&mut rack, &[25_000]);
+        assert_eq!(rack.delays(), delays(20_000, 25_000));
+        // One in which nothing was measured: all of it had been sent again.
+        round(&mut rack, &[]);
+        assert_eq!(rack.delays(), Delays::UNKNOWN);
+    }
+}

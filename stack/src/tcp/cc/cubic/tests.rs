@@ -32,7 +32,7 @@ impl Flow {
     fn after_loss(smss: u16, rtt_ms: u64, segments: u32) -> Self {
         let mut flow = Self::new(smss, rtt_ms);
         flow.cubic.cwnd = segments * u32::from(smss);
-        flow.signal(Signal::Loss);
+        flow.signal(Signal::LOSS);
         flow
     }
 
@@ -161,7 +161,7 @@ fn average_windows_are_those_that_the_rfc_lists() {
             }
             // The table is without fast convergence: nobody is there to converge with.
             flow.cubic.w_max = 0;
-            flow.signal(Signal::Loss);
+            flow.signal(Signal::LOSS);
             for _ in 0..period {
                 flow.ack();
             }
@@ -222,12 +222,68 @@ fn a_loss_costs_three_tenths_and_fast_convergence_a_little_more() {
     let mut flow = Flow::after_loss(SMSS, 100, 100);
     assert_eq!((flow.cubic.cwnd(), flow.cubic.w_max), (70_000, 100_000));
     // Below the last maximum: 85 % of where it is.
-    flow.signal(Signal::Loss);
+    flow.signal(Signal::LOSS);
     assert_eq!((flow.cubic.cwnd(), flow.cubic.w_max), (49_000, 59_500));
     for _ in 0..50 {
-        flow.signal(Signal::Loss);
+        flow.signal(Signal::LOSS);
     }
     assert_eq!((flow.cubic.cwnd(), flow.cubic.ssthresh()), (2_000, 2_000));
+}
+
+/// A loss on a path of 20 ms that is so much longer now.
+fn loss_behind(queue_us: u32) -> Signal {
+    Signal::Loss(Delays {
+        least_us: 20_000,
+        recent_us: 20_000 + queue_us,
+    })
+}
+
+#[test]
+fn a_loss_by_chance_costs_half_as_much_without_fast_convergence() {
+    let mut flow = Flow::after_loss(SMSS, 20, 100);
+    flow.signal(loss_behind(0));
+    assert_eq!((flow.cubic.cwnd(), flow.cubic.w_max), (59_500, 70_000));
+    assert_eq!(flow.cubic.ssthresh(), 59_500);
+    // Behind a queue it is congestion, as RFC 9438 4.6 and 4.7 have it.
+    flow.signal(loss_behind(4_000));
+    assert_eq!((flow.cubic.cwnd(), flow.cubic.w_max), (41_650, 50_575));
+    for _ in 0..50 {
+        flow.signal(loss_behind(0));
+    }
+    assert_eq!((flow.cubic.cwnd(), flow.cubic.ssthresh()), (2_000, 2_000));
+}
+
+#[test]
+fn after_a_loss_by_chance_the_window_comes_back_at_the_pace_of_reno() {
+    for (loss, segments_a_round) in [(loss_behind(0), 1.0), (loss_behind(9_000), 9.0 / 17.0)] {
+        let mut flow = Flow::after_loss(SMSS, 20, 20);
+        flow.signal(loss);
+        let before = flow.segments();
+        flow.ack_for(40);
+        assert_near(flow.segments() - before, 2.0 * segments_a_round, 5.0);
+    }
+}
+
+/// The window of slow start doubles in the round trip that would show the queue.
+#[test]
+fn in_slow_start_no_loss_is_by_chance() {
+    let mut flow = Flow::new(SMSS, 20);
+    flow.cubic.cwnd = 100_000;
+    flow.signal(loss_behind(0));
+    assert_eq!(flow.cubic.cwnd(), 70_000);
+    flow.signal(Signal::Timeout);
+    flow.cubic.cwnd = 40_000;
+    flow.signal(loss_behind(0));
+    assert_eq!(flow.cubic.cwnd(), 28_000);
+}
+
+#[test]
+fn a_loss_by_chance_that_was_for_nothing_is_undone() {
+    let mut flow = Flow::after_loss(SMSS, 20, 100);
+    flow.signal(loss_behind(0));
+    flow.signal(Signal::Spurious);
+    assert_eq!((flow.cubic.cwnd(), flow.cubic.ssthresh()), (70_000, 70_000));
+    assert_eq!(flow.cubic.w_max, 100_000);
 }
 
 #[test]
@@ -236,7 +292,7 @@ fn what_was_not_in_flight_does_not_count() {
     flow.cubic.cwnd = 100_000;
     let signal = |flow: &mut Flow, flight_size| {
         let now = flow.now();
-        flow.cubic.signalled(SMSS, Signal::Loss, flight_size, now);
+        flow.cubic.signalled(SMSS, Signal::LOSS, flight_size, now);
     };
     signal(&mut flow, 50_000);
     assert_eq!((flow.cubic.cwnd(), flow.cubic.w_max), (35_000, 100_000));
@@ -293,7 +349,7 @@ fn a_reduction_for_nothing_is_undone_once() {
     flow.ack_for(3_000);
     let (cwnd, ssthresh, w_max) = (flow.cubic.cwnd, flow.cubic.ssthresh, flow.cubic.w_max);
     let at = flow.now_us;
-    for signal in [Signal::Loss, Signal::Timeout] {
+    for signal in [Signal::LOSS, Signal::Timeout] {
         flow.signal(signal);
         assert!(flow.cubic.cwnd() < cwnd);
         flow.signal(Signal::Spurious);
@@ -311,10 +367,10 @@ fn a_reduction_for_nothing_is_undone_once() {
         other.ack_for(1_000);
         assert_near(flow.segments(), other.segments(), 0.5);
     }
-    flow.signal(Signal::Loss);
+    flow.signal(Signal::LOSS);
     let reduced = flow.cubic.cwnd();
     flow.signal(Signal::Spurious);
-    flow.signal(Signal::Loss);
+    flow.signal(Signal::LOSS);
     assert_eq!(flow.cubic.cwnd(), reduced);
     // A window that has outgrown it stays.
     flow.ack_for(60_000);
@@ -326,7 +382,7 @@ fn a_reduction_for_nothing_is_undone_once() {
 #[test]
 fn undoing_a_loss_in_the_first_slow_start_leads_back_there() {
     let mut flow = Flow::new(SMSS, 50);
-    flow.signal(Signal::Loss);
+    flow.signal(Signal::LOSS);
     flow.signal(Signal::Spurious);
     assert_eq!(
         (flow.cubic.cwnd(), flow.cubic.ssthresh()),
@@ -488,12 +544,16 @@ fn whatever_happens_the_window_stays_in_bounds() {
                 |random: &mut Random| Duration::from_micros(random.next_u64() >> random.below(64));
             if random.below(50) == 0 {
                 let signal = [
-                    Signal::Loss,
+                    Signal::LOSS,
+                    Signal::Loss(Delays {
+                        least_us: length(&mut random),
+                        recent_us: length(&mut random),
+                    }),
                     Signal::Ecn,
                     Signal::Timeout,
                     Signal::Spurious,
                     Signal::Idle,
-                ][random.below(5) as usize];
+                ][random.below(6) as usize];
                 let flight_size = length(&mut random);
                 cubic.signalled(smss, signal, flight_size, now);
                 assert!(

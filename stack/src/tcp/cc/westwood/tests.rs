@@ -23,7 +23,7 @@ impl Flow {
     /// In avoidance at `cwnd`, which the path has carried for long.
     fn settled(cwnd: u32) -> Self {
         let mut flow = Self::new();
-        flow.signal(Signal::Loss, 2_000);
+        flow.signal(Signal::LOSS, 2_000);
         flow.westwood.cwnd = cwnd;
         for _ in 0..100 {
             flow.westwood.cwnd = cwnd;
@@ -101,7 +101,7 @@ fn a_window_that_is_not_used_does_not_grow() {
 #[test]
 fn a_loss_by_chance_takes_next_to_nothing_back() {
     let mut flow = Flow::settled(40_000);
-    assert_about(flow.signal(Signal::Loss, 40_000), 40_000);
+    assert_about(flow.signal(Signal::LOSS, 40_000), 40_000);
 }
 
 /// Half of cwnd stands in a queue: round trips are twice as long, and no more comes through.
@@ -112,7 +112,7 @@ fn a_loss_by_congestion_empties_the_queue() {
         flow.westwood.cwnd = 40_000;
         flow.round(40_000, 2 * RTT_MS);
     }
-    assert_about(flow.signal(Signal::Loss, 40_000), 20_000);
+    assert_about(flow.signal(Signal::LOSS, 40_000), 20_000);
 }
 
 /// A window below ssthresh is not raised by a loss.
@@ -120,7 +120,7 @@ fn a_loss_by_congestion_empties_the_queue() {
 fn a_loss_never_raises_the_window() {
     let mut flow = Flow::settled(40_000);
     flow.westwood.cwnd = 10_000;
-    let (cwnd, ssthresh) = flow.signal(Signal::Loss, 10_000);
+    let (cwnd, ssthresh) = flow.signal(Signal::LOSS, 10_000);
     assert_eq!(cwnd, 10_000);
     assert!(ssthresh > 39_000);
 }
@@ -128,8 +128,8 @@ fn a_loss_never_raises_the_window() {
 #[test]
 fn as_long_as_nothing_is_known_a_loss_halves() {
     let mut flow = Flow::new();
-    assert_eq!(flow.signal(Signal::Loss, 12_000), (6_000, 6_000));
-    assert_eq!(flow.signal(Signal::Loss, 1_000), (2_000, 2_000));
+    assert_eq!(flow.signal(Signal::LOSS, 12_000), (6_000, 6_000));
+    assert_eq!(flow.signal(Signal::LOSS, 1_000), (2_000, 2_000));
 }
 
 /// The path has become half as wide: a few round trips later that is known.
@@ -139,7 +139,7 @@ fn less_that_comes_through_is_noticed_within_some_round_trips() {
     for _ in 0..8 {
         flow.round(20_000, RTT_MS);
     }
-    let (cwnd, _) = flow.signal(Signal::Loss, 40_000);
+    let (cwnd, _) = flow.signal(Signal::LOSS, 40_000);
     assert!((26_000..28_000).contains(&cwnd), "{cwnd}");
 }
 
@@ -158,7 +158,7 @@ fn an_application_that_pauses_only_raises_the_estimate() {
             flow.westwood.acked(SMSS, &acked);
         }
         flow.westwood.cwnd = 40_000;
-        assert_about(flow.signal(Signal::Loss, 40_000), expected);
+        assert_about(flow.signal(Signal::LOSS, 40_000), expected);
     }
 }
 
@@ -170,7 +170,7 @@ fn the_first_loss_of_slow_start_goes_by_its_best_round() {
         flow.round(len, RTT_MS);
     }
     flow.westwood.cwnd = 80_000;
-    assert_about(flow.signal(Signal::Loss, 80_000), 40_000);
+    assert_about(flow.signal(Signal::LOSS, 80_000), 40_000);
 }
 
 /// A new route is longer: after five minutes its round trip is the least.
@@ -184,7 +184,7 @@ fn an_old_least_round_trip_is_not_believed() {
         }
         flow.westwood.cwnd = 20_000;
         let before = flow.westwood.clone();
-        assert_about(flow.signal(Signal::Loss, 20_000), expected);
+        assert_about(flow.signal(Signal::LOSS, 20_000), expected);
         flow.westwood = before;
     }
 }
@@ -242,7 +242,7 @@ fn windows_stay_in_bounds() {
             flow.now = flow.now + Duration::from_millis(draw(100_000));
             flow.westwood.acked(smss, &acked);
             let signals = [
-                Signal::Loss,
+                Signal::LOSS,
                 Signal::Ecn,
                 Signal::Timeout,
                 Signal::SynTimeouts,
