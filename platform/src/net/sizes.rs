@@ -92,7 +92,7 @@ impl Sizes {
             conns,
             syns: conns / 4,
             bodies: conns * BODIES_A_CONN,
-            gaps: conns / 4,
+            gaps: conns / GAP_CONNS,
             flights: conns / FLIGHT_CONNS,
         }
     }
@@ -102,7 +102,7 @@ impl Sizes {
         let own = size_of::<ConnSlot<'static, A>>() + size_of::<TimeWaitEntry>();
         let share = BODIES_A_CONN * size_of::<BodyNode<'static>>()
             + size_of::<SynEntry>().div_ceil(4)
-            + size_of::<GapEntry<'static>>().div_ceil(4)
+            + size_of::<GapEntry<'static>>().div_ceil(GAP_CONNS)
             + flight_len().div_ceil(FLIGHT_CONNS)
             + 2 * size_of::<TimerNode>();
         // Twice two and a quarter places, rounded up to a power of two.
@@ -167,6 +167,10 @@ const BODIES_A_CONN: usize = 4;
 
 /// Of so many connections one has something in flight, on the average.
 const FLIGHT_CONNS: usize = 4;
+
+/// Of so many connections one has received something behind a gap: the rest of a request that is
+/// longer than a segment, or of an upload.
+const GAP_CONNS: usize = 16;
 
 /// Ranges in flight for each connection that has any, on the average over all of them: a burst is
 /// one, and a recovery of a wide window takes tens.

@@ -1,6 +1,6 @@
 use super::peer::{Peer, Sizes};
 use crate::DropReason;
-use crate::config::FRAMES_RESERVED;
+use crate::config::{FRAMES_RESERVED, OUT_OF_ORDER_BLOCKS_MAX};
 
 #[test]
 fn one_segment_is_acknowledged_after_a_while_and_two_at_once() {
@@ -143,8 +143,16 @@ fn without_frames_to_spare_data_is_dropped_and_counted() {
 
 #[test]
 fn out_of_order_data_is_bounded() {
-    let mut peer = Peer::established(60_000);
-    for n in 0..40 {
+    let mut peer = Peer::new(Sizes {
+        frames: 1_000,
+        ..Sizes::SMALL
+    });
+    peer.arrive("S 0:0(0) win 60000 <mss 1000>");
+    peer.take_iss();
+    peer.sent();
+    peer.arrive(". 1:1(0) ack 1 win 60000");
+    peer.told(&["accepted"]);
+    for n in 0..OUT_OF_ORDER_BLOCKS_MAX + 8 {
         let seq = 11 + n * 20;
         peer.arrive(&std::format!(". {seq}:{}(10) ack 1 win 60000", seq + 10));
     }
