@@ -11,7 +11,7 @@
 //!
 //! 1. Enough: a window promises no more than half of the frames that are free, and may grow.
 //! 2. Pressure, less than a quarter is left: windows stop growing, and promise no more than half of
-//!    a fair share, which is all frames divided by the connections that hold any.
+//!    a fair share, which is all frames divided by the connections that hold any; at least one.
 //! 3. Shortage, less than an eighth is left: with each segment that brings data, the connection
 //!    that holds most out-of-order data loses it (it was not acknowledged, and comes again), and a
 //!    connection that holds its fair share or more keeps nothing new.
@@ -87,11 +87,13 @@ impl Budget<'_> {
     }
 
     /// Frames that one window may promise. Half of what there is: a segment may fill half a frame.
+    /// As long as there is one, also where each has no more than one: a new connection must be able
+    /// to ask for something.
     #[inline]
     fn promise(self) -> u32 {
         let free = self.free() / 2;
         if self.is_pressed() {
-            free.min(self.share() / 2)
+            free.min((self.share() / 2).max(1))
         } else {
             free
         }

@@ -28,7 +28,8 @@ fn a_window_promises_half_of_what_is_free_and_under_pressure_half_of_a_share() {
         (199, 3, 99),
         (199, 7, 50),
         (199, 99, 4),
-        (199, 1_000, 0),
+        (199, 1_000, 1),
+        (2, 5_000, 1),
         (1, 0, 0),
         (0, 7, 0),
     ] {
