@@ -220,6 +220,9 @@ impl Flight {
             if !range.flags.has(Flags::SACKED) {
                 told.take(range);
                 let is_of_first = rack.delivered(range, told);
+                if is_of_first {
+                    told.may_answer_second(range);
+                }
                 // What is echoed is the segment that has moved RCV.NXT (RFC 7323 4.3): of the
                 // others, and of SACKed ones, it says nothing.
                 if is_of_first && range.start == una {

@@ -21,6 +21,9 @@ pub(crate) struct Told<'a> {
     pub(crate) sacked_len: u32,
     /// How long ago the latest of what was sent once was sent.
     pub(crate) rtt_us: Option<u32>,
+    /// How long ago something was sent again of which the first transmission has arrived, as the
+    /// echo tells: what was sent latest counts.
+    again_us: Option<u32>,
     /// Something that was sent once, before the recovery began, has arrived.
     pub(crate) is_original: bool,
     /// Something that was sent again has arrived.
@@ -47,6 +50,7 @@ impl<'a> Told<'a> {
             len: 0,
             sacked_len: 0,
             rtt_us: None,
+            again_us: None,
             is_original: false,
             is_again: false,
             eifel: None,
@@ -59,6 +63,22 @@ impl<'a> Told<'a> {
         let rtt = Duration::from_micros(self.rtt_us?.into());
         // Longer than any timeout: the clock of the ranges has wrapped.
         (rtt <= RTO_MAX).then_some(rtt)
+    }
+
+    /// A range that was sent again has arrived, and the echo is older than that.
+    pub(super) fn may_answer_second(&mut self, range: &Range) {
+        let again_us = elapsed_us(self.now_us, range.sent_at_us);
+        self.again_us = Some(self.again_us.map_or(again_us, |least| least.min(again_us)));
+    }
+
+    /// Whether what was sent again may be what is answered here, though the echo is that of the
+    /// first transmission. What has arrived already is acknowledged once more with the timestamp
+    /// that came last in order (RFC 7323 4.3): if the first acknowledgment was lost, the echo is as
+    /// old as our timeout, and says nothing of the path. What comes sooner than a round trip
+    /// (`least`) answers the first.
+    pub(crate) fn is_answer_ambiguous(&self, least: Duration) -> bool {
+        self.again_us
+            .is_some_and(|again_us| u64::from(again_us) >= least.as_micros())
     }
 
     /// A range has arrived.

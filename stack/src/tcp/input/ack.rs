@@ -158,8 +158,8 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             if tcb.retransmits > 1 {
                 tcb.cc.signalled(tcb.snd.smss, Signal::SynTimeouts, 0, now);
             }
-        } else if rtt.is_none() {
-            // All of it was sent again: an echo is not ambiguous (RFC 7323 4).
+        } else if rtt.is_none() && !told.is_answer_ambiguous(tcb.rtt.srtt()) {
+            // All of it was sent again: an echo tells which is answered (RFC 6298 3).
             let echoed = |seg| tcb.ts.rtt(seg, now);
             rtt = self.options.timestamps.and_then(echoed);
         }

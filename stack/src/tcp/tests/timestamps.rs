@@ -96,18 +96,70 @@ fn a_half_open_connection_drops_what_is_too_old_or_has_none() {
     peer.told(&["accepted"]);
 }
 
-/// RFC 7323 4: after a retransmission an echo measures what Karn's algorithm must not.
+/// RFC 6298 3: after a retransmission an echo measures what Karn's algorithm must not.
 #[test]
 fn an_echo_measures_what_was_sent_twice() {
+    let mut peer = sent_twice();
+    peer.pass(70);
+    peer.arrive(". 1:1(0) ack 501 win 65535 <nop,nop,TS val 370 ecr 201>");
+    let status = peer.act(|conn| conn.status());
+    assert!((8..=9).contains(&status.srtt.as_millis()), "{status:?}");
+    assert_eq!(status.rto.as_millis(), 200);
+}
+
+/// The first acknowledgment was lost, and the second transmission has brought another, which echoes
+/// what came last in order (RFC 7323 4.3): the first.
+#[test]
+fn an_old_echo_that_a_retransmission_has_drawn_out_measures_nothing() {
+    let mut peer = sent_twice();
+    let before = peer.act(|conn| conn.status());
+    assert_eq!(before.rto.as_millis(), 400);
+    peer.pass(70);
+    peer.arrive(". 1:1(0) ack 501 win 65535 <nop,nop,TS val 370 ecr 1>");
+    let after = peer.act(|conn| conn.status());
+    assert_eq!((after.srtt, after.rto), (before.srtt, before.rto));
+    // What is sent only once is measured.
+    peer.send(500, 500);
+    peer.expect("P. 501:1001(500) ack 1 win 65535 <nop,nop,TS val 271 ecr 370>");
+    peer.pass(40);
+    peer.arrive(". 1:1(0) ack 1001 win 65535 <nop,nop,TS val 410 ecr 271>");
+    let status = peer.act(|conn| conn.status());
+    assert!(status.srtt > before.srtt && status.rto.as_millis() == 200);
+}
+
+/// Sooner than a round trip after the retransmission it cannot answer that.
+#[test]
+fn an_old_echo_that_comes_at_once_measures() {
+    let mut peer = established();
+    for n in 0..8 {
+        peer.send(500 * n, 500);
+        let _sent = peer.sent();
+        peer.pass(100);
+        let ack = 501 + 500 * n;
+        peer.arrive(&std::format!(
+            ". 1:1(0) ack {ack} win 65535 <nop,nop,TS val 100 ecr {}>",
+            1 + 100 * n
+        ));
+    }
+    let before = peer.act(|conn| conn.status());
+    peer.send(4_000, 500);
+    let _sent = peer.sent();
+    peer.pass(before.rto.as_millis() + 2);
+    assert_eq!(peer.sent().len(), 1, "again");
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 4501 win 65535 <nop,nop,TS val 100 ecr 801>");
+    let status = peer.act(|conn| conn.status());
+    assert!(status.srtt > before.srtt, "{status:?}");
+}
+
+/// 500 bytes that have timed out once.
+fn sent_twice() -> Peer {
     let mut peer = established();
     peer.send(0, 500);
     peer.expect("P. 1:501(500) ack 1 win 65535 <nop,nop,TS val 1 ecr 100>");
     peer.pass(200);
     peer.expect("P. 1:501(500) ack 1 win 65535 <nop,nop,TS val 201 ecr 100>");
-    peer.pass(70);
-    peer.arrive(". 1:1(0) ack 501 win 65535 <nop,nop,TS val 370 ecr 1>");
-    let status = peer.act(|conn| conn.status());
-    assert!(status.srtt.as_millis() > 30, "{status:?}");
+    peer
 }
 
 /// RFC 6191 2: a newer timestamp is a new incarnation, whatever its sequence number.
