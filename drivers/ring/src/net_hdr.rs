@@ -101,8 +101,10 @@ impl NetHdr {
         bytes[6..8].copy_from_slice(&self.csum_start.to_le_bytes());
         bytes[8..10].copy_from_slice(&self.csum_offset.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.num_buffers.to_le_bytes());
-        for (to, from) in out.iter_mut().zip(bytes) {
-            *to = from;
+        // In one go where it is long, as it nearly always is.
+        match out.first_chunk_mut() {
+            Some(out) => *out = bytes,
+            None => out.iter_mut().zip(bytes).for_each(|(to, from)| *to = from),
         }
     }
 

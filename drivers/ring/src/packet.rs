@@ -123,6 +123,15 @@ impl Fragment<'_> {
             Self::Frame(frame) => frame.bytes(),
         }
     }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Content(bytes) => bytes.is_empty(),
+            Self::Frame(frame) => frame.is_empty(),
+        }
+    }
 }
 
 /// A packet to send: all headers in one frame, then bodies by reference.

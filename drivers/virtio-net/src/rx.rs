@@ -157,14 +157,14 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
                 break;
             };
             let direction = BufferDirection::DeviceToDriver;
-            let piece = Piece {
+            let piece = || Piece {
                 addr: device_addr::<H>(frame.as_ptr(), frame_size, direction),
                 // A frame's size is a u16.
                 len: frame_size as u32,
                 is_writable: true,
                 frame: Some(frame.idx()),
             };
-            if self.queue.add(&[piece]).is_err() {
+            if self.queue.add_chain(1, piece).is_err() {
                 break;
             }
             frame.lend();

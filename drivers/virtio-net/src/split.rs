@@ -25,8 +25,8 @@ use simoom_ring::FrameIdx;
 /// What we know of one descriptor. The embedder provides one for each.
 #[derive(Clone, Copy, Debug)]
 pub struct Shadow {
-    /// The frame that is lent with this piece; content has none.
-    frame: Option<FrameIdx>,
+    /// One more than the index of the frame that is lent with this piece; content has none: 0.
+    frame: u32,
     /// In a head: bytes that the device may write into the chain.
     writable_len: u32,
     /// In a head: where in the available ring it was put.
@@ -40,13 +40,28 @@ pub struct Shadow {
 impl Shadow {
     /// For a table that a queue is made over. All zero bits, so that it costs no image space.
     pub const EMPTY: Self = Self {
-        frame: None,
+        frame: 0,
         writable_len: 0,
         avail_idx: 0,
         next: 0,
         chain_cnt: 0,
     };
+
+    #[inline]
+    fn lend(&mut self, frame: Option<FrameIdx>) {
+        // A pool has fewer frames than 32 bits can count.
+        self.frame = frame.map_or(0, |idx| idx.0.wrapping_add(1));
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<FrameIdx> {
+        let frame = core::mem::take(&mut self.frame);
+        (frame != 0).then(|| FrameIdx(frame.wrapping_sub(1)))
+    }
 }
+
+/// A place is found by a shift.
+const _: () = assert!(size_of::<Shadow>() == 16);
 
 /// One piece of a chain.
 #[derive(Clone, Copy, Debug)]
@@ -175,7 +190,7 @@ impl<'m> SplitQueue<'m> {
     pub fn reset(&mut self, mut home: impl FnMut(FrameIdx)) {
         let size = self.memory.size();
         for (shadow, next) in self.shadow.iter_mut().zip(1..=size) {
-            if let Some(frame) = shadow.frame {
+            if let Some(frame) = shadow.take() {
                 home(frame);
             }
             *shadow = Shadow {
@@ -239,34 +254,57 @@ impl<'m> SplitQueue<'m> {
     /// no pieces is `Full`, too.
     #[inline]
     pub fn add(&mut self, pieces: &[Piece]) -> Result<(), Full> {
-        if pieces.is_empty() || pieces.len() > usize::from(self.free_cnt()) {
+        let mut pieces_left = pieces.iter().copied();
+        self.add_chain(pieces.len(), || pieces_left.next().unwrap_or(Piece::NONE))
+    }
+
+    /// As [`add`](Self::add), a chain of `chain_cnt` pieces that are made one by one, once it is
+    /// certain that there is room.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    #[inline]
+    pub fn add_chain(
+        &mut self,
+        chain_cnt: usize,
+        mut piece: impl FnMut() -> Piece,
+    ) -> Result<(), Full> {
+        if chain_cnt == 0 || chain_cnt > usize::from(self.free_cnt()) {
             return Err(Full);
         }
+        // At most the free descriptors, of which there are at most 32,768.
+        let chain_cnt = chain_cnt as u16;
         let head = self.free_first;
-        let mut id = head;
         let mut writable_len = 0u32;
-        for (position, piece) in pieces.iter().enumerate() {
+        let mut id = head;
+        let mut left = chain_cnt;
+        loop {
+            let piece = piece();
             let shadow = &mut self.shadow[usize::from(id)];
-            let has_next = position + 1 < pieces.len();
-            let flags = if has_next { Desc::NEXT } else { 0 }
-                | if piece.is_writable { Desc::WRITE } else { 0 };
-            shadow.frame = piece.frame;
-            shadow.chain_cnt = BODY;
-            if piece.is_writable {
-                writable_len = writable_len.saturating_add(piece.len);
-            }
             let next = shadow.next;
-            let desc = Desc {
+            shadow.lend(piece.frame);
+            shadow.chain_cnt = BODY;
+            left -= 1;
+            let mut desc = Desc {
                 addr: piece.addr,
                 len: piece.len,
-                flags,
-                next: if has_next { next } else { 0 },
+                flags: 0,
+                next: 0,
             };
+            if piece.is_writable {
+                desc.flags = Desc::WRITE;
+                writable_len = writable_len.saturating_add(piece.len);
+            }
+            if left > 0 {
+                desc.flags |= Desc::NEXT;
+                desc.next = next;
+            }
             self.memory.write_desc(id, desc);
             id = next;
+            if left == 0 {
+                break;
+            }
         }
-        // At most the free descriptors, of which there are at most 32,768.
-        let chain_cnt = pieces.len() as u16;
         let shadow = &mut self.shadow[usize::from(head)];
         shadow.chain_cnt = chain_cnt;
         shadow.writable_len = writable_len;
@@ -323,11 +361,9 @@ impl<'m> SplitQueue<'m> {
     /// The violation that has broken the queue, now or before. The frames stay lent.
     #[inline]
     pub fn reap(&mut self, home: impl FnMut(FrameIdx)) -> Result<Option<u32>, Violation> {
-        if let Some(violation) = self.violation {
-            return Err(violation);
-        }
         if self.last_used_idx == self.used_idx {
-            return Ok(None);
+            // As it is in a broken queue.
+            return self.violation.map_or(Ok(None), Err);
         }
         let (id, written_len) = self.memory.read_used(self.last_used_idx);
         match self.check_used(id, written_len) {
@@ -399,20 +435,22 @@ impl<'m> SplitQueue<'m> {
     /// Returns the descriptors of a chain to the free list.
     #[inline]
     fn free_chain(&mut self, head: u16, mut home: impl FnMut(FrameIdx)) {
-        let chain_cnt = self.shadow[usize::from(head)].chain_cnt;
-        let mut id = head;
-        for position in 1..=chain_cnt {
-            let shadow = &mut self.shadow[usize::from(id)];
-            if let Some(frame) = shadow.frame.take() {
+        let mut shadow = &mut self.shadow[usize::from(head)];
+        let chain_cnt = shadow.chain_cnt;
+        // Of a chain that `add_chain` has made, so that it has an end.
+        let mut left = chain_cnt;
+        loop {
+            if let Some(frame) = shadow.take() {
                 home(frame);
             }
             shadow.chain_cnt = 0;
-            if position == chain_cnt {
-                shadow.next = self.free_first;
-            } else {
-                id = shadow.next;
+            left = left.saturating_sub(1);
+            if left == 0 {
+                break;
             }
+            shadow = &mut self.shadow[usize::from(shadow.next)];
         }
+        shadow.next = self.free_first;
         self.free_first = head;
         self.free_cnt += chain_cnt;
     }

@@ -8,6 +8,8 @@
 //! Content is `&'static` and immutable: nothing tracks it. The head and the frames among the
 //! fragments are lent, and go home when the chain is finished, in any order.
 
+use core::ptr::NonNull;
+
 use simoom_ring::{Fragment, FramePool, GsoKind, NetHdr, TxOffload, TxPacket, TxRing};
 use virtio_drivers::{BufferDirection, Hal};
 
@@ -114,50 +116,31 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
         if let Ok(header) = head.push(self.hdr_len) {
             NetHdr::for_tx(offload).emit(header);
         }
-        let mut pieces = [Piece::NONE; PIECES_MAX];
-        let direction = BufferDirection::DriverToDevice;
-        pieces[0] = Piece {
-            addr: device_addr::<H>(head.as_ptr(), head.len(), direction),
-            // A frame's length is a u16.
-            len: head.len() as u32,
-            is_writable: false,
-            frame: Some(head.lend()),
-        };
-        let mut pieces_cnt = 1;
-        for fragment in fragments.into_iter().take(fragments_cnt) {
-            if let Some(piece) = self.lend_fragment(fragment) {
-                pieces[pieces_cnt] = piece;
-                pieces_cnt += 1;
-            }
-        }
-        let added = self.queue.add(&pieces[..pieces_cnt]);
+        let in_use = fragments.get(..fragments_cnt).unwrap_or(&fragments);
+        // Devices take an empty piece for an error.
+        let pieces_cnt = 1 + in_use
+            .iter()
+            .filter(|fragment| !fragment.is_empty())
+            .count();
+        let mut fragments = fragments
+            .into_iter()
+            .filter(|fragment| !fragment.is_empty());
+        let mut head = Some(head);
+        let added = self.queue.add_chain(pieces_cnt, || match head.take() {
+            Some(head) => Piece {
+                addr: device_addr::<H>(head.as_ptr(), head.len(), DIRECTION),
+                // A frame's length is a u16.
+                len: head.len() as u32,
+                is_writable: false,
+                frame: Some(head.lend()),
+            },
+            None => fragments.next().map_or(Piece::NONE, |fragment| {
+                lend_fragment::<H>(self.pool, fragment)
+            }),
+        });
         assert!(added.is_ok(), "send has seen that there is room");
         self.counters.packets += 1;
         self.counters.super_segments += u64::from(offload.gso.is_some());
-    }
-
-    /// One fragment as a piece; `None` for an empty one, which devices take for an error.
-    #[inline]
-    fn lend_fragment(&self, fragment: Fragment<'p>) -> Option<Piece> {
-        let (base, byte_len, frame) = match fragment {
-            Fragment::Content([]) => return None,
-            Fragment::Content(bytes) => (core::ptr::NonNull::from(bytes).cast(), bytes.len(), None),
-            Fragment::Frame(frame) if frame.is_empty() => return None,
-            Fragment::Frame(frame) => {
-                assert!(
-                    core::ptr::eq(frame.pool(), self.pool),
-                    "a ring carries frames of one pool"
-                );
-                (frame.as_ptr(), frame.len(), Some(frame.lend()))
-            }
-        };
-        Some(Piece {
-            addr: device_addr::<H>(base, byte_len, BufferDirection::DriverToDevice),
-            // What a packet carries is far below 4 GiB; a longer slice would be cut.
-            len: u32::try_from(byte_len).unwrap_or(u32::MAX),
-            is_writable: false,
-            frame,
-        })
     }
 
     /// Takes the frames of `ready_cnt` finished packets home.
@@ -214,3 +197,27 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
         self.rekick.moved();
     }
 }
+
+/// One fragment as a piece.
+#[inline]
+fn lend_fragment<H: Hal>(pool: &FramePool<'_>, fragment: Fragment<'_>) -> Piece {
+    let (base, byte_len, frame) = match fragment {
+        Fragment::Content(bytes) => (NonNull::from(bytes).cast(), bytes.len(), None),
+        Fragment::Frame(frame) => {
+            assert!(
+                core::ptr::eq(frame.pool(), pool),
+                "a ring carries frames of one pool"
+            );
+            (frame.as_ptr(), frame.len(), Some(frame.lend()))
+        }
+    };
+    Piece {
+        addr: device_addr::<H>(base, byte_len, DIRECTION),
+        // What a packet carries is far below 4 GiB; a longer slice would be cut.
+        len: u32::try_from(byte_len).unwrap_or(u32::MAX),
+        is_writable: false,
+        frame,
+    }
+}
+
+const DIRECTION: BufferDirection = BufferDirection::DriverToDevice;
