@@ -59,6 +59,17 @@ impl<'p> RxPacket<'p> {
         }
     }
 
+    /// Sends its frames home.
+    #[inline(always)]
+    pub fn go_home(self) {
+        let Self { frame, rest, .. } = self;
+        drop(frame);
+        if rest.is_empty() {
+            // As a rule: nothing is left to be sent home.
+            core::mem::forget(rest);
+        }
+    }
+
     /// Length of the whole frame in bytes, from the Ethernet header on.
     #[inline]
     pub fn frame_len(&self) -> usize {

@@ -20,6 +20,7 @@
 //! window that opens by many acknowledgments is filled by one run, or one super-segment.
 
 mod ack;
+mod acks;
 mod data;
 mod headers;
 mod image;
@@ -41,6 +42,7 @@ use super::{Cx, Tcp};
 use crate::config::FRAMES_RESERVED;
 use crate::time::Instant;
 
+pub(super) use self::acks::Acks;
 use self::headers::Headers;
 pub(super) use self::image::Image;
 
@@ -112,6 +114,7 @@ impl<'p, A: App> Tcp<'p, A> {
         pkt: RxPacket<'p>,
     ) -> Option<RxPacket<'p>> {
         let pkt = self.input_alike(cx, pkt)?;
+        self.take_acks(cx.net, cx.now);
         self.image.forget();
         let Some(headers) = Headers::read(cx.net, &pkt) else {
             self.settle_last(cx);
@@ -289,6 +292,7 @@ impl<'p, A: App> Tcp<'p, A> {
     /// segments.
     #[inline]
     pub(crate) fn settle_last<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) {
+        self.take_acks(cx.net, cx.now);
         let idx = core::mem::replace(&mut self.unsettled, NONE);
         if idx != NONE {
             if !self.settings.short_cuts || !self.settle_quietly(cx, idx) {

@@ -115,7 +115,7 @@ use self::bodies::Bodies;
 use self::challenge::ChallengeLimit;
 use self::cookies::Cookies;
 use self::demux::{Demux, Found};
-use self::expected::Image;
+use self::expected::{Acks, Image};
 use self::fast_open::FastOpens;
 use self::flight::Flights;
 use self::gaps::Gaps;
@@ -193,6 +193,8 @@ pub struct Tcp<'p, A: App> {
     recent: u32,
     /// What that segment looked like, while nothing else has happened to its connection.
     image: Image,
+    /// Acknowledgments of it that wait for the end of the burst.
+    acks: Acks,
     /// The one that expected segments have moved, and of which what follows is not sent yet.
     unsettled: u32,
     /// What it had in flight has become less.
@@ -257,6 +259,7 @@ impl<'p, A: App> Tcp<'p, A> {
             settings,
             recent: slots::NONE,
             image: Image::NONE,
+            acks: Acks::NONE,
             unsettled: slots::NONE,
             has_moved: false,
             may_wait: false,

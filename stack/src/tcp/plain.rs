@@ -23,16 +23,60 @@ impl<C: Congestion> Tcb<'_, C> {
         (ack, theirs): (SeqNum, Option<Timestamps>),
         now: Instant,
     ) {
-        let una = self.snd.una;
-        let len = ack.0.wrapping_sub(una.0);
+        let len = ack.0.wrapping_sub(self.snd.una.0);
         bodies.acked(&mut self.snd.queue, len.into());
         let rtt_us = flight.acked_plainly(nodes, ack, wrapped(now), &mut self.reordering);
-        let is_round_over = flight.is_round_over(ack);
         let mut rtt = Some(Duration::from_micros(rtt_us.into()));
         if u64::from(rtt_us) > RTO_MAX.as_micros() {
             // The clock of the ranges has wrapped.
             rtt = theirs.and_then(|theirs| self.ts.rtt(theirs, now));
         }
+        self.una_moves(flight, ack, rtt, now);
+        self.una_moved(ack);
+    }
+
+    /// The same, of acknowledgments one behind the other.
+    #[inline(always)]
+    pub(super) fn acked_in_a_row(
+        &mut self,
+        bodies: &mut Bodies<'_>,
+        (flight, nodes): (&mut Flight, &mut Nodes<'_>),
+        mut acks: &[SeqNum],
+        now: Instant,
+    ) {
+        let Some(&last) = acks.last() else {
+            return;
+        };
+        let len = last.0.wrapping_sub(self.snd.una.0);
+        bodies.acked(&mut self.snd.queue, len.into());
+        // Each round takes one out of them at least.
+        while let Some(&first) = acks.first() {
+            let end = flight.first_end(nodes);
+            let within = match last.after(end) {
+                // All that are left, nearly always.
+                false => acks.len(),
+                true => acks.iter().take_while(|ack| !ack.after(end)).count(),
+            };
+            let (step, rest) = acks.split_at(within.max(1));
+            let to = *step.last().unwrap_or(&first);
+            let rtt_us = flight.acked_plainly(nodes, to, wrapped(now), &mut self.reordering);
+            // What was sent once and has waited for longer would have been sent again.
+            let rtt = Duration::from_micros(rtt_us.into());
+            let rtt = Some(rtt).filter(|rtt| *rtt <= RTO_MAX);
+            for &ack in step {
+                self.una_moves(flight, ack, rtt, now);
+            }
+            acks = rest;
+        }
+        self.una_moved(last);
+    }
+
+    /// What each acknowledgment counts for by itself: the estimator and congestion control.
+    #[inline(always)]
+    fn una_moves(&mut self, flight: &mut Flight, ack: SeqNum, rtt: Option<Duration>, now: Instant) {
+        let una = self.snd.una;
+        let len = ack.0.wrapping_sub(una.0);
+        let is_round_over = flight.is_round_over(ack);
         if let Some(rtt) = rtt
             && (is_round_over || self.rtt.is_backed_off())
         {
@@ -40,13 +84,17 @@ impl<C: Congestion> Tcb<'_, C> {
         }
         self.totals.una_moved(una, ack, self.iss);
         self.snd.una = ack;
-        self.snd.nxt = self.snd.nxt.max(ack);
-        self.snd.dupacks = 0;
-        self.retransmits = 0;
         let is_cwnd_limited = self.was_cwnd_limited(ack, len);
         if self.cc.is_moved_by(ack, rtt, is_cwnd_limited) {
             self.grow(&mut flight.meter, len, rtt, (is_cwnd_limited, now));
         }
+    }
+
+    #[inline(always)]
+    fn una_moved(&mut self, ack: SeqNum) {
+        self.snd.nxt = self.snd.nxt.max(ack);
+        self.snd.dupacks = 0;
+        self.retransmits = 0;
     }
 
     /// Tells congestion control.

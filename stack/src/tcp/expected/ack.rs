@@ -3,8 +3,10 @@
 
 use simoom_ring::{RxChecksum, RxPacket, TxRing};
 
+use super::acks::Said;
 use super::headers::Headers;
 use super::image::Next;
+use crate::net::Net;
 use crate::tcp::app::App;
 use crate::tcp::cc::Congestion;
 use crate::tcp::flags::TcbFlags;
@@ -41,6 +43,18 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(next) = self.image.read(cx.net, &pkt) else {
             return Some(pkt);
         };
+        let (ack, timestamps) = (next.ack(), next.timestamps());
+        let said = Said {
+            seq: next.seq(),
+            wnd: next.wnd(),
+            val: timestamps.val,
+        };
+        let is_short = next.payload_len == 0 && pkt.csum != RxChecksum::Unknown;
+        if is_short && self.acks.add(ack, said, pkt.frame.len()) {
+            pkt.go_home();
+            return None;
+        }
+        self.take_acks(cx.net, cx.now);
         let idx = self.image.idx();
         if self.unsettled != idx && self.unsettled != NONE {
             // What is to be sent takes frames: it counts whether there is room.
@@ -52,54 +66,63 @@ impl<'p, A: App> Tcp<'p, A> {
         if !next.follows(tcb, cx.now) {
             return Some(pkt);
         }
-        let (seq, ack, timestamps) = (next.seq(), next.ack(), next.timestamps());
-        let wnd = next.wnd();
-        if next.payload_len > 0 || ack == tcb.snd.una || pkt.csum == RxChecksum::Unknown {
+        if !is_short || ack == tcb.snd.una {
             return self.input_alike_at_length(cx, idx, pkt);
         }
-        #[cfg(debug_assertions)]
-        let is_expected = self.flights.get(tcb.flight).is_none()
-            || next.headers().is_some_and(|headers| {
-                headers.is_expected(tcb, &self.flights, cx.net.budget(), cx.now)
-            });
-        let Some(flight) = self.flights.get_mut(tcb.flight) else {
+        if self.flights.get(tcb.flight).is_none() {
             return Some(pkt);
-        };
-        #[cfg(debug_assertions)]
-        assert!(
-            is_expected,
+        }
+        debug_assert!(
+            (next.headers()).is_some_and(|headers| {
+                headers.is_expected(tcb, &self.flights, cx.net.budget(), cx.now)
+            }),
             "what is known of a connection is forgotten when it changes"
         );
         self.unsettled = idx;
         self.has_moved = true;
-        let counters = &mut cx.net.counters;
-        counters.rx_frames += 1;
-        counters.rx_bytes += pkt.frame.len() as u64;
-        counters.tcp_segments_in += 1;
-        counters.tcp_short_cuts += 1;
         tcb.keep.heard(cx.now);
-        tcb.acked_plainly(&mut self.bodies, flight, (ack, Some(timestamps)), cx.now);
         // RFC 9293 3.10.7.4, fifth, ESTABLISHED: unless a later segment has told another one.
-        if !tcb.snd.wl1.after(seq) {
-            tcb.snd.wl1 = seq;
-            tcb.snd.wnd = wnd.scaled(tcb.snd.wscale);
+        if !tcb.snd.wl1.after(said.seq) {
+            tcb.snd.wl1 = said.seq;
+            tcb.snd.wnd = said.wnd.scaled(tcb.snd.wscale);
             tcb.snd.wnd_max = tcb.snd.wnd_max.max(tcb.snd.wnd);
         }
-        tcb.ts.update(timestamps, seq, cx.now);
+        tcb.ts.update(timestamps, said.seq, cx.now);
+        self.acks.begin((ack, tcb.snd.max), said, pkt.frame.len());
+        let is_watched = tcb.flags.has(TcbFlags::WANTS_TO_SEND) || !tcb.rcv.is_wide_open();
         // The frame goes home first: a window that goes out tells what there is, and so does
         // whether bytes may be generated.
-        let RxPacket { frame, rest, .. } = pkt;
-        drop(frame);
-        // It is empty: there is nothing to send home.
-        core::mem::forget(rest);
-        if tcb.flags.has(TcbFlags::WANTS_TO_SEND) {
+        pkt.go_home();
+        if is_watched {
+            self.take_acks(cx.net, cx.now);
             self.tell_writable(cx, idx);
             self.look_again(idx);
             self.after_offer(cx, idx);
-        } else if !tcb.rcv.is_wide_open() {
-            self.after_offer(cx, idx);
         }
         None
+    }
+
+    /// Takes the acknowledgments that wait, if any do.
+    #[inline(always)]
+    pub(super) fn take_acks(&mut self, net: &mut Net<'p>, now: Instant) {
+        if !self.acks.is_empty() {
+            self.take_all_acks(net, now);
+        }
+    }
+
+    #[inline(never)]
+    fn take_all_acks(&mut self, net: &mut Net<'p>, now: Instant) {
+        let (acks, frames_len) = self.acks.take();
+        let counters = &mut net.counters;
+        counters.rx_frames += acks.len() as u64;
+        counters.rx_bytes += frames_len;
+        counters.tcp_segments_in += acks.len() as u64;
+        counters.tcp_short_cuts += acks.len() as u64;
+        if let Some(Live { tcb, .. }) = self.conns.live(self.unsettled)
+            && let Some(flight) = self.flights.get_mut(tcb.flight)
+        {
+            tcb.acked_in_a_row(&mut self.bodies, flight, acks, now);
+        }
     }
 
     /// What brings data, or has to be summed, and follows as far as acknowledgment and time go.

@@ -141,7 +141,7 @@ impl Next<'_> {
     }
 
     /// All of it.
-    #[cfg(debug_assertions)]
+    #[inline]
     pub(super) fn headers(&self) -> Option<Headers> {
         Headers::of_usual(self.front)
     }

@@ -29,6 +29,13 @@ impl Flight {
         });
     }
 
+    /// Where the first range ends.
+    #[inline]
+    pub(crate) fn first_end(&self, nodes: &Nodes<'_>) -> SeqNum {
+        let first = nodes.get(self.ranges.first);
+        first.map_or(self.ranges.una, |node| node.end)
+    }
+
     /// As [`acked`](Self::acked), of a flight that is [untroubled](Self::is_untroubled). How long
     /// ago the latest of what has arrived was sent, in microseconds.
     #[inline(always)]
