@@ -277,6 +277,15 @@ impl Counters {
         }
     }
 
+    /// Counts a frame of so many bytes with a segment that takes the short cut.
+    #[inline]
+    pub(crate) fn short_cut_taken(&mut self, frame_len: usize) {
+        self.rx_frames += 1;
+        self.rx_bytes += frame_len as u64;
+        self.tcp_segments_in += 1;
+        self.tcp_short_cuts += 1;
+    }
+
     /// Counts a dropped packet.
     #[inline]
     pub(crate) fn drop(&mut self, reason: DropReason) {

@@ -118,7 +118,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    fn tell_established<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+    pub(super) fn tell_established<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
         let id = self.conns.id(idx);
         let Some(live) = self.conns.live(idx) else {
             return;
@@ -335,7 +335,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Our FIN was the last, and is acknowledged.
-    fn closed_last<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+    pub(super) fn closed_last<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
         if self.may_be_replayed(idx, cx.now) {
             self.enter_time_wait(cx, idx);
         } else {
@@ -343,7 +343,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    fn enter_time_wait<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+    pub(super) fn enter_time_wait<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };

@@ -21,9 +21,11 @@
 
 mod ack;
 mod acks;
+mod closing;
 mod data;
 mod headers;
 mod image;
+mod opened;
 
 use simoom_ring::{Frame, RxPacket, TxRing};
 
@@ -120,8 +122,10 @@ impl<'p, A: App> Tcp<'p, A> {
             self.settle_last(cx);
             return Some(pkt);
         };
+        let (hash, mut found) = self.find_again(headers.tuple);
         if headers.is_plain()
-            && let Some(idx) = self.expects(cx, &headers, &pkt)
+            && let Some(Found::Conn(idx)) = found
+            && self.expects(cx, idx, &headers, &pkt)
         {
             if !self.settings.short_cuts {
                 self.may_wait = true;
@@ -132,13 +136,63 @@ impl<'p, A: App> Tcp<'p, A> {
             return None;
         }
         self.settle_last(cx);
+        if let Some(Found::Conn(idx)) = found
+            && self.conns.tcb(idx).is_none()
+        {
+            // That was the end of it.
+            found = None;
+        }
         // What is wrong with it is counted on the long way.
         let (_, from) = headers.tuple.addrs();
-        let is_good = cx.net.is_host(from) && headers.is_summed_right(&pkt);
-        if !self.settings.short_cuts || !is_good {
+        if !cx.net.is_host(from) || !headers.is_summed_right(&pkt) {
             return Some(pkt);
         }
-        self.arrives_whole(cx, &headers, pkt);
+        let pkt = self.turn(cx, (hash, found), &headers, pkt)?;
+        if !self.settings.short_cuts {
+            return Some(pkt);
+        }
+        self.arrives_whole(cx, (hash, found), &headers, pkt);
+        None
+    }
+
+    /// A segment came in that is whole and good. Gives it back, with nothing changed, unless it is
+    /// the plainest of those that a connection begins or ends with.
+    #[inline]
+    fn turn<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        (hash, found): (u64, Option<Found>),
+        headers: &Headers,
+        pkt: RxPacket<'p>,
+    ) -> Option<RxPacket<'p>> {
+        match found {
+            Some(Found::Syn(idx)) if self.expects_completion(idx, headers, cx.now) => {
+                if !self.settings.short_cuts {
+                    self.may_wait = true;
+                    return Some(pkt);
+                }
+                cx.net.counters.short_cut_taken(pkt.frame.len());
+                // The frame goes home first: a window that goes out tells what there is.
+                drop(pkt);
+                self.completes(cx, (idx, hash), headers);
+            }
+            Some(Found::Conn(idx)) if self.settings.short_cuts => {
+                let Some(Live {
+                    tcb,
+                    state: Some(_),
+                }) = self.conns.live(idx)
+                else {
+                    return Some(pkt);
+                };
+                let Some(close) = headers.closes(tcb, &self.flights, cx.now) else {
+                    return Some(pkt);
+                };
+                cx.net.counters.short_cut_taken(pkt.frame.len());
+                drop(pkt);
+                self.arrives_closing(cx, idx, close, headers);
+            }
+            _ => return Some(pkt),
+        }
         None
     }
 
@@ -158,15 +212,15 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    /// For which connection a segment is, if it is what comes next there.
+    /// Whether a segment is what comes next on its connection.
     #[inline]
     fn expects<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
         headers: &Headers,
         pkt: &RxPacket<'p>,
-    ) -> Option<u32> {
-        let idx = self.conn_of(headers.tuple)?;
+    ) -> bool {
         if idx != self.unsettled {
             // What is to be sent takes frames: it counts whether there is room.
             self.settle_last(cx);
@@ -176,26 +230,26 @@ impl<'p, A: App> Tcp<'p, A> {
             state: Some(_),
         }) = self.conns.live(idx)
         else {
-            return None;
+            return false;
         };
         let is_expected = headers.is_expected(tcb, &self.flights, cx.net.budget(), cx.now);
         // Prediction changes nothing, so it may look at what is not verified.
-        (is_expected && headers.is_summed_right(pkt)).then_some(idx)
+        is_expected && headers.is_summed_right(pkt)
     }
 
-    /// The connection of a four-tuple: the last one again, or by its hash.
+    /// What a four-tuple leads to, and its hash: the last connection again, for which the hash is
+    /// not made, or by that.
     #[inline]
-    fn conn_of(&mut self, tuple: Tuple) -> Option<u32> {
+    fn find_again(&mut self, tuple: Tuple) -> (u64, Option<Found>) {
         if self.conns.is(self.recent, tuple) {
-            return Some(self.recent);
+            return (0, Some(Found::Conn(self.recent)));
         }
-        match self.find(self.demux.hash(tuple), tuple) {
-            Some(Found::Conn(idx)) => {
-                self.recent = idx;
-                Some(idx)
-            }
-            _ => None,
+        let hash = self.demux.hash(tuple);
+        let found = self.find(hash, tuple);
+        if let Some(Found::Conn(idx)) = found {
+            self.recent = idx;
         }
+        (hash, found)
     }
 
     /// A segment that is whole and good is not what is expected: the long way, from where Ethernet
@@ -203,6 +257,7 @@ impl<'p, A: App> Tcp<'p, A> {
     fn arrives_whole<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
+        (hash, found): (u64, Option<Found>),
         headers: &Headers,
         mut pkt: RxPacket<'p>,
     ) {
@@ -214,7 +269,8 @@ impl<'p, A: App> Tcp<'p, A> {
         // What Ethernet has padded.
         pkt.frame.trim(headers.len + headers.payload_len);
         pkt.frame.pull(headers.len);
-        self.arrives_for(cx, headers.tuple, seg, &options, pkt, headers.len);
+        let found = (headers.tuple, hash, found);
+        self.arrives_for(cx, found, seg, &options, pkt, headers.len);
     }
 
     /// The fifth to seventh steps of SEGMENT ARRIVES, as far as there is anything left of them.

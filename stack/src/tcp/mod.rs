@@ -285,26 +285,26 @@ impl<'p, A: App> Tcp<'p, A> {
             Some(tuple) => {
                 let front_len = ethernet::HEADER_LEN + usize::from(ip.header_len) + seg.header_len;
                 pkt.frame.pull(seg.header_len);
-                self.arrives_for(cx, tuple, seg, &options, pkt, front_len);
+                let hash = self.demux.hash(tuple);
+                let found = (tuple, hash, self.find(hash, tuple));
+                self.arrives_for(cx, found, seg, &options, pkt, front_len);
             }
             None => cx.net.counters.drop(DropReason::TcpNoConnection),
         }
     }
 
-    /// A segment that is good in itself came in. The packet's window begins at its text, behind so
-    /// many bytes of headers.
+    /// A segment that is good in itself came in, for what was found by the hash of its four-tuple.
+    /// The packet's window begins at its text, behind so many bytes of headers.
     #[inline(never)]
     fn arrives_for<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
-        tuple: Tuple,
+        (tuple, hash, found): (Tuple, u64, Option<Found>),
         seg: Segment,
         options: &Options,
         pkt: RxPacket<'p>,
         front_len: usize,
     ) {
-        let hash = self.demux.hash(tuple);
-        let found = self.find(hash, tuple);
         if cx.net.others.may_know()
             && let Some(has_trace) = self.is_stray(cx, found, tuple, &seg, options)
         {

@@ -192,7 +192,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    fn take_syn_entry(&mut self, idx: u32) -> Option<SynEntry> {
+    pub(super) fn take_syn_entry(&mut self, idx: u32) -> Option<SynEntry> {
         self.wheel.stop(self.conns.len() as u32 + idx);
         let entry = self.syns.remove(idx)?;
         if let Some(place) = self.listeners.get_mut(entry.listener) {

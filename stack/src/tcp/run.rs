@@ -68,7 +68,8 @@ pub(super) fn send<'p, C: Congestion>(
 /// Whether all that can be due is new data or an acknowledgment.
 #[inline]
 fn is_plain<C: Congestion>(tcb: &Tcb<'_, C>, tables: &Tables<'_, '_>) -> bool {
-    let can = matches!(tcb.state(), State::Established | State::CloseWait)
+    let can = tcb.state().is_synchronized()
+        && !matches!(tcb.state(), State::TimeWait)
         && !tcb.opening.is_unacked()
         && !tcb.flags.has(TcbFlags::KEEP_ALIVE_DUE)
         && !tcb
@@ -145,7 +146,8 @@ impl Room {
     }
 }
 
-/// Sends data, beginning with `next`, as far as windows, ring and frames go. A FIN is not plain.
+/// Sends data, beginning with `next`, as far as windows, ring and frames go, and the FIN behind it;
+/// in a super-segment that is not plain.
 fn send_data<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
     tables: &mut Tables<'_, 'p>,
@@ -158,7 +160,7 @@ fn send_data<'p, C: Congestion>(
     let way = Way::find(tcb, net)?;
     let has_flight = tcb.flight != super::slots::NONE;
     let has_memory = has_flight && tcb.snd.una != tcb.snd.max || tables.flights.has_free();
-    if next.fin || !has_memory {
+    if !has_memory {
         return None;
     }
     let first = next.seq;
@@ -166,7 +168,7 @@ fn send_data<'p, C: Congestion>(
     let mut place = tables.bodies.place(&tcb.snd.queue, offset);
     if net.super_len > 0 {
         next = tcb.snd.grown(next, room.quota, net.super_len);
-        if next.fin {
+        if next.fin && next.len > tcb.snd.smss.into() {
             return None;
         }
     }
@@ -184,11 +186,15 @@ fn send_data<'p, C: Congestion>(
     let sent = loop {
         let source = (tables.bodies, &mut place);
         let (taken, one) = send_next(&template, net, tx, head, (next, room), source);
+        let fin = next.fin && taken == next.len;
         if first_len == 0 {
-            first_len = one;
+            first_len = one + u32::from(fin);
         }
-        tcb.snd.nxt += taken;
+        tcb.snd.nxt += taken + u32::from(fin);
         room.take(taken);
+        if fin {
+            break Some(Sent::All);
+        }
         match room.next(&tcb.snd) {
             Some(following) => next = following,
             None => break Some(Sent::All),
@@ -197,7 +203,7 @@ fn send_data<'p, C: Congestion>(
             tcb.snd.max = tcb.snd.nxt;
             next = tcb.snd.grown(next, room.quota, net.super_len);
         }
-        if next.fin {
+        if next.fin && next.len > tcb.snd.smss.into() {
             break None;
         }
         if tx.space() == 0 {

@@ -15,7 +15,7 @@
 use crate::tcp::bodies::SendQueue;
 use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::Range;
-use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
+use crate::tcp::seqnum::{SeqNum, WireWnd, WndScale, WndSize};
 use crate::wire::tcp::Ctl;
 
 /// Whether something is being recovered.
@@ -106,6 +106,17 @@ impl Snd {
             queue: SendQueue::new(),
             flags: SndFlags::default(),
             phase: Phase::Open,
+        }
+    }
+
+    /// A segment at `seq` tells of their window (RFC 9293 3.10.7.4, fifth, ESTABLISHED), unless a
+    /// later one has told another. It is open.
+    #[inline]
+    pub(crate) fn window_told(&mut self, seq: SeqNum, wnd: WireWnd) {
+        if !self.wl1.after(seq) || self.wnd_max.0 == 0 {
+            self.wl1 = seq;
+            self.wnd = wnd.scaled(self.wscale);
+            self.wnd_max = self.wnd_max.max(self.wnd);
         }
     }
 

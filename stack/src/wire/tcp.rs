@@ -49,6 +49,12 @@ impl Ctl {
         Self(bits)
     }
 
+    /// As a header has them.
+    #[inline]
+    pub(crate) const fn to_wire(self) -> u8 {
+        self.0
+    }
+
     /// Whether any bit of `other` is set.
     #[inline]
     pub const fn has(self, other: Self) -> bool {

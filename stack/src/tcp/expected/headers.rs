@@ -97,7 +97,13 @@ impl Headers {
         self.ctl.without(Ctl::PSH) == Ctl::ACK && !self.has_options
     }
 
-    /// The same, as the long way has it. `bytes` are the frame's.
+    /// The same, of a segment that may have a FIN.
+    #[inline]
+    pub(super) fn is_plain_but_for_fin(&self) -> bool {
+        self.ctl.without(Ctl::PSH.with(Ctl::FIN)) == Ctl::ACK && !self.has_options
+    }
+
+    /// What they say, as the long way has it. `bytes` are the frame's.
     pub(super) fn parts(&self, bytes: &[u8]) -> (Segment, Options) {
         let options = if self.has_options {
             Options::parse(bytes.get(FRONT_LEN..self.len).unwrap_or_default())

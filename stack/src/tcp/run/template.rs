@@ -15,7 +15,7 @@ use crate::tcp::super_segment;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 use crate::wire::checksum::{Sum, fold, fold_words};
-use crate::wire::tcp::{CSUM_OFFSET, HEADER_LEN};
+use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN};
 use crate::wire::{ethernet, ipv4};
 
 /// The headers of a run, and what is known of their checksums.
@@ -123,18 +123,20 @@ impl Template {
         let mut packet = TxPacket::new(head, self.offload);
         let mut load = Load::new(&net.caps);
         let len = next.len as usize;
-        let taken = bodies.attach_at(place, len, &mut packet, &mut load, &mut net.counters);
+        let mut taken = 0;
+        if len > 0 {
+            taken = bodies.attach_at(place, len, &mut packet, &mut load, &mut net.counters);
+        }
         if taken > usize::from(self.smss) {
             let tcp_len = self.len - ip::HEADERS_LEN;
             super_segment::request(&mut packet, taken, (self.smss, tcp_len), net);
         }
-        let is_pushed = next.psh && taken == len;
-        self.write(
-            packet.head_mut(),
-            net,
-            next.seq,
-            (taken, is_pushed, load.sum),
-        );
+        let ctl = if taken == len {
+            next.ctl()
+        } else {
+            Ctl::default()
+        };
+        self.write(packet.head_mut(), net, next.seq, (taken, ctl, load.sum));
         let is_sent = tx.send(packet).is_ok();
         self.count(net, taken, is_sent);
         // A datagram is shorter than 64 KiB.
@@ -150,7 +152,7 @@ impl Template {
         mut head: Frame<'p>,
         seq: SeqNum,
     ) {
-        self.write(&mut head, net, seq, (0, false, Sum::new()));
+        self.write(&mut head, net, seq, (0, Ctl::default(), Sum::new()));
         let is_sent = tx.send(TxPacket::new(head, self.offload)).is_ok();
         self.count(net, 0, is_sent);
     }
@@ -179,7 +181,7 @@ impl Template {
         head: &mut Frame<'_>,
         net: &mut Net<'_>,
         seq: SeqNum,
-        (payload_len, is_pushed, payload): (usize, bool, Sum),
+        (payload_len, ctl, payload): (usize, Ctl, Sum),
     ) {
         // A datagram is shorter than 64 KiB.
         let ip_len = (self.len - ethernet::HEADER_LEN + payload_len) as u16;
@@ -187,17 +189,17 @@ impl Template {
         let ident = net.ident;
         net.ident = ident.wrapping_add(1);
         let ip_sum = u32::from(self.ip_sum) + u32::from(ip_len.to_be()) + u32::from(ident.to_be());
-        let psh = if is_pushed { PSH } else { 0 };
+        let ctl = ctl.to_wire();
         let tcp_sum = u32::from(self.tcp_sum) + u32::from(tcp_len.to_be());
         let csum = if self.offload.csum.is_some() {
             fold(tcp_sum)
         } else {
-            let words = u64::from(tcp_sum) + u64::from(u16::from(psh).to_be());
+            let words = u64::from(tcp_sum) + u64::from(u16::from(ctl).to_be());
             let mut sum = Sum::of_words(words + u64::from(seq.0.to_be()));
             sum.combine(payload);
             !fold_words(sum.words())
         };
-        let fields = (ip_len, ident, !fold(ip_sum), seq, psh, csum);
+        let fields = (ip_len, ident, !fold(ip_sum), seq, ctl, csum);
         let room = head.bytes_mut();
         if let Some(room) = room.first_chunk_mut::<LEN_MAX>()
             && self.len == LEN_MAX
@@ -231,13 +233,13 @@ impl Template {
 #[inline(always)]
 fn patch<const N: usize>(
     bytes: &mut [u8; N],
-    (ip_len, ident, ip_csum, seq, psh, csum): (u16, u16, u16, SeqNum, u8, u16),
+    (ip_len, ident, ip_csum, seq, ctl, csum): (u16, u16, u16, SeqNum, u8, u16),
 ) {
     *part(bytes, IP_LEN) = ip_len.to_be_bytes();
     *part(bytes, IP_IDENT) = ident.to_be_bytes();
     *part(bytes, IP_CSUM) = ip_csum.to_ne_bytes();
     *part(bytes, TCP + 4) = seq.0.to_be_bytes();
-    *part(bytes, TCP + 13) = [ACK | psh];
+    *part(bytes, TCP + 13) = [ACK | ctl];
     *part(bytes, TCP_CSUM) = csum.to_ne_bytes();
 }
 
@@ -273,9 +275,8 @@ pub(super) const SEQ: usize = TCP + 4;
 /// The offset byte of a header with timestamps.
 const OFFSET_MAX: u8 = ((HEADER_LEN + OPTIONS_LEN) as u8) << 2;
 
-/// Control bits, as the header has them.
+/// The control bit that all of them have.
 const ACK: u8 = 0x10;
-const PSH: u8 = 0x08;
 
 /// What is the same in all headers: IPv4's type and version, DF, TCP, ACK, and behind the header
 /// two NOPs and the kind and length of timestamps.

@@ -25,4 +25,5 @@ mod super_segments;
 mod survey;
 mod timeouts;
 mod timestamps;
+mod turns;
 mod windows;

@@ -153,11 +153,12 @@ fn a_window_does_not_open_by_little() {
 #[test]
 fn a_window_from_before_is_not_taken() {
     let mut peer = Peer::established(4_000);
+    let taken = peer.counters().tcp_short_cuts;
     peer.arrive(". 2001:2001(0) ack 1 win 4000");
     peer.arrive(". 1:1001(1000) ack 1 win 4000");
-    assert_eq!(peer.counters().tcp_short_cuts, 1);
+    assert_eq!(peer.counters().tcp_short_cuts, taken + 1);
     peer.arrive(". 1001:2001(1000) ack 1 win 500");
-    assert_eq!(peer.counters().tcp_short_cuts, 2);
+    assert_eq!(peer.counters().tcp_short_cuts, taken + 2);
     peer.sent();
     peer.send(0, 2_000);
     peer.expect(". 1:1001(1000) ack 2001 win 65535");
