@@ -11,7 +11,7 @@
 //! It is read and written here alone. What may stand in it is what a driver has agreed on with its
 //! far side ([`Agreed`]).
 
-use crate::{GsoKind, RxChecksum, TxOffload};
+use crate::{RxChecksum, TxOffload};
 
 /// The header, in host byte order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,11 +79,7 @@ impl NetHdr {
             header.csum_offset = csum.csum_offset;
         }
         if let Some(gso) = offload.gso {
-            header.gso_type = match gso.kind {
-                GsoKind::TcpV4 => Self::GSO_TCPV4,
-                GsoKind::TcpV6 => Self::GSO_TCPV6,
-                GsoKind::Udp => Self::GSO_UDP_L4,
-            };
+            header.gso_type = GSO_TYPES[gso.kind as usize];
             header.gso_size = gso.gso_size;
             header.hdr_len = gso.hdr_len;
         }
@@ -168,6 +164,9 @@ impl NetHdr {
         (self.gso_size > 0).then_some(self.gso_size)
     }
 }
+
+/// In the order of [`GsoKind`](crate::GsoKind).
+const GSO_TYPES: [u8; 3] = [NetHdr::GSO_TCPV4, NetHdr::GSO_TCPV6, NetHdr::GSO_UDP_L4];
 
 #[cfg(test)]
 mod tests;

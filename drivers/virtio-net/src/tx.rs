@@ -90,15 +90,18 @@ impl<'p, H: Hal> Tx<'_, 'p, H> {
     fn can_do(&self, packet: &TxPacket<'p>) -> bool {
         let TxOffload { csum, gso } = packet.offload();
         let has_csum = csum.is_none() || self.features.contains(Features::CSUM);
-        let has_gso = match gso.map(|gso| gso.kind) {
-            None => true,
-            // Segmentation needs the checksum (virtio 1.2 5.1.6.2.1).
-            Some(_) if csum.is_none() => false,
-            Some(GsoKind::TcpV4) => self.features.contains(Features::HOST_TSO4),
-            Some(GsoKind::TcpV6) => self.features.contains(Features::HOST_TSO6),
-            Some(GsoKind::Udp) => self.features.contains(Features::HOST_USO),
-        };
+        // Segmentation needs the checksum (virtio 1.2 5.1.6.2.1).
+        let has_gso = gso.is_none_or(|gso| csum.is_some() && self.can_cut(gso.kind));
         has_csum && has_gso && packet.head().headroom() >= self.hdr_len
+    }
+
+    #[inline]
+    fn can_cut(&self, kind: GsoKind) -> bool {
+        self.features.contains(match kind {
+            GsoKind::TcpV4 => Features::HOST_TSO4,
+            GsoKind::TcpV6 => Features::HOST_TSO6,
+            GsoKind::Udp => Features::HOST_USO,
+        })
     }
 
     /// Puts a packet on the ring for which there is room.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::GsoKind;
 use crate::{CsumOffload, GsoOffload};
 
 const ALL: Agreed = Agreed {
