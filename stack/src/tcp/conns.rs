@@ -458,7 +458,7 @@ pub(super) fn conn<'a, 'p, C>(
     tcb: &'a mut Tcb<'p, C>,
     bodies: &'a mut super::bodies::Bodies<'p>,
     flights: &'a super::flight::Flights<'p>,
-    net: &Net<'p>,
+    net: &'a Net<'p>,
     now: Instant,
     id: ConnId,
 ) -> Conn<'a, 'p, C> {
@@ -466,8 +466,7 @@ pub(super) fn conn<'a, 'p, C>(
         tcb,
         bodies,
         flights,
-        budget: net.budget(),
-        headroom: net.headroom(),
+        net,
         id,
         now,
     }

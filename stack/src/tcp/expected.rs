@@ -106,6 +106,18 @@ impl Headers {
     }
 }
 
+impl<C: Congestion> Tcb<'_, C> {
+    /// RFC 9293 3.10.7.4, fifth, ESTABLISHED: SND.WND, unless a later segment has told another one.
+    #[inline(always)]
+    fn take_wnd(&mut self, headers: &Headers) {
+        if !self.snd.wl1.after(headers.seq) {
+            self.snd.wl1 = headers.seq;
+            self.snd.wnd = headers.wnd.scaled(self.snd.wscale);
+            self.snd.wnd_max = self.snd.wnd_max.max(self.snd.wnd);
+        }
+    }
+}
+
 impl<'p, A: App> Tcp<'p, A> {
     /// A frame came in. Gives it back, with nothing changed, unless it is a segment that can be
     /// taken from here on.
@@ -282,11 +294,7 @@ impl<'p, A: App> Tcp<'p, A> {
         headers: &Headers,
         frame: Frame<'p>,
     ) {
-        let counters = &mut cx.net.counters;
-        counters.rx_frames += 1;
-        counters.rx_bytes += frame.len() as u64;
-        counters.tcp_segments_in += 1;
-        counters.tcp_short_cuts += 1;
+        cx.net.counters.short_cut_taken(frame.len());
         let Some(Live { tcb, .. }) = self.conns.live(idx) else {
             return;
         };
@@ -298,12 +306,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        // RFC 9293 3.10.7.4, fifth, ESTABLISHED: unless a later segment has told another one.
-        if !tcb.snd.wl1.after(headers.seq) {
-            tcb.snd.wl1 = headers.seq;
-            tcb.snd.wnd = headers.wnd.scaled(tcb.snd.wscale);
-            tcb.snd.wnd_max = tcb.snd.wnd_max.max(tcb.snd.wnd);
-        }
+        tcb.take_wnd(headers);
         if let Some(theirs) = headers.timestamps {
             tcb.ts.update(theirs, headers.seq, cx.now);
         }

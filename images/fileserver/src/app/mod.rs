@@ -268,23 +268,6 @@ impl FileServer {
         }
     }
 
-    fn respond(&mut self, client: &mut Client, bytes: &[u8], head: &mut [u8]) -> Step {
-        let exchange = &mut client.exchange;
-        let parts = self.parts.vacant();
-        match self.scratches.memory(client.scratch.as_ref()) {
-            None => {
-                let known = &mut self.known;
-                self.server
-                    .respond_known(known, exchange, bytes, head, parts)
-            }
-            Some(scratch) => {
-                let gather = &mut client.gather;
-                self.server
-                    .respond_gathered(exchange, gather, scratch, bytes, head, parts)
-            }
-        }
-    }
-
     /// A part of a head. The stack joins what comes with it as far as the frame goes; beyond that
     /// it is gathered.
     fn need_more(
@@ -448,6 +431,9 @@ impl App for FileServer {
         client: &mut Client,
         bytes: &[u8],
     ) -> usize {
+        if let Some(taken) = self.answer_known(conn, client, bytes) {
+            return taken;
+        }
         let mut taken = 0;
         while !client.is_closing {
             let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) else {

@@ -1,10 +1,19 @@
 //! What is known beforehand: the sums of the site's bytes, so that bodies need not be read to be
 //! sent, and requests that have come before, so that they need not be read to be answered.
 
-use simoom::Sums;
+use simoom::tcp::SendError;
+use simoom::{Body, Sums};
 
-use super::FileServer;
-use crate::http::Known;
+use super::{Client, Connection, FileServer};
+use crate::http::{Known, Step};
+
+impl Client {
+    /// Whether nothing is under way but what is queued.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        self.parts.is_none() && self.scratch.is_none() && self.gather.is_empty() && !self.is_closing
+    }
+}
 
 impl FileServer {
     /// Says where the sums of the site's bytes are, for a port that leaves checksums to the stack.
@@ -15,5 +24,59 @@ impl FileServer {
     /// Keeps requests in `known`. Without, each is read.
     pub fn set_known(&mut self, known: Known) {
         self.known = known;
+    }
+
+    /// Answers a request that is known, where nothing else comes with it and nothing has to be
+    /// written down. How many bytes were taken; `None`, with nothing done, for any other.
+    #[inline]
+    pub(super) fn answer_known(
+        &mut self,
+        conn: &mut Connection<'_, '_>,
+        client: &mut Client,
+        bytes: &[u8],
+    ) -> Option<usize> {
+        let is_usual = client.is_at_rest() && conn.now() < self.date_until && !self.log.is_on();
+        if !is_usual || !conn.has_room_for(super::ANSWER_PIECES) {
+            return None;
+        }
+        let (prepared, status, len) = self.server.known(&self.known, &client.exchange, bytes)?;
+        if len != bytes.len() {
+            return None;
+        }
+        let (date, mut head_len) = (self.server.date_lines(), 0);
+        let write = |room: &mut [u8]| {
+            head_len = prepared.write(date, room)?;
+            Some(head_len)
+        };
+        let body = Body::summed(prepared.body, self.sums);
+        match conn.send_answer(write, body) {
+            Ok(()) => {}
+            // No frame for a head now. The stack asks again.
+            Err(SendError::NoFrame | SendError::Full) => return Some(0),
+            Err(_) => return None,
+        }
+        let answer = prepared.answer(status, len, head_len);
+        client.exchange.count_known();
+        self.count(client, &answer);
+        client.offered_len = 0;
+        self.begin_sending(conn, client);
+        Some(len)
+    }
+
+    pub(super) fn respond(&mut self, client: &mut Client, bytes: &[u8], head: &mut [u8]) -> Step {
+        let exchange = &mut client.exchange;
+        let parts = self.parts.vacant();
+        match self.scratches.memory(client.scratch.as_ref()) {
+            None => {
+                let known = &mut self.known;
+                self.server
+                    .respond_known(known, exchange, bytes, head, parts)
+            }
+            Some(scratch) => {
+                let gather = &mut client.gather;
+                self.server
+                    .respond_gathered(exchange, gather, scratch, bytes, head, parts)
+            }
+        }
     }
 }

@@ -45,17 +45,17 @@ impl Place {
 
 /// What an answer is made of, but for its Date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     /// Status line and fields, in two pieces.
     pub(super) lines: [&'static [u8]; 2],
-    pub(super) body: &'static [u8],
+    pub(crate) body: &'static [u8],
 }
 
 impl Prepared {
     /// Writes the head in front of `date`, or without one; how long it is, `None` when it does
     /// not fit.
     #[inline]
-    pub(super) fn write(&self, date: Option<&DateLines>, out: &mut [u8]) -> Option<usize> {
+    pub(crate) fn write(&self, date: Option<&DateLines>, out: &mut [u8]) -> Option<usize> {
         let [first, second] = self.lines;
         let (room, rest) = out.split_at_mut_checked(first.len())?;
         room.copy_from_slice(first);
@@ -78,7 +78,7 @@ impl Prepared {
 
     /// The answer to a request of `consumed` bytes, with a head of `head_len`.
     #[inline]
-    pub(super) fn answer(&self, status: Status, consumed: usize, head_len: usize) -> Answer {
+    pub(crate) fn answer(&self, status: Status, consumed: usize, head_len: usize) -> Answer {
         Answer {
             consumed,
             head_len,
@@ -146,19 +146,13 @@ impl Known {
 /// `memcmp` goes byte by byte.
 #[inline]
 fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
-    let (our_chunks, ours) = ours.as_chunks::<32>();
-    let (their_chunks, theirs) = theirs.as_chunks::<32>();
-    for (our, their) in our_chunks.iter().zip(their_chunks) {
-        if our != their {
-            return false;
-        }
-    }
-    let (our_words, ours) = ours.as_chunks::<8>();
-    let (their_words, theirs) = theirs.as_chunks::<8>();
-    for (our, their) in our_words.iter().zip(their_words) {
-        if our != their {
-            return false;
-        }
+    // The last chunk lies over the one before it.
+    if let (Some(our), Some(their)) = (ours.last_chunk::<32>(), theirs.last_chunk::<32>()) {
+        let chunks = ours.as_chunks::<32>().0.iter();
+        return chunks
+            .zip(theirs.as_chunks::<32>().0)
+            .all(|(our, their)| our == their)
+            && our == their;
     }
     ours.iter().zip(theirs).all(|(our, their)| our == their)
 }

@@ -44,6 +44,7 @@ use core::mem::MaybeUninit;
 use crate::site::Site;
 use answer::Out;
 use chunked::{Chunks, Progress};
+use known::Prepared;
 use reply::{DateLines, Reply};
 use request::{HEADERS_MAX, HeaderRoom};
 
@@ -126,6 +127,13 @@ impl Exchange {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// A request that is [known](Server::known) was answered.
+    #[inline]
+    pub(crate) fn count_known(&mut self) {
+        // Fewer than there may be.
+        self.answered_cnt += 1;
     }
 
     /// Answers given.
@@ -247,18 +255,36 @@ impl Server {
         if exchange.state != State::HEAD {
             return self.respond_in_full(exchange, bytes, head, parts);
         }
-        let place = known.place_of(bytes);
-        let answered_cnt = exchange.answered_cnt.saturating_add(1);
-        if answered_cnt < self.limits.requests_max
-            && let Some((prepared, status, consumed)) =
-                known.find(place.unwrap_or(KNOWN_CNT), bytes)
-            && let Some(head_len) = prepared.write(self.date.as_ref(), head)
+        if let Some((prepared, status, consumed)) = self.known(known, exchange, bytes)
+            && let Some(head_len) = prepared.write(self.date_lines(), head)
         {
-            exchange.answered_cnt = answered_cnt;
+            exchange.count_known();
             return Step::Answer(prepared.answer(status, consumed, head_len));
         }
-        let known = place.map(|place| (known, place));
+        let known = known.place_of(bytes).map(|place| (known, place));
         self.respond_unknown(known, exchange, bytes, head, parts)
+    }
+
+    /// What the request at the start of `bytes` is answered with, if it is known, and its length.
+    /// `None` for the last one that a connection may have, too.
+    #[inline]
+    pub(crate) fn known<'k>(
+        &self,
+        known: &'k Known,
+        exchange: &Exchange,
+        bytes: &[u8],
+    ) -> Option<(&'k Prepared, Status, usize)> {
+        let is_last = exchange.answered_cnt.saturating_add(1) >= self.limits.requests_max;
+        if exchange.state != State::HEAD || is_last {
+            return None;
+        }
+        known.find(known.place_of(bytes)?, bytes)
+    }
+
+    /// The line of Date, and the empty one behind it.
+    #[inline]
+    pub(crate) fn date_lines(&self) -> Option<&DateLines> {
+        self.date.as_ref()
     }
 
     #[inline(never)]

@@ -66,6 +66,9 @@ impl<'p, A: App> Tcp<'p, A> {
         if !next.follows(tcb, cx.now) {
             return Some(pkt);
         }
+        if next.payload_len > 0 {
+            return self.data_alike(cx, idx, pkt);
+        }
         if !is_short || ack == tcb.snd.una {
             return self.input_alike_at_length(cx, idx, pkt);
         }

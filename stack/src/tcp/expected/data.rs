@@ -7,10 +7,11 @@
 //!                                                      or a time for it
 //! ```
 
-use simoom_ring::{Frame, TxRing};
+use simoom_ring::{Frame, RxPacket, TxRing};
 
-use super::Headers;
+use super::{Headers, is_quiet};
 use crate::tcp::app::App;
+use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::conns::conn;
 use crate::tcp::deadline::Deadline;
@@ -22,6 +23,7 @@ use crate::tcp::slots::{Live, NONE};
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::tcp::{Cx, Tcp};
+use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -38,21 +40,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        // No more than a frame holds.
-        let payload_len = headers.payload_len as u32;
-        tcb.measure(Text {
-            len: payload_len,
-            gso_size: 0,
-            is_pushed: headers.ctl.has(Ctl::PSH),
-            timestamps: headers.timestamps,
-            quick_acks: self.settings.quick_acks,
-            budget: cx.net.budget(),
-            now: cx.now,
-        });
-        let nxt = tcb.rcv.nxt;
-        tcb.rcv.nxt += payload_len;
-        tcb.totals.nxt_moved(nxt, tcb.rcv.nxt, tcb.irs);
-        let is_ack_urgent = tcb.acknowledge_later(cx.now);
+        let quick_acks = self.settings.quick_acks;
+        let is_ack_urgent = tcb.data_came(headers, quick_acks, cx.net.budget(), cx.now);
         if may_send {
             self.tell_writable(cx, idx);
         }
@@ -60,6 +49,76 @@ impl<'p, A: App> Tcp<'p, A> {
         if is_ack_urgent {
             self.settle_last(cx);
         }
+    }
+
+    /// The same from the beginning, for data of a segment that looks like the last one and follows
+    /// it as far as acknowledgment and time go. Gives it back, with nothing changed, unless it can
+    /// be taken.
+    #[inline(never)]
+    pub(super) fn data_alike<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        pkt: RxPacket<'p>,
+    ) -> Option<RxPacket<'p>> {
+        let Some(headers) = pkt.frame.bytes().first_chunk().and_then(Headers::of_usual) else {
+            return Some(pkt);
+        };
+        let id = self.conns.id(idx);
+        let Some(Live {
+            tcb,
+            state: Some(state),
+        }) = self.conns.live(idx)
+        else {
+            return Some(pkt);
+        };
+        let (budget, has_room) = (cx.net.budget(), headers.ack != tcb.snd.una);
+        let flight = match has_room {
+            true => self.flights.get_mut(tcb.flight),
+            false => None,
+        };
+        let is_good_ack = !has_room || flight.is_some() && !tcb.flags.has(TcbFlags::WANTS_TO_SEND);
+        if !is_good_ack || !headers.fits(tcb, budget) || !headers.is_summed_right(&pkt) {
+            return Some(pkt);
+        }
+        let RxPacket {
+            mut frame, rest, ..
+        } = pkt;
+        // It is empty: there is nothing to send home.
+        core::mem::forget(rest);
+        cx.net.counters.short_cut_taken(frame.len());
+        self.unsettled = idx;
+        tcb.keep.heard(cx.now);
+        if let Some(flight) = flight {
+            let ack = (headers.ack, headers.timestamps);
+            tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
+            self.has_moved = true;
+        }
+        tcb.take_wnd(&headers);
+        if let Some(theirs) = headers.timestamps {
+            tcb.ts.update(theirs, headers.seq, cx.now);
+        }
+        let is_ack_urgent = tcb.data_came(&headers, self.settings.quick_acks, budget, cx.now);
+        frame.trim(headers.len + headers.payload_len);
+        frame.pull(headers.len);
+        let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
+        let taken = cx.app.received(&mut conn, state, frame.bytes());
+        if taken >= frame.len() {
+            drop(frame);
+            if !is_quiet(tcb) {
+                self.image.forget_of(idx);
+            }
+            if !tcb.flags.has(TcbFlags::ACK_DUE) {
+                self.after_offer(cx, idx);
+            }
+        } else {
+            self.image.forget_of(idx);
+            self.keep_rest(cx, idx, frame, taken);
+        }
+        if is_ack_urgent {
+            self.settle_last(cx);
+        }
+        None
     }
 
     /// Shows what came in to the application, in the frame that it came in.
@@ -83,19 +142,32 @@ impl<'p, A: App> Tcp<'p, A> {
         frame.pull(headers.len);
         let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
         let taken = cx.app.received(&mut conn, state, frame.bytes());
-        if taken >= frame.len() {
-            drop(frame);
-        } else {
-            frame.pull(taken);
-            tcb.rcv.put_back(frame);
-            if taken > 0 {
-                // It is offered again, for as long as some of it is taken.
-                return self.offer(cx, idx);
-            }
+        if taken < frame.len() {
+            return self.keep_rest(cx, idx, frame, taken);
         }
+        drop(frame);
         // Where an acknowledgment is due, it says the window anyway.
         if !tcb.flags.has(TcbFlags::ACK_DUE) {
             self.after_offer(cx, idx);
+        }
+    }
+
+    /// Keeps what the application has not taken. It is offered again, for as long as some of it is.
+    #[cold]
+    fn keep_rest<T>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        mut frame: Frame<'p>,
+        taken: usize,
+    ) {
+        if let Some(tcb) = self.conns.tcb(idx) {
+            frame.pull(taken);
+            tcb.rcv.put_back(frame);
+        }
+        match taken {
+            0 => self.after_offer(cx, idx),
+            _ => self.offer(cx, idx),
         }
     }
 
@@ -110,7 +182,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return true;
         };
-        if !is_quiet(tcb) {
+        if !is_at_rest(tcb) {
             return false;
         }
         let is_due = tcb.flags.has(TcbFlags::ACK_DUE);
@@ -125,9 +197,37 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 }
 
+impl<'p, C: Congestion> Tcb<'p, C> {
+    /// RCV.NXT moves. True when that must be acknowledged at once.
+    #[inline(always)]
+    fn data_came(
+        &mut self,
+        headers: &Headers,
+        quick_acks: u8,
+        budget: Budget<'p>,
+        now: Instant,
+    ) -> bool {
+        // No more than a frame holds.
+        let len = headers.payload_len as u32;
+        self.measure(Text {
+            len,
+            gso_size: 0,
+            is_pushed: headers.ctl.has(Ctl::PSH),
+            timestamps: headers.timestamps,
+            quick_acks,
+            budget,
+            now,
+        });
+        let nxt = self.rcv.nxt;
+        self.rcv.nxt += len;
+        self.totals.nxt_moved(nxt, self.rcv.nxt, self.irs);
+        self.acknowledge_later(now)
+    }
+}
+
 /// Whether nothing is queued, in flight or unread, and nothing of what is rare is the matter.
 #[inline]
-fn is_quiet<C: Congestion>(tcb: &Tcb<'_, C>) -> bool {
+fn is_at_rest<C: Congestion>(tcb: &Tcb<'_, C>) -> bool {
     let Tcb { snd, rcv, .. } = tcb;
     tcb.state() == State::Established
         && snd.queue.is_empty()

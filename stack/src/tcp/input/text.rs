@@ -141,6 +141,14 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         };
         let len = len.min(text.budget.rmss);
         self.rcv.learn_full_len(len, text.is_pushed);
+        if self.rcv.is_within_turn(text.now, self.rtt.srtt()) {
+            return;
+        }
+        self.measure_turn(&text);
+    }
+
+    #[inline(never)]
+    fn measure_turn(&mut self, text: &Text<'p>) {
         let rtt = match (self.rtt.srtt(), text.timestamps) {
             // Nothing of ours has been timed: an echo of our last acknowledgment will do.
             (Duration::ZERO, Some(theirs)) => self.ts.rtt(theirs, text.now).unwrap_or(RTT_UNKNOWN),

@@ -77,10 +77,17 @@ impl<'p> Rcv<'p> {
     /// The window for a header, from now on promised. That of a SYN is never scaled (RFC 7323 2.2).
     #[inline]
     pub(crate) fn advertise(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
-        if self.is_wide_open() && !is_syn {
-            let promised = WndSize(self.wnd());
-            let wire = promised.to_wire(self.scale());
-            if wire.scaled(self.scale()) == promised {
+        if self.is_all_read() && !is_syn {
+            // Nearly always: what was promised is all that it may be, or all that it may be can be
+            // promised.
+            let (limit, promised) = (self.limit(), self.wnd());
+            let window = match promised < limit && limit <= budget.promise_len() {
+                true => limit,
+                false => promised,
+            };
+            let wire = WndSize(window).to_wire(self.scale());
+            if window >= limit && wire.scaled(self.scale()) == WndSize(window) {
+                self.adv = self.nxt + window;
                 return wire;
             }
         }
@@ -102,6 +109,14 @@ impl<'p> Rcv<'p> {
         }
         self.adv = self.adv.max(self.nxt + wire.scaled(scale).0);
         wire
+    }
+
+    /// Whether there is nothing to be seen by [`measure`](Self::measure) yet: it is less than a
+    /// round-trip time ago, where that is known, that something was.
+    #[inline]
+    pub(crate) fn is_within_turn(&self, now: Instant, srtt: Duration) -> bool {
+        let elapsed_us = (now.as_micros() as u32).wrapping_sub(self.turn_at);
+        u64::from(elapsed_us) < srtt.as_micros()
     }
 
     /// Data comes in now, `rtt` after what it answers: looks at what was taken in the last
