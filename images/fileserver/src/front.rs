@@ -15,7 +15,7 @@ use simoom::tcp::{App, Closed, Conn, ConnId};
 use simoom_platform::net::{Attend, Round};
 use simoom_ring::Queue;
 
-use crate::admin::{Admin, SeatIdx};
+use crate::admin::{Admin, SeatIdx, Whose};
 use crate::app::{Client, FileServer};
 
 /// The server of a site, and what shows it from inside.
@@ -41,6 +41,15 @@ pub enum Visitor {
 }
 
 const _: () = assert!(size_of::<Visitor>() <= 48);
+
+impl Whose for Visitor {
+    fn whose(&self) -> (&'static str, u32) {
+        match self {
+            Self::Client(client, _) => ("site", client.answered_cnt()),
+            Self::Admin(_) => ("admin", 0),
+        }
+    }
+}
 
 /// Since when a client waits for what has not been acknowledged.
 #[derive(Debug, Clone, Copy, Default)]
@@ -223,7 +232,7 @@ impl Attend for Front {
                 false => self.files.log().drain_at(round.now),
             };
         }
-        let is_answered = !self.admin.has_work() || !self.answer_admin(&mut round);
+        let is_answered = !self.admin.has_work() || !self.admin.go_on(&mut self.files, &mut round);
         has_more || !is_answered
     }
 

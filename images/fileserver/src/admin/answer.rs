@@ -2,15 +2,17 @@
 
 use core::fmt::Write;
 
-use simoom::tcp::SendError;
+use simoom::tcp::cc::Chosen;
+use simoom::tcp::{App, SendError};
 use simoom_platform::net::Round;
 use simoom_ring::Queue;
 
 use super::capture::{self, About, Next};
 use super::metrics::View;
+use super::seen::Whose;
 use super::text::Text;
-use super::{Job, SEATS_MAX, SeatIdx};
-use crate::front::Front;
+use super::{Admin, Job, SEATS_MAX, SeatIdx};
+use crate::app::FileServer;
 
 /// Bytes of one piece at most, with what makes a chunk of it: what a frame has room for.
 const PIECE_LEN: usize = 1_500;
@@ -41,20 +43,25 @@ pub(super) enum Written {
     Step,
 }
 
-impl Front {
+impl Admin {
     /// Makes the next pieces of all answers that have room for them. True when there is something
     /// to send, or more to make at once.
     #[cold]
-    pub(crate) fn answer_admin<Q: Queue<'static>>(
+    pub(crate) fn go_on<A, Q>(
         &mut self,
-        round: &mut Round<'_, Self, Q>,
-    ) -> bool {
-        self.admin.has_work = false;
-        match self.admin.capturing {
+        files: &mut FileServer,
+        round: &mut Round<'_, A, Q>,
+    ) -> bool
+    where
+        A: App<Conn: Whose, Congestion = Chosen> + 'static,
+        Q: Queue<'static>,
+    {
+        self.has_work = false;
+        match self.capturing {
             // Whoever read it has gone, or has all of it.
             None => round.capture.borrow_mut().end(),
             Some(idx) if capture::is_due(round.capture) => {
-                if let Some(seat) = self.admin.seat(idx) {
+                if let Some(seat) = self.seat(idx) {
                     // Where there is no room, the stack says when there is.
                     seat.has_work |= !seat.is_full;
                 }
@@ -64,13 +71,13 @@ impl Front {
         let mut has_sent = false;
         // Fewer than a byte counts.
         for idx in (0..SEATS_MAX as u8).map(SeatIdx) {
-            let Some(seat) = self.admin.seat(idx).filter(|seat| seat.has_work) else {
+            let Some(seat) = self.seat(idx).filter(|seat| seat.has_work) else {
                 continue;
             };
             seat.has_work = false;
             let mut made = Made::Nothing;
             for _ in 0..PIECES {
-                made = self.piece(round, idx);
+                made = self.piece(files, round, idx);
                 has_sent |= matches!(made, Made::Sent);
                 if !matches!(made, Made::Sent) {
                     break;
@@ -78,45 +85,59 @@ impl Front {
             }
             if !matches!(made, Made::Nothing) {
                 // It has stopped for no reason but that packets and others want their turn.
-                self.admin.writable(idx);
+                self.writable(idx);
             }
         }
-        has_sent || self.admin.has_work
+        has_sent || self.has_work
     }
 
-    fn piece<Q: Queue<'static>>(&mut self, round: &mut Round<'_, Self, Q>, idx: SeatIdx) -> Made {
-        let Some(seat) = self.admin.seat(idx) else {
+    fn piece<A, Q>(
+        &mut self,
+        files: &mut FileServer,
+        round: &mut Round<'_, A, Q>,
+        idx: SeatIdx,
+    ) -> Made
+    where
+        A: App<Conn: Whose, Congestion = Chosen> + 'static,
+        Q: Queue<'static>,
+    {
+        let Some(seat) = self.seat(idx) else {
             return Made::Nothing;
         };
         match seat.job {
             Job::Waiting | Job::Ended => Made::Nothing,
-            Job::Capture(_) => self.piece_of_capture(round, idx),
-            Job::Metrics(_) | Job::Connections(_) => self.piece_of_text(round, idx),
+            Job::Capture(_) => self.piece_of_capture(files, round, idx),
+            Job::Metrics(_) | Job::Connections(_) => self.piece_of_text(files, round, idx),
         }
     }
 
     /// A piece of what is read from the stack: it is written first, and then queued. If that fails
     /// it is written anew next time.
-    fn piece_of_text<Q: Queue<'static>>(
+    fn piece_of_text<A, Q>(
         &mut self,
-        round: &mut Round<'_, Self, Q>,
+        files: &mut FileServer,
+        round: &mut Round<'_, A, Q>,
         idx: SeatIdx,
-    ) -> Made {
-        let Some(seat) = self.admin.seat(idx) else {
+    ) -> Made
+    where
+        A: App<Conn: Whose, Congestion = Chosen> + 'static,
+        Q: Queue<'static>,
+    {
+        let Some(seat) = self.seat(idx) else {
             return Made::Nothing;
         };
         let (Some(id), mut job, is_chunked) = (seat.id, seat.job, seat.is_chunked) else {
             return Made::Nothing;
         };
-        let log = self.files.log().counters();
-        let log_waiting = self.files.log().waiting_cnt();
+        let log = files.log().counters();
+        let log_waiting = files.log().waiting_cnt();
         let view = View {
             now: round.now,
             stack: &*round.stack,
             pool: round.pool,
             rings: round.queue.figures(),
-            files: &self.files,
-            admin: &self.admin,
+            files,
+            admin: self,
             log,
             log_waiting,
             capture: round.capture.borrow().counts(),
@@ -150,7 +171,7 @@ impl Front {
                 _ => job = Job::Ended,
             }
         }
-        if let Some(seat) = self.admin.seat(idx) {
+        if let Some(seat) = self.seat(idx) {
             seat.job = if is_last { Job::Ended } else { job };
         }
         match written {
@@ -161,18 +182,23 @@ impl Front {
 
     /// A piece of what is captured: written into the frame that it goes out in, so that no packet
     /// is taken out of the store that cannot be queued.
-    fn piece_of_capture<Q: Queue<'static>>(
+    fn piece_of_capture<A, Q>(
         &mut self,
-        round: &mut Round<'_, Self, Q>,
+        files: &mut FileServer,
+        round: &mut Round<'_, A, Q>,
         idx: SeatIdx,
-    ) -> Made {
+    ) -> Made
+    where
+        A: App<Conn: Whose, Congestion = Chosen> + 'static,
+        Q: Queue<'static>,
+    {
         let about = About {
             now: round.now,
-            interface: self.admin.interface,
-            without_port: self.admin.listening.map_or(0, |at| at.port),
-            wall_us: self.files.wall_us(),
+            interface: self.interface,
+            without_port: self.listening.map_or(0, |at| at.port),
+            wall_us: files.wall_us(),
         };
-        let Some(seat) = self.admin.seat(idx) else {
+        let Some(seat) = self.seat(idx) else {
             return Made::Nothing;
         };
         let (Some(id), Job::Capture(mut cursor), is_chunked) = (seat.id, seat.job, seat.is_chunked)
@@ -199,7 +225,7 @@ impl Front {
             sent
         });
         let is_over = sent.is_none() || next == Next::End;
-        if let Some(seat) = self.admin.seat(idx) {
+        if let Some(seat) = self.seat(idx) {
             seat.is_full = matches!(sent, Some(Err(SendError::Full | SendError::NoFrame)));
             seat.job = if is_over {
                 Job::Ended
@@ -208,7 +234,7 @@ impl Front {
             };
         }
         if is_over {
-            self.admin.capturing = None;
+            self.capturing = None;
             store.borrow_mut().end();
         }
         match (sent, next) {

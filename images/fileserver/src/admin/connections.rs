@@ -2,13 +2,12 @@
 
 use core::fmt::{self, Write};
 
-use simoom::iface::Surveyed;
 use simoom::tcp::State;
 
 use super::answer::Written;
 use super::metrics::View;
+use super::seen::Shown;
 use super::text::Text;
-use crate::front::Visitor;
 
 /// Places of the table that are looked at for one piece.
 const PLACES: usize = 512;
@@ -77,7 +76,7 @@ impl Cursor {
                     false => Written::More,
                 };
             }
-            if let Some(found) = view.stack.survey(self.place, 1).next() {
+            if let Some(found) = view.stack.conn(self.place) {
                 let is_first = self.rows == 0;
                 let fits = match is_html {
                     true => out.item(|out| html(out, &found)),
@@ -97,24 +96,14 @@ impl Cursor {
     }
 }
 
-/// Whose connection it is, and how many requests were answered on it.
-fn whose(state: Option<&Visitor>) -> (&'static str, u32) {
-    match state {
-        None => ("none", 0),
-        Some(Visitor::Client(client, _)) => ("site", client.answered_cnt()),
-        Some(Visitor::Admin(_)) => ("admin", 0),
-    }
-}
-
 /// One object. All that is in it is ours: numbers and names, nothing that would need escapes.
-fn json(
-    out: &mut Text<'_>,
-    place: usize,
-    found: &Surveyed<'_, Visitor>,
-    is_first: bool,
-) -> fmt::Result {
-    let (server, requests) = whose(found.state);
-    let (status, tuple) = (&found.status, &found.tuple);
+fn json(out: &mut Text<'_>, place: usize, found: &Shown, is_first: bool) -> fmt::Result {
+    let Shown {
+        tuple,
+        status,
+        server,
+        requests,
+    } = found;
     let comma = if is_first { "" } else { "," };
     write!(
         out,
@@ -154,9 +143,13 @@ fn json(
 }
 
 /// One row of the table.
-fn html(out: &mut Text<'_>, found: &Surveyed<'_, Visitor>) -> fmt::Result {
-    let (server, requests) = whose(found.state);
-    let (status, tuple) = (&found.status, &found.tuple);
+fn html(out: &mut Text<'_>, found: &Shown) -> fmt::Result {
+    let Shown {
+        tuple,
+        status,
+        server,
+        requests,
+    } = found;
     let mood = match status.state {
         State::Established => "",
         _ => " class=other",

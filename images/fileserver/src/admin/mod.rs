@@ -21,6 +21,7 @@ mod connections;
 mod latency;
 mod metrics;
 mod request;
+mod seen;
 mod text;
 mod words;
 
@@ -33,6 +34,7 @@ use simoom::{Addr, Duration, Instant};
 pub use capture::{BYTES as CAPTURE_BYTES, SLOTS as CAPTURE_SLOTS};
 use latency::Latency;
 use request::{Asked, Read, Wanted};
+pub use seen::Whose;
 use text::Text;
 pub use words::{Listening, Words};
 

@@ -13,7 +13,6 @@ mod table;
 use core::fmt::{self, Write};
 
 use simoom::Instant;
-use simoom::iface::Stack;
 use simoom::tcp::State;
 use simoom_capture::Counts;
 use simoom_ring::{Figures, FramePool};
@@ -21,10 +20,10 @@ use simoom_ring::{Figures, FramePool};
 use super::Admin;
 use super::answer::Written;
 use super::latency::Latency;
+use super::seen::Seen;
 use super::text::Text;
 use crate::accesslog;
 use crate::app::FileServer;
-use crate::front::Front;
 use table::FAMILIES;
 
 /// The media type.
@@ -36,7 +35,7 @@ const STEP: usize = 256;
 /// Everything that there is to be seen between two polls.
 pub(super) struct View<'a> {
     pub(super) now: Instant,
-    pub(super) stack: &'a Stack<'static, Front>,
+    pub(super) stack: &'a dyn Seen,
     pub(super) pool: &'static FramePool<'static>,
     pub(super) rings: Figures,
     pub(super) files: &'a FileServer,
@@ -136,7 +135,7 @@ impl Cursor {
 
     /// Counts the connections of a few more places.
     fn census(&mut self, view: &View<'_>) {
-        for found in view.stack.survey(self.place, STEP) {
+        for found in (self.place..self.place + STEP).filter_map(|place| view.stack.conn(place)) {
             let all = State::ALL
                 .iter()
                 .position(|state| *state == found.status.state);
