@@ -1,20 +1,24 @@
-//! Lines go out: between two polls, a few at a time.
+//! Lines go out: between two polls, a batch at a time.
 
 use core::fmt;
 
 use simoom::tcp::App;
-use simoom::{Duration, Instant};
+use simoom::{Addr, Duration, Instant};
 use simoom_platform::net::Round;
 use simoom_ring::Queue;
 
-use super::{Log, Sink, line};
+use super::line::{self, Stamp};
+use super::{Log, Sink};
+use crate::http::HeadWriter;
 
 /// Bytes of a line at most, its end included: what one datagram carries anywhere.
 pub const LINE_LEN_MAX: usize = 1_400;
 
-/// Lines between two polls, while packets wait and when none do.
-const LINES_BUSY: usize = 1;
-const LINES_IDLE: usize = 32;
+/// Bytes that are printed at once, one system call in a process: some tens of lines.
+const BATCH_LEN: usize = 4_096;
+
+/// Lines between two polls when no packet waits.
+const LINES_IDLE: usize = 64;
 
 /// How long to wait for a console that takes no more.
 const CONSOLE_WAIT: Duration = Duration::from_millis(1);
@@ -22,45 +26,64 @@ const CONSOLE_WAIT: Duration = Duration::from_millis(1);
 /// From and to the syslog server (RFC 5426 3.3).
 const SYSLOG_PORT: u16 = 514;
 
-/// The line that is going.
-pub(super) struct Line {
-    bytes: [u8; LINE_LEN_MAX],
+/// The lines that are going.
+pub(super) struct Batch {
+    bytes: [u8; BATCH_LEN],
     len: usize,
     gone_len: usize,
+    /// Lines of which the end has not gone.
+    lines_cnt: u32,
 }
 
-impl Line {
-    pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; LINE_LEN_MAX],
-            len: 0,
-            gone_len: 0,
-        }
+impl Batch {
+    pub(super) const EMPTY: Self = Self {
+        bytes: [0; BATCH_LEN],
+        len: 0,
+        gone_len: 0,
+        lines_cnt: 0,
+    };
+
+    fn clear(&mut self) {
+        (self.len, self.gone_len, self.lines_cnt) = (0, 0, 0);
+    }
+
+    /// So much of it has gone; how many lines with it.
+    fn goes(&mut self, gone_len: usize) -> u32 {
+        let rest = self.rest();
+        let lines_cnt = match rest.get(..gone_len) {
+            // An end of a line is nowhere else.
+            Some(gone) if gone_len < rest.len() => {
+                gone.iter().filter(|byte| **byte == b'\n').count() as u32
+            }
+            _ => self.lines_cnt,
+        };
+        self.gone_len = self.len.min(self.gone_len.saturating_add(gone_len));
+        self.lines_cnt -= lines_cnt;
+        lines_cnt
     }
 
     fn rest(&self) -> &[u8] {
         self.bytes.get(self.gone_len..self.len).unwrap_or_default()
     }
-}
 
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Line({} of {} gone)", self.gone_len, self.len)
+    /// Lets `write` add a line; what does not fit into its longest is left out.
+    fn add(&mut self, write: impl FnOnce(&mut HeadWriter<'_>)) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let room_len = room.len().min(LINE_LEN_MAX);
+        let mut line = HeadWriter::new(room.get_mut(..room_len).unwrap_or_default());
+        write(&mut line);
+        self.len += line.len();
+        self.lines_cnt += 1;
+    }
+
+    fn has_room(&self) -> bool {
+        BATCH_LEN - self.len >= LINE_LEN_MAX
     }
 }
 
-impl fmt::Write for Line {
-    /// What does not fit is cut off: a place is left for the line's end.
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = LINE_LEN_MAX.saturating_sub(self.len + 1);
-        let taken = text.as_bytes().get(..room.min(text.len()));
-        let taken = taken.unwrap_or_default();
-        let end = self.len + taken.len();
-        if let Some(place) = self.bytes.get_mut(self.len..end) {
-            place.copy_from_slice(taken);
-            self.len = end;
-        }
-        Ok(())
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({} of {} gone)", self.gone_len, self.len)
     }
 }
 
@@ -68,7 +91,7 @@ impl Log {
     /// Whether a line waits to go.
     #[inline]
     pub(crate) fn has_lines(&self) -> bool {
-        self.cnt > 0 || self.line.gone_len < self.line.len
+        self.cnt > 0 || !self.batch.rest().is_empty()
     }
 
     /// When to come back to a console that takes no more now.
@@ -80,70 +103,78 @@ impl Log {
         }
     }
 
+    /// Lines that are to go now. While packets wait, lines wait, too: up to half of the places.
+    /// Beyond that as many go as come, so that a server that is never idle loses none either, as
+    /// long as they are taken.
+    pub(super) fn due(&self, is_idle: bool) -> usize {
+        let beyond = self.cnt.saturating_sub(self.places.len() / 2);
+        match is_idle {
+            true => beyond.max(LINES_IDLE),
+            false => beyond,
+        }
+    }
+
     /// Lets lines go. True when there is something to send, or more that could go at once.
     pub(crate) fn drain<A: App + 'static, Q: Queue<'static>>(
         &mut self,
         round: &mut Round<'_, A, Q>,
     ) -> bool {
-        let most = match round.is_idle {
-            true => LINES_IDLE,
-            false => LINES_BUSY,
-        };
+        let most = self.due(round.is_idle);
         match self.sink {
             None => false,
             Some(Sink::Console) => {
-                for _ in 0..most {
-                    if !self.print(round.print) {
+                let mut left = most;
+                while left > 0 || !self.batch.rest().is_empty() {
+                    if !self.print(&mut left, round.print) {
                         return false;
                     }
                 }
                 self.has_lines()
             }
             Some(Sink::Syslog(server)) => {
+                let Some(host) = round.stack.cidr().map(|cidr| cidr.addr()) else {
+                    return false;
+                };
                 for _ in 0..most {
-                    let Some(host) = round.stack.cidr().map(|cidr| cidr.addr()) else {
-                        return false;
-                    };
-                    if !self.next_line(Some(&host)) {
+                    self.batch.clear();
+                    if !self.next_line(Some(host)) {
                         break;
                     }
                     let (_, tx) = round.queue.rings();
                     let mut out = round.stack.udp_out(round.now, tx);
-                    match out.send(server, SYSLOG_PORT, self.line.rest()) {
+                    match out.send(server, SYSLOG_PORT, self.batch.rest()) {
                         Ok(()) => self.counters.written += 1,
                         Err(_) => self.counters.unsent += 1,
                     }
-                    self.line.len = 0;
                 }
+                self.batch.clear();
                 // What is on the ring is published by the next poll.
-                true
+                most > 0 || self.has_lines()
             }
         }
     }
 
-    /// Prints what goes of a line; false when no more goes now, or there is none.
-    pub(super) fn print(&mut self, print: &mut dyn FnMut(&[u8]) -> usize) -> bool {
-        if self.line.rest().is_empty() {
-            if !self.next_line(None) {
-                return false;
-            }
-            // The end always has its place.
-            if let Some(end) = self.line.bytes.get_mut(self.line.len) {
-                *end = b'\n';
-                self.line.len += 1;
+    /// Prints what goes of a batch, or makes one of `left` lines at most and prints what goes of
+    /// that; false when no more goes now, or there is nothing.
+    pub(super) fn print(
+        &mut self,
+        left: &mut usize,
+        print: &mut dyn FnMut(&[u8]) -> usize,
+    ) -> bool {
+        if self.batch.rest().is_empty() {
+            self.batch.clear();
+            while *left > 0 && self.batch.has_room() && self.next_line(None) {
+                *left -= 1;
             }
         }
-        self.line.gone_len += print(self.line.rest());
-        let is_done = self.line.gone_len >= self.line.len;
-        if is_done {
-            (self.line.len, self.line.gone_len) = (0, 0);
-            self.counters.written += 1;
-        }
-        is_done
+        let gone_len = print(self.batch.rest());
+        self.counters.written += u64::from(self.batch.goes(gone_len));
+        gone_len > 0 && self.batch.rest().is_empty()
     }
 
-    /// Makes the line of the oldest answer; false when there is none.
-    fn next_line(&mut self, syslog_host: Option<&dyn fmt::Display>) -> bool {
+    /// Adds the line of the oldest answer to the batch; false when there is none. With an address
+    /// of ours it is a message for syslog, else it ends.
+    fn next_line(&mut self, syslog_host: Option<Addr>) -> bool {
         let Some(place) = self.places.get(self.first).filter(|_| self.cnt > 0) else {
             return false;
         };
@@ -154,12 +185,19 @@ impl Log {
             let before = i64::try_from(at.since(request.at).as_secs()).unwrap_or(0);
             unix.saturating_add(after).saturating_sub(before)
         });
-        (self.line.len, self.line.gone_len) = (0, 0);
-        // A line takes what fits and never fails.
-        if let Some(host) = syslog_host {
-            let _ = line::syslog_head(&mut self.line, host, unix);
+        if self.stamp.map(|stamp| stamp.unix) != unix {
+            self.stamp = unix.map(Stamp::new);
         }
-        let _ = line::combined(&mut self.line, &request, unix);
+        let stamp = self.stamp.as_ref();
+        self.batch.add(|out| {
+            if let Some(host) = syslog_host {
+                line::syslog_head(out, host, stamp);
+            }
+            line::combined(out, &request, stamp);
+            if syslog_host.is_none() {
+                out.put(b"\n");
+            }
+        });
         self.forget_oldest();
         true
     }

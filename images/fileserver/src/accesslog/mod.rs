@@ -9,9 +9,10 @@
 //!                                                                   └─ RFC 5424
 //! ```
 //!
-//! On the path of a request its head is copied and nothing is read: the text is made later, a line
-//! between two polls while packets wait, more when none do. Places are given at start. When they
-//! are all taken an answer is not written down, and counted; so is a datagram that cannot go out.
+//! On the path of a request its head is copied and nothing is read: the text is made later, between
+//! two polls, when no packet waits or half of the places are taken, many lines for one call of the
+//! console. Places are given at start. When they are all taken, because nobody takes the lines, an
+//! answer is not written down, and counted; so is a datagram that cannot go out.
 //!
 //! `-` stands for what is not known: identity and user always (nobody is asked for a name), the
 //! time when the machine has no clock, a header that the request did not have, the bytes of an
@@ -110,14 +111,15 @@ pub struct Counters {
 }
 
 /// The access log of a server.
-#[derive(Debug)]
 pub struct Log {
     sink: Option<Sink>,
     places: &'static mut [Place],
     first: usize,
     cnt: usize,
-    /// The line that is going, and how much of it has gone.
-    line: drain::Line,
+    /// The lines that are going, and how much of them has gone.
+    batch: drain::Batch,
+    /// The time of the last line, as it was written.
+    stamp: Option<line::Stamp>,
     /// Seconds since 1970 at a time of the stack.
     clock: Option<(i64, Instant)>,
     counters: Counters,
@@ -131,7 +133,8 @@ impl Log {
             places: &mut [],
             first: 0,
             cnt: 0,
-            line: drain::Line::new(),
+            batch: drain::Batch::EMPTY,
+            stamp: None,
             clock: None,
             counters: Counters {
                 recorded: 0,

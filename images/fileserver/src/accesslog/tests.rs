@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::HeadWriter;
 use core::net::Ipv4Addr;
 use std::string::String;
 use std::vec;
@@ -17,9 +18,19 @@ fn request(head: &[u8]) -> Request<'_> {
 }
 
 fn line(head: &[u8], unix: Option<i64>) -> String {
-    let mut out = String::new();
-    line::combined(&mut out, &request(head), unix).unwrap();
-    out
+    line_of(&request(head), unix)
+}
+
+fn line_of(request: &Request<'_>, unix: Option<i64>) -> String {
+    written(|out| line::combined(out, request, unix.map(line::Stamp::new).as_ref()))
+}
+
+fn written(write: impl FnOnce(&mut HeadWriter<'_>)) -> String {
+    let mut room = [0; LINE_LEN_MAX];
+    let mut out = HeadWriter::new(&mut room);
+    write(&mut out);
+    let len = out.finish().expect("it fits");
+    String::from_utf8(room[..len].to_vec()).unwrap()
 }
 
 #[test]
@@ -37,8 +48,7 @@ fn the_combined_format() {
         sent_len: 0,
         ..request(b"")
     };
-    let mut out = String::new();
-    line::combined(&mut out, &nothing, None).unwrap();
+    let out = line_of(&nothing, None);
     assert_eq!(out, "192.0.2.7 - - [-] \"-\" 404 - \"-\" \"-\"");
     assert_eq!(
         line(b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", None),
@@ -94,15 +104,18 @@ fn a_line_is_bounded_and_no_escape_is_cut() {
 #[test]
 fn syslog_has_its_own_head() {
     let host = Addr::v4(Ipv4Addr::new(10, 0, 2, 15));
-    let mut out = String::new();
-    line::syslog_head(&mut out, &host, Some(UNIX)).unwrap();
+    let stamp = line::Stamp::new(UNIX);
     assert_eq!(
-        out,
+        written(|out| line::syslog_head(out, host, Some(&stamp))),
         "<134>1 1994-11-06T08:49:37Z 10.0.2.15 simoom - access - "
     );
-    out.clear();
-    line::syslog_head(&mut out, &host, None).unwrap();
+    let out = written(|out| line::syslog_head(out, host, None));
     assert_eq!(out, "<134>1 - 10.0.2.15 simoom - access - ");
+    let v6 = Addr::v6(core::net::Ipv6Addr::LOCALHOST);
+    assert!(written(|out| line::syslog_head(out, v6, None)).contains(" ::1 "));
+    for (unix, month) in [(0, "Jan"), (UNIX, "Nov"), (UNIX + 40 * 86_400, "Dec")] {
+        assert!(line(b"", Some(unix)).contains(&std::format!("/{month}/")));
+    }
 }
 
 fn print_all(log: &mut Log, room: usize) -> String {
@@ -115,7 +128,7 @@ fn print_all(log: &mut Log, room: usize) -> String {
             out.extend(&text[..taken]);
             taken
         };
-        if !log.print(&mut print) && !log.has_lines() {
+        if !log.print(&mut 100, &mut print) && !log.has_lines() {
             break;
         }
     }
@@ -148,6 +161,38 @@ fn what_waits_is_bounded_and_what_does_not_fit_is_counted() {
     let mut off = Log::off();
     off.record(request(b""));
     assert!(!off.is_on() && !off.has_lines());
+}
+
+/// While packets wait lines go only from when half of the places are taken on, but then as many as
+/// come: with as many places as two bursts have answers, none is lost.
+#[test]
+fn a_server_that_is_never_idle_keeps_up() {
+    const BURST: usize = simoom::config::BURST_MAX;
+    let mut log = Log::new(Sink::Console, vec![Place::EMPTY; PLACES].leak());
+    for burst in 1..=100 {
+        for _ in 0..BURST {
+            log.record(request(b"GET / HTTP/1.1\r\n\r\n"));
+        }
+        let due = log.due(false);
+        assert_eq!(due, log.waiting_cnt().saturating_sub(PLACES / 2));
+        let mut left = due;
+        while left > 0 {
+            assert!(log.print(&mut left, &mut |text| text.len()));
+        }
+        let most = (burst * BURST).min(PLACES / 2);
+        assert_eq!(log.waiting_cnt(), most);
+    }
+    assert_eq!(log.counters().overflowed, 0);
+    assert!(log.due(true) >= 64);
+}
+
+#[test]
+fn addresses_have_as_many_digits_as_they_need() {
+    for octets in [[0, 0, 0, 0], [1, 10, 100, 255], [9, 99, 199, 7]] {
+        let addr = Addr::v4(octets.into());
+        let out = written(|out| line::syslog_head(out, addr, None));
+        assert_eq!(out, std::format!("<134>1 - {addr} simoom - access - "));
+    }
 }
 
 #[test]

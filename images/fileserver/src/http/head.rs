@@ -54,6 +54,13 @@ impl<'o> HeadWriter<'o> {
     }
 }
 
+impl core::fmt::Write for HeadWriter<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// How many decimal digits `value` has.
 pub(super) fn decimal_len(value: u64) -> u64 {
     u64::from(value.checked_ilog10().unwrap_or(0)) + 1

@@ -5,7 +5,7 @@
 use wide::{CmpEq, CmpGt, CmpLt, i8x16};
 
 /// Bytes that are looked at.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The bits below the lowest one of `mask`; all when it has none.
 #[inline(always)]
@@ -15,13 +15,13 @@ pub(super) fn below_first(mask: u32) -> u32 {
 
 /// Where the first bit of `mask` is.
 #[inline(always)]
-pub(super) fn first(mask: u32) -> usize {
+pub(crate) fn first(mask: u32) -> usize {
     mask.trailing_zeros() as usize
 }
 
 /// Sixteen bytes. As signed numbers, those above ASCII are below it.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     lanes: i8x16,
     /// Of these, those in front of what is looked at.
     skipped: u32,
@@ -45,7 +45,7 @@ impl Lanes {
     }
 
     #[inline(always)]
-    pub(super) fn new(chunk: &[u8; LANES]) -> Self {
+    pub(crate) fn new(chunk: &[u8; LANES]) -> Self {
         Self {
             lanes: i8x16::new(chunk.map(u8::cast_signed)),
             skipped: 0,
@@ -59,13 +59,13 @@ impl Lanes {
 
     /// The bytes that are `byte`.
     #[inline(always)]
-    pub(super) fn are(self, byte: u8) -> u32 {
+    pub(crate) fn are(self, byte: u8) -> u32 {
         self.mask(self.lanes.cmp_eq(all(byte)))
     }
 
     /// The bytes that are no printable ASCII characters.
     #[inline(always)]
-    pub(super) fn not_printable(self) -> u32 {
+    pub(crate) fn not_printable(self) -> u32 {
         self.mask(self.lanes.cmp_lt(all(b' ')) | self.lanes.cmp_eq(all(DEL)))
     }
 

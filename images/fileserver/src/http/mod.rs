@@ -35,6 +35,7 @@ pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
 pub(crate) use head::{HeadWriter, sixteen_digits};
 pub use known::{KNOWN_CNT, Known, Place};
+pub(crate) use lanes::{LANES, Lanes, first};
 pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
 pub(crate) use reply::put_escaped;
 pub use status::Status;
