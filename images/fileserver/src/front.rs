@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Which of the two a connection belongs to is decided once, when it is accepted; from then on it
-//! is a tag beside the connection's state. Without an admin port nothing is timed.
+//! is a tag beside the connection's state. Without an admin port nothing is timed. With one, each
+//! answer is as long as they are few; of those within [`TIMED_EVERY`] one is, for all: to be told
+//! of an acknowledgment costs more than all else that is counted of a request.
 
-use simoom::Instant;
 use simoom::config::{BURST_MAX, TIMERS_BURST_MAX};
 use simoom::tcp::cc::Chosen;
 use simoom::tcp::{App, Closed, Conn, ConnId};
+use simoom::{Duration, Instant};
 use simoom_platform::net::{Attend, Round};
 use simoom_ring::Queue;
 
@@ -26,6 +28,10 @@ pub struct Front {
     pub admin: Admin,
     /// When lines that wait are to be looked at again.
     log_at: Instant,
+    /// From when on the next answer is timed.
+    timed_at: Instant,
+    /// Answers up to the last that was timed.
+    counted: u64,
     /// Connections that have ended in this poll with answers that nobody has timed.
     ended: [Timing; ENDED_MAX],
     ended_cnt: usize,
@@ -57,8 +63,8 @@ pub struct Timing {
     /// When the first byte of the oldest unanswered or unacknowledged request came, in
     /// [`TICK_US`], modulo 2^32; 0 for no such request.
     since: u32,
-    /// Answers that are on their way.
-    answers: u16,
+    /// Answers that are on their way, and those that it stands for.
+    answers: u32,
 }
 
 impl Timing {
@@ -70,6 +76,9 @@ impl Timing {
 
 /// Connections that end in one poll: a burst of packets and one of timers. More are not timed.
 const ENDED_MAX: usize = BURST_MAX + TIMERS_BURST_MAX;
+
+/// Of the answers within so much, one is timed: with fewer than 1,000 a second, all.
+const TIMED_EVERY: Duration = Duration::from_millis(1);
 
 /// Times are kept in units of so many microseconds: 2^32 of them are over nine hours.
 const TICK_US: u64 = 8;
@@ -87,6 +96,8 @@ impl Front {
             files,
             admin,
             log_at: Instant::NEVER,
+            timed_at: Instant::ZERO,
+            counted: 0,
             ended: [Timing::NONE; ENDED_MAX],
             ended_cnt: 0,
         }
@@ -144,19 +155,32 @@ impl App for Front {
         if !self.admin.is_on() {
             return self.files.received(conn, client, bytes);
         }
+        if timing.since == 0 && conn.now() < self.timed_at {
+            let taken = self.files.received(conn, client, bytes);
+            if taken < bytes.len() || client.is_within_head() {
+                timing.since = ticks(conn.now());
+            }
+            return taken;
+        }
         if timing.since == 0 {
             timing.since = ticks(conn.now());
         }
         let before = self.files.counters().answered;
         let taken = self.files.received(conn, client, bytes);
-        // A frame does not hold as many requests.
-        let answers = self.files.counters().answered.wrapping_sub(before) as u16;
-        timing.answers = timing.answers.saturating_add(answers);
-        match timing.answers {
-            0 if taken == bytes.len() && !client.is_within_head() => timing.since = 0,
-            0 => {}
+        let answered = self.files.counters().answered;
+        let is_timed = timing.answers > 0 || conn.now() >= self.timed_at;
+        if answered != before && is_timed {
+            // It stands for those since the last that was timed, too.
+            let answers = u32::try_from(answered.wrapping_sub(self.counted)).unwrap_or(u32::MAX);
+            timing.answers = timing.answers.saturating_add(answers);
+            self.counted = answered;
+            self.timed_at = conn.now() + TIMED_EVERY;
+        }
+        if timing.answers > 0 {
             // Asks to be told of acknowledgments.
-            _ => conn.want_writable(),
+            conn.want_writable();
+        } else if taken == bytes.len() && !client.is_within_head() {
+            timing.since = 0;
         }
         taken
     }

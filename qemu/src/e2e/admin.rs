@@ -176,8 +176,8 @@ fn metrics(figures: &[u8]) -> Result<()> {
     };
     let answers = figure("simoom_http_answers_total{code=\"200\",class=\"2xx\"}")?;
     let timed = figure("simoom_http_latency_seconds_count")?;
-    // What was on its way when wrk broke its connections was not timed.
-    if answers < 100.0 || timed < answers - 50.0 || timed > answers {
+    // What was on its way when wrk broke its connections was not timed, with what it stood for.
+    if answers < 100.0 || timed < 0.9 * answers - 50.0 || timed > answers {
         bail!("{answers} answers, {timed} timed");
     }
     if figure("simoom_drops_total{reason=\"tcp_no_connection\"}")? < 1.0 {

@@ -91,7 +91,7 @@ impl Log {
     /// Whether a line waits to go.
     #[inline]
     pub(crate) fn has_lines(&self) -> bool {
-        self.cnt > 0 || !self.batch.rest().is_empty()
+        self.waiting_cnt() > 0 || self.batch.gone_len < self.batch.len
     }
 
     /// When to come back to a console that takes no more now.
@@ -107,7 +107,7 @@ impl Log {
     /// Beyond that as many go as come, so that a server that is never idle loses none either, as
     /// long as they are taken.
     pub(super) fn due(&self, is_idle: bool) -> usize {
-        let beyond = self.cnt.saturating_sub(self.places.len() / 2);
+        let beyond = self.waiting_cnt().saturating_sub(self.places.len() / 2);
         match is_idle {
             true => beyond.max(LINES_IDLE),
             false => beyond,
@@ -175,7 +175,12 @@ impl Log {
     /// Adds the line of the oldest answer to the batch; false when there is none. With an address
     /// of ours it is a message for syslog, else it ends.
     fn next_line(&mut self, syslog_host: Option<Addr>) -> bool {
-        let Some(place) = self.places.get(self.first).filter(|_| self.cnt > 0) else {
+        let waits = self.waiting_cnt() > 0;
+        let Some(place) = self
+            .places
+            .get(self.place_of(self.forgotten))
+            .filter(|_| waits)
+        else {
             return false;
         };
         let request = place.request();

@@ -67,7 +67,7 @@ pub(super) fn combined(out: &mut HeadWriter<'_>, request: &Request<'_>, stamp: O
     out.put(b" - - ");
     match stamp {
         None => out.put(b"[-]"),
-        Some(stamp) => out.put_array(&stamp.combined),
+        Some(stamp) => out.put(&stamp.combined),
     }
     let mut lines = Lines(request.head);
     // Empty lines in front of a request are not part of it.
@@ -112,7 +112,7 @@ pub(super) fn syslog_head(out: &mut HeadWriter<'_>, host: Addr, stamp: Option<&S
     match stamp {
         // RFC 5424 6.2.3.1: of a system without a clock.
         None => out.put(b"-"),
-        Some(stamp) => out.put_array(&stamp.syslog),
+        Some(stamp) => out.put(&stamp.syslog),
     }
     out.put(b" ");
     put_addr(out, host);

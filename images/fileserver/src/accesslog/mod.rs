@@ -114,8 +114,8 @@ pub struct Counters {
 pub struct Log {
     sink: Option<Sink>,
     places: &'static mut [Place],
-    first: usize,
-    cnt: usize,
+    /// Of those that were recorded, how many wait no more: each is in the place of its number.
+    forgotten: u64,
     /// The lines that are going, and how much of them has gone.
     batch: drain::Batch,
     /// The time of the last line, as it was written.
@@ -131,8 +131,7 @@ impl Log {
         Self {
             sink: None,
             places: &mut [],
-            first: 0,
-            cnt: 0,
+            forgotten: 0,
             batch: drain::Batch::EMPTY,
             stamp: None,
             clock: None,
@@ -145,12 +144,14 @@ impl Log {
         }
     }
 
-    /// A log to `sink`, of as many waiting answers as there are `places`.
+    /// A log to `sink`, of as many waiting answers as there are `places`: a power of two, or the
+    /// next below.
     #[must_use]
     pub fn new(sink: Sink, places: &'static mut [Place]) -> Self {
+        let cnt = places.len().checked_ilog2().map_or(0, |log| 1 << log);
         Self {
             sink: Some(sink),
-            places,
+            places: places.get_mut(..cnt).unwrap_or_default(),
             ..Self::off()
         }
     }
@@ -169,9 +170,16 @@ impl Log {
     }
 
     /// Answers that wait.
+    #[inline]
     #[must_use]
     pub fn waiting_cnt(&self) -> usize {
-        self.cnt
+        self.counters.recorded.wrapping_sub(self.forgotten) as usize
+    }
+
+    /// The place of the answer of that number.
+    #[inline]
+    fn place_of(&self, number: u64) -> usize {
+        number as usize & self.places.len().wrapping_sub(1)
     }
 
     /// Says what time it is: seconds since 1970, at a time of the stack.
@@ -180,15 +188,11 @@ impl Log {
     }
 
     /// Takes an answer to be written down.
+    #[inline]
     pub fn record(&mut self, request: Request<'_>) {
-        let idx = self.first + self.cnt;
-        let idx = if idx >= self.places.len() {
-            idx - self.places.len()
-        } else {
-            idx
-        };
-        let has_place = self.cnt < self.places.len();
-        let Some(place) = self.places.get_mut(idx).filter(|_| has_place) else {
+        let idx = self.place_of(self.counters.recorded);
+        let is_full = self.waiting_cnt() >= self.places.len();
+        let Some(place) = self.places.get_mut(idx).filter(|_| !is_full) else {
             self.counters.overflowed += 1;
             return;
         };
@@ -200,25 +204,18 @@ impl Log {
             head,
         } = request;
         // The frame that it lies in is not ours to keep, and a copy costs less than to read it now.
-        let len = head.len().min(HEAD_LEN_MAX);
-        if let (Some(to), Some(from)) = (place.head.get_mut(..len), head.get(..len)) {
-            to.copy_from_slice(from);
+        let head = head.get(..HEAD_LEN_MAX).unwrap_or(head);
+        if let Some(to) = place.head.get_mut(..head.len()) {
+            to.copy_from_slice(head);
         }
-        place.head_len = len as u16;
+        place.head_len = head.len() as u16;
         (place.at, place.remote) = (at, remote);
         (place.status, place.sent_len) = (status, sent_len);
-        self.cnt += 1;
         self.counters.recorded += 1;
     }
 
     fn forget_oldest(&mut self) {
-        if self.cnt > 0 {
-            self.first += 1;
-            if self.first == self.places.len() {
-                self.first = 0;
-            }
-            self.cnt -= 1;
-        }
+        self.forgotten += u64::from(self.waiting_cnt() > 0);
     }
 }
 

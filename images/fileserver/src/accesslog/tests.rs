@@ -138,22 +138,23 @@ fn print_all(log: &mut Log, room: usize) -> String {
 #[test]
 fn what_waits_is_bounded_and_what_does_not_fit_is_counted() {
     for room in [1, 7, 2_000] {
-        let mut log = Log::new(Sink::Console, vec![Place::EMPTY; 3].leak());
+        // The next power of two below is used.
+        let mut log = Log::new(Sink::Console, vec![Place::EMPTY; 7].leak());
         assert!(log.is_on() && !log.has_lines());
         for round in 1..=4_u64 {
-            for path in ["/1", "/2", "/3", "/4", "/5"] {
+            for path in ["/1", "/2", "/3", "/4", "/5", "/6"] {
                 let head = std::format!("GET {path} HTTP/1.1\r\n\r\n");
                 log.record(request(head.as_bytes()));
             }
-            assert_eq!(log.waiting_cnt(), 3);
+            assert_eq!(log.waiting_cnt(), 4);
             let out = print_all(&mut log, room);
             let paths: Vec<_> = out.lines().map(|line| line.split(' ').nth(5)).collect();
-            assert_eq!(paths, [Some("/1"), Some("/2"), Some("/3")], "{out}");
+            assert_eq!(paths, ["/1", "/2", "/3", "/4"].map(Some), "{out}");
             assert!(out.ends_with('\n'));
             let counters = log.counters();
             assert_eq!(
                 (counters.recorded, counters.written),
-                (3 * round, 3 * round)
+                (4 * round, 4 * round)
             );
             assert_eq!(counters.overflowed, 2 * round);
         }

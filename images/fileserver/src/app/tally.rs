@@ -111,6 +111,7 @@ impl FileServer {
 
     /// Writes an answer down. The request is in `bytes`, or in scratch memory, where its first
     /// `gathered_len` bytes were before.
+    #[inline]
     pub(super) fn write_down(
         &mut self,
         conn: &Connection<'_, '_>,
@@ -119,12 +120,12 @@ impl FileServer {
         gathered_len: usize,
         answer: &Answer,
     ) {
-        let len = gathered_len + answer.consumed.min(bytes.len());
         let head = match gathered_len {
-            0 => bytes.get(..len),
+            0 => bytes.get(..answer.consumed).unwrap_or(bytes),
             _ => {
+                let len = gathered_len + answer.consumed.min(bytes.len());
                 let scratch = self.scratches.memory(client.scratch.as_ref());
-                scratch.map(|scratch| &scratch[..len.min(scratch.len())])
+                scratch.map_or(&[][..], |scratch| &scratch[..len.min(scratch.len())])
             }
         };
         let sent_len = match answer.has_parts {
@@ -136,7 +137,7 @@ impl FileServer {
             remote: conn.tuple().remote.addr,
             status: answer.status,
             sent_len,
-            head: head.unwrap_or_default(),
+            head,
         });
     }
 }

@@ -132,9 +132,10 @@ fn assert_home(mut world: World<Front>) {
 #[test]
 fn metrics_tell_what_has_happened() {
     let mut world = world(&words());
-    ask_and_leave(&mut world, "/none");
-    ask_and_leave(&mut world, "/");
-    ask_and_leave(&mut world, "/big");
+    for path in ["/none", "/", "/big"] {
+        ask_and_leave(&mut world, path);
+        world.pass(Duration::from_millis(2));
+    }
     let metrics = text(&mut world, "/metrics");
     assert_eq!(
         figure(
@@ -170,6 +171,29 @@ fn metrics_tell_what_has_happened() {
     }
     assert_well_formed(&metrics);
     assert_home(world);
+}
+
+/// Of answers that come close together one is timed, and stands for those before it.
+#[test]
+fn answers_in_a_crowd_are_timed_by_one() {
+    let mut world = world(&words());
+    let count = |world: &mut World<Front>| {
+        let metrics = text(world, "/metrics");
+        figure(&metrics, "simoom_http_latency_seconds_count")
+    };
+    let talks: Vec<_> = (0..10)
+        .map(|_| world.open(get("/"), Habits::default()))
+        .collect();
+    world.run(Duration::from_secs(9), |world| {
+        talks
+            .iter()
+            .all(|talk| world.heard(*talk).ends_with(b"</p>"))
+    });
+    world.pass(Duration::from_millis(50));
+    let timed = count(&mut world);
+    assert!((1.0..10.0).contains(&timed), "{timed}");
+    ask_and_leave(&mut world, "/");
+    assert_eq!(count(&mut world), 11.0);
 }
 
 /// Asks the site on a connection that the client closes.

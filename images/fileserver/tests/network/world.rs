@@ -33,6 +33,8 @@ pub(crate) struct Habits {
     pub(crate) takes_max: usize,
     /// It aborts when it has so many bytes.
     pub(crate) aborts_at: usize,
+    /// It aborts so long after it has said everything, if it is still there.
+    pub(crate) aborts_after: Option<Duration>,
     /// It answers the server's close with its own.
     pub(crate) answers_close: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Habits {
             aborts_early: false,
             takes_max: usize::MAX,
             aborts_at: usize::MAX,
+            aborts_after: None,
             answers_close: true,
         }
     }
@@ -58,6 +61,7 @@ pub(crate) struct Talk {
     said: usize,
     next_at: Instant,
     is_aborting: bool,
+    aborts_at: Option<Instant>,
     /// What it has heard.
     pub(crate) heard: Vec<u8>,
     /// When the server closed its side.
@@ -108,6 +112,13 @@ impl Talk {
                 conn.abort();
             }
             self.is_aborting = true;
+        }
+        if let Some(patience) = self.habits.aborts_after {
+            let at = *self.aborts_at.get_or_insert(conn.now() + patience);
+            match conn.now() < at {
+                true => conn.wake_at(at),
+                false => conn.abort(),
+            }
         }
     }
 }
@@ -325,6 +336,7 @@ impl<A: Attend> World<A> {
             said: 0,
             next_at: Instant::ZERO,
             is_aborting: false,
+            aborts_at: None,
             heard: Vec::new(),
             finished_at: None,
             ended: None,

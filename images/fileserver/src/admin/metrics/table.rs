@@ -95,7 +95,8 @@ static HTTP: [Family; 6] = [
          Requests that were sent before the one in front of them was acknowledged count from the \
          first byte of that; those whose connection broke do not count. A client that delays its \
          acknowledgments, 40 ms as a rule, is measured with that; where our side closes after the \
-         answer, until the connection ends.",
+         answer, until the connection ends. Of the answers within a millisecond one is \
+         measured, and counts for all.",
         Values::Latency,
     ),
     each(
