@@ -1,8 +1,10 @@
 //! How fast frames go through a pipe when one core drives both ends: what the rings alone cost.
 //!
-//! `cargo bench -p simoom-netmap`; prints frames a second and names what it ran.
+//! `cargo bench -p simoom-netmap`; prints frames a second, names what it ran, and counts
+//! instructions where valgrind is.
 
 use std::cell::RefCell;
+use std::process::Command;
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -11,13 +13,11 @@ use simoom_netmap::{
     Buffers, Interface, Memory, NetmapPort, NetmapQueue, Plan, Region, RxShadow, Traits, TxShadow,
 };
 use simoom_ring::{
-    FrameMeta, FramePool, MacAddr, Port, Queue, RxRing, TxOffload, TxPacket, TxRing,
+    FrameMeta, FramePool, MacAddr, Port, Queue as _, RxRing, TxOffload, TxPacket, TxRing,
 };
 
-type End = (
-    NetmapQueue<'static, 'static, PipeHost<'static>>,
-    &'static FramePool<'static>,
-);
+type Queue = NetmapQueue<'static, 'static, PipeHost<'static>>;
+type End = (Queue, &'static FramePool<'static>);
 
 const SLOTS: u32 = 1024;
 const BURST: usize = 256;
@@ -65,11 +65,28 @@ fn ends(buffers: Buffers) -> [End; 2] {
     })
 }
 
-fn run(buffers: Buffers, frame_len: usize) {
+fn run(buffers: Buffers, frame_len: usize, frames: usize) {
     let [(mut from, pool), (mut to, _)] = ends(buffers);
     let started_at = Instant::now();
+    let (sent, received) = carry(&mut from, pool, &mut to, (frame_len, frames));
+    let elapsed_ns = started_at.elapsed().as_nanos();
+    let frame_ns = elapsed_ns as f64 / received as f64;
+    println!(
+        "pipe, {buffers:?}, {frame_len} B: {:.1} M frames/s, {frame_ns:.1} ns each ({sent} sent)",
+        1_000.0 / frame_ns
+    );
+}
+
+/// Carries so many frames of a length; how many were sent, and how many received.
+#[inline(never)]
+fn carry(
+    from: &mut Queue,
+    pool: &'static FramePool<'static>,
+    to: &mut Queue,
+    (frame_len, frames): (usize, usize),
+) -> (usize, usize) {
     let (mut sent, mut received) = (0, 0);
-    while received < FRAMES {
+    while received < frames {
         for _ in 0..BURST {
             let Some(mut frame) = pool.alloc(0) else {
                 break;
@@ -88,18 +105,37 @@ fn run(buffers: Buffers, frame_len: usize) {
             received += 1;
         }
     }
-    let elapsed_ns = started_at.elapsed().as_nanos();
-    let frame_ns = elapsed_ns as f64 / received as f64;
-    println!(
-        "pipe, {buffers:?}, {frame_len} B: {:.1} M frames/s, {frame_ns:.1} ns each ({sent} sent)",
-        1_000.0 / frame_ns
-    );
+    (sent, received)
 }
 
 fn main() {
+    // The program itself, under callgrind: a number of frames, and no time.
+    if let Some(frames) = std::env::args().nth(1).and_then(|arg| arg.parse().ok()) {
+        return run(Buffers::Move, 60, frames);
+    }
     for buffers in [Buffers::Move, Buffers::Stay] {
         for frame_len in [60, 1_514] {
-            run(buffers, frame_len);
+            run(buffers, frame_len, FRAMES);
         }
     }
+    match instructions() {
+        Some(cnt) => println!("pipe, Move, 60 B: {cnt:.1} instructions a frame"),
+        None => println!("instructions: valgrind is not there"),
+    }
+}
+
+/// Instructions that a frame takes from one end to the other, by callgrind.
+fn instructions() -> Option<f64> {
+    const COUNTED: usize = 256_000;
+    let out = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*carry*")
+        .arg(std::env::current_exe().ok()?)
+        .arg(COUNTED.to_string())
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let (_, all) = said.split_once("Collected : ")?;
+    let all: f64 = all.split_whitespace().next()?.parse().ok()?;
+    Some(all / COUNTED as f64)
 }

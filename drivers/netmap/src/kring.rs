@@ -289,21 +289,32 @@ impl<'m> Kring<'m> {
         if tail != self.rtail {
             return Err(Fault::Tail { tail });
         }
-        let mut at = self.rhead;
-        let mut is_open = false;
-        while at != head {
-            is_open = self.check_slot(at as usize)?;
-            at = after(at, num_slots);
-        }
+        let is_open = match self.is_tx {
+            true => self.check_slots::<true>(head)?,
+            false => self.check_slots::<false>(head)?,
+        };
         match is_open {
             true => Err(Fault::OpenChain),
             false => Ok(head),
         }
     }
 
+    /// The rules for the slots up to `head`; whether the last one's packet goes on in the next.
+    #[inline]
+    fn check_slots<const IS_TX: bool>(&mut self, head: u32) -> Result<bool, Fault> {
+        let num_slots = self.num_slots();
+        let mut at = self.rhead;
+        let mut is_open = false;
+        while at != head {
+            is_open = self.check_slot::<IS_TX>(at as usize)?;
+            at = after(at, num_slots);
+        }
+        Ok(is_open)
+    }
+
     /// The rules for a slot that the user has given; whether its packet goes on in the next.
     #[inline]
-    fn check_slot(&mut self, position: usize) -> Result<bool, Fault> {
+    fn check_slot<const IS_TX: bool>(&mut self, position: usize) -> Result<bool, Fault> {
         let slot = self.memory.slot(position);
         let NetmapSlot {
             buf_idx,
@@ -314,26 +325,27 @@ impl<'m> Kring<'m> {
         if !(BUF_IDX_MIN..self.bufs_cnt).contains(&buf_idx) {
             return Err(Fault::BufIdx { buf_idx });
         }
-        if buf_idx != self.bufs[position] && !flags.contains(SlotFlags::BUF_CHANGED) {
+        let known_buf = &mut self.bufs[position];
+        let is_left = buf_idx == *known_buf;
+        if !is_left && !flags.contains(SlotFlags::BUF_CHANGED) {
             return Err(Fault::Unflagged { buf_idx });
         }
-        let known = match self.is_tx {
+        let known = match IS_TX {
             true => SlotFlags(1 | 2 | 0x20),
             false => SlotFlags::BUF_CHANGED,
         };
         // A receive slot that was read and left as it is still says how long its packet was.
-        let is_left = !self.is_tx && buf_idx == self.bufs[position];
-        if !known.contains(flags) && !is_left {
+        if !known.contains(flags) && (IS_TX || !is_left) {
             return Err(Fault::Flags { flags: flags.0 });
         }
-        let offset = self.offset(&slot);
+        let offset = slot.ptr & self.memory.offset_mask();
         let room = u64::from(self.buf_size).checked_sub(offset);
         let fits = room.is_some_and(|room| u64::from(len) <= room);
-        if !fits || (self.is_tx && len == 0) {
+        if !fits || (IS_TX && len == 0) {
             return Err(Fault::Len { offset, len });
         }
-        self.bufs[position] = buf_idx;
-        Ok(self.is_tx && flags.contains(SlotFlags::MOREFRAG))
+        *known_buf = buf_idx;
+        Ok(IS_TX && flags.contains(SlotFlags::MOREFRAG))
     }
 
     #[inline]

@@ -139,14 +139,19 @@ impl RingMemory {
     /// As [`slot`](Self::slot).
     #[inline]
     pub fn set_slot(&self, idx: usize, slot: NetmapSlot) {
-        let [a, b, c, d] = slot.buf_idx.to_ne_bytes();
-        let [e, f] = slot.len.to_ne_bytes();
-        let [g, h] = slot.flags.0.to_ne_bytes();
+        let NetmapSlot {
+            buf_idx,
+            len,
+            flags,
+            ptr: _,
+        } = slot;
         let [first, second] = self.slot_words(idx);
-        first.store(
-            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            Ordering::Relaxed,
-        );
+        // As the fields lie in memory.
+        let word = match cfg!(target_endian = "little") {
+            true => u64::from(buf_idx) | u64::from(len) << 32 | u64::from(flags.0) << 48,
+            false => u64::from(buf_idx) << 32 | u64::from(len) << 16 | u64::from(flags.0),
+        };
+        first.store(word, Ordering::Relaxed);
         second.store(slot.ptr, Ordering::Relaxed);
     }
 

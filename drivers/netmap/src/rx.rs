@@ -163,7 +163,11 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
 
     #[inline]
     fn fill(&mut self, idx: usize, frame: Frame<'p>) {
-        let frame = frame.lend();
+        let frame = match self.traits.buffers {
+            Buffers::Stay => frame.lend(),
+            // Given away: it may come back in whichever slot, where they move by any ring.
+            Buffers::Shuffle | Buffers::Move => frame.forsake(),
+        };
         let slot = NetmapSlot {
             buf_idx: frame.0,
             len: 0,
@@ -172,10 +176,6 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         };
         self.memory.set_slot(idx, slot);
         self.shadow[idx].frame = Some(frame);
-        if self.traits.buffers != Buffers::Stay {
-            // Given away: it may come back in whichever slot, where they move by any ring.
-            self.pool.forsake_lent(frame);
-        }
     }
 
     /// Counts the packets that end in `cnt` slots from `from` on.
@@ -190,7 +190,7 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
     }
 
     /// Takes the frame out of the next ready slot: its bytes, and whether more slots follow.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> Result<(Frame<'p>, bool), Violation> {
         if self.received_cnt >= self.cursor.space() {
             return Err(Violation::Chain);
@@ -204,62 +204,81 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         // Every slot that the far side has holds a frame; a reset may have found one that does not.
         let lent = lent.ok_or(Violation::BufIdx)?;
         let seen = FrameIdx(slot.buf_idx);
-        let is_due = match self.traits.buffers {
-            Buffers::Stay => seen == lent,
-            // Nobody's, as far as we know: then it is ours from now on.
-            Buffers::Shuffle | Buffers::Move => seen.0 >= BUF_IDX_MIN && self.pool.adopt_lent(seen),
-        };
-        if !is_due {
-            if self.traits.buffers == Buffers::Stay {
-                self.pool.give_back(lent);
-            }
-            return Err(Violation::BufIdx);
-        }
         let offset = slot.ptr & self.memory.offset_mask();
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let len = usize::from(slot.len);
-        let Some(frame) = self.pool.take_back(seen, offset, len) else {
-            self.pool.give_back(seen);
-            return Err(Violation::Len);
+        let frame = match self.traits.buffers {
+            Buffers::Stay if seen == lent => self.pool.take_back(seen, offset, len),
+            Buffers::Stay => None,
+            // Nobody's, as far as we know: then it is ours from now on.
+            Buffers::Shuffle | Buffers::Move if seen.0 >= BUF_IDX_MIN => {
+                self.pool.adopt_filled(seen, offset, len)
+            }
+            Buffers::Shuffle | Buffers::Move => None,
         };
-        Ok((frame, slot.flags.contains(SlotFlags::MOREFRAG)))
+        match frame {
+            Some(frame) => Ok((frame, slot.flags.contains(SlotFlags::MOREFRAG))),
+            None => Err(self.refuse(lent, seen)),
+        }
     }
 
-    /// Takes the slots of the next packet.
-    #[inline]
-    fn take_packet(&mut self) -> Result<RxPacket<'p>, Violation> {
-        let (frame, mut has_more) = self.take()?;
+    /// What is wrong with a slot that `seen` was in, and `lent` should have been. What is ours of
+    /// the two goes home.
+    #[cold]
+    fn refuse(&mut self, lent: FrameIdx, seen: FrameIdx) -> Violation {
+        let is_due = match self.traits.buffers {
+            Buffers::Stay => seen == lent,
+            Buffers::Shuffle | Buffers::Move => seen.0 >= BUF_IDX_MIN && self.pool.adopt_lent(seen),
+        };
+        if is_due || self.traits.buffers == Buffers::Stay {
+            self.pool.give_back(if is_due { seen } else { lent });
+        }
+        match is_due {
+            true => Violation::Len,
+            false => Violation::BufIdx,
+        }
+    }
+
+    /// Takes the slots of a packet of several, behind its first frame.
+    #[cold]
+    fn take_rest(&mut self, frame: Frame<'p>) -> Result<RxPacket<'p>, Violation> {
         let mut packet = RxPacket::plain(frame);
         // No longer than the ring: `take` ends at its tail.
-        while has_more {
-            let (frame, follows) = self.take()?;
+        loop {
+            let (frame, has_more) = self.take()?;
             if !frame.is_empty() {
                 packet.rest.push_back(frame, 0);
             }
-            has_more = follows;
+            if !has_more {
+                return Ok(packet);
+            }
         }
-        Ok(packet)
     }
 
-    /// Lets the far side have the packet that was just taken, if it is not ours.
+    /// Lets the far side have the packet of one frame that was just taken, if it is not ours.
     #[inline]
-    fn divert(&mut self, packet: RxPacket<'p>) -> Option<RxPacket<'p>> {
-        let is_whole = packet.rest.is_empty() && packet.frame.headroom() == 0;
-        let frame = &packet.frame;
-        let other = match is_whole {
-            true => self.far.divert(frame.bytes(), frame.idx().0),
-            false => None,
+    fn divert(&mut self, frame: Frame<'p>) -> Option<Frame<'p>> {
+        let other = match frame.headroom() {
+            0 => self.far.divert(frame.bytes(), frame.idx().0),
+            _ => None,
         };
-        let Some(other) = other else {
-            return Some(packet);
-        };
+        match other {
+            None => Some(frame),
+            Some(other) => {
+                self.diverted(frame, other);
+                None
+            }
+        }
+    }
+
+    /// The far side has taken a frame, and given another buffer for it.
+    fn diverted(&mut self, frame: Frame<'p>, other: u32) {
         let at = self.cursor.cur() + self.received_cnt - 1;
         let idx = wrapped(at, self.memory.num_slots()) as usize;
         // Theirs from now on, and ours what they have given.
-        self.pool.forsake_lent(packet.frame.lend());
+        frame.forsake();
         if self.traits.buffers == Buffers::Stay && !self.pool.adopt_lent(FrameIdx(other)) {
-            self.break_off(Violation::BufIdx);
-            return None;
+            return self.break_off(Violation::BufIdx);
         }
         let slot = NetmapSlot {
             buf_idx: other,
@@ -270,11 +289,21 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         self.memory.set_slot(idx, slot);
         self.shadow[idx].frame = Some(FrameIdx(other));
         self.counters.diverted += 1;
-        None
+    }
+
+    /// A packet of one frame, where there is no header to be read: `None` if it is too short.
+    #[inline]
+    fn accept_plain(&mut self, frame: Frame<'p>) -> Option<RxPacket<'p>> {
+        if frame.len() < ETHERNET_LEN {
+            self.counters.dropped_short += 1;
+            return None;
+        }
+        self.counters.packets += 1;
+        Some(RxPacket::plain(frame))
     }
 
     /// Reads and takes off the virtio-net header; `None` for a packet to drop, counted.
-    #[inline]
+    #[inline(never)]
     fn accept(&mut self, mut packet: RxPacket<'p>) -> Option<RxPacket<'p>> {
         let hdr_len = usize::from(self.traits.hdr_len);
         if packet.frame.len() < hdr_len + ETHERNET_LEN {
@@ -299,6 +328,14 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         self.counters.packets += 1;
         self.counters.large += u64::from(!packet.rest.is_empty());
         Some(packet)
+    }
+
+    /// The packet that was to be taken is lost.
+    #[cold]
+    fn violated(&mut self, violation: Violation) -> Option<RxPacket<'p>> {
+        self.counters.dropped_violation += 1;
+        self.break_off(violation);
+        None
     }
 
     #[cold]
@@ -367,17 +404,21 @@ impl<'p, F: FarSide> RxRing<'p> for Rx<'_, 'p, F> {
         // A packet that is dropped makes way for the next: no more than are ready.
         while self.ready_cnt > 0 {
             self.ready_cnt -= 1;
-            match self.take_packet() {
-                Ok(packet) => {
-                    let ours = self.divert(packet);
-                    if let Some(packet) = ours.and_then(|packet| self.accept(packet)) {
-                        return Some(packet);
-                    }
-                }
-                Err(violation) => {
-                    self.counters.dropped_violation += 1;
-                    self.break_off(violation);
-                }
+            let packet = match self.take() {
+                Ok((frame, false)) => match self.divert(frame) {
+                    // Nearly every packet: it is made where it goes.
+                    Some(frame) if self.traits.hdr_len == 0 => self.accept_plain(frame),
+                    Some(frame) => self.accept(RxPacket::plain(frame)),
+                    None => None,
+                },
+                Ok((frame, true)) => match self.take_rest(frame) {
+                    Ok(packet) => self.accept(packet),
+                    Err(violation) => self.violated(violation),
+                },
+                Err(violation) => self.violated(violation),
+            };
+            if packet.is_some() {
+                return packet;
             }
         }
         None

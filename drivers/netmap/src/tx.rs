@@ -12,8 +12,10 @@
 //! there is nothing to refer to content with: `Caps` has no gather then, and what is in the head
 //! frame is moved to its start, counted ([`TxCounters::bytes_moved`]).
 
+mod head;
+
 use simoom_ring::{
-    BadTail, Cursor, Fragment, FrameIdx, FramePool, GsoKind, NetHdr, TxOffload, TxPacket, TxRing,
+    BadTail, Cursor, Fragment, FrameIdx, FramePool, GsoKind, TxOffload, TxPacket, TxRing,
 };
 
 use crate::abi::{BUF_IDX_MIN, NetmapSlot, SlotFlags};
@@ -139,6 +141,19 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
     /// Slots that a packet takes; `None` when it asks for what the port does not have.
     #[inline]
     fn slots_of(&self, packet: &TxPacket<'p>) -> Option<u32> {
+        let is_ours = core::ptr::eq(packet.head().pool(), self.pool);
+        assert!(is_ours, "a ring carries frames of one pool");
+        let hdr_len = usize::from(self.rules.traits.hdr_len);
+        let is_plain = packet.fragments().is_empty()
+            && packet.offload().is_none()
+            && packet.head().headroom() >= hdr_len;
+        if is_plain {
+            return Some(1);
+        }
+        self.slots_of_any(packet)
+    }
+
+    fn slots_of_any(&self, packet: &TxPacket<'p>) -> Option<u32> {
         let TxOffload { csum, gso } = packet.offload();
         let Traits {
             hdr_len,
@@ -155,8 +170,6 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
             Some(GsoKind::TcpV6) => tso.tcp_v6,
             Some(GsoKind::Udp) => tso.udp,
         };
-        let is_ours = core::ptr::eq(packet.head().pool(), self.pool);
-        assert!(is_ours, "a ring carries frames of one pool");
         let has_room = packet.head().headroom() >= usize::from(hdr_len);
         let has_way = self.rules.is_gathering || packet.fragments().is_empty();
         if !(has_csum && has_gso && has_room && has_way) {
@@ -187,32 +200,26 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
     /// Writes a packet to the slots that there is room for.
     #[inline]
     fn put(&mut self, packet: TxPacket<'p>) {
-        let (mut head, fragments, fragments_cnt, offload) = packet.into_parts();
-        if let Ok(header) = head.push(self.rules.traits.hdr_len.into()) {
-            NetHdr::for_tx(offload).emit(header);
-        }
-        let mut offset = head.headroom();
-        let misplaced = match self.rules.has_offsets {
-            true => offset % self.align(),
-            false => offset,
-        };
-        if misplaced > 0 && head.push(misplaced).is_ok() {
-            // A copy, because the port has no name for a byte within a buffer (but aligned ones):
-            // of headers as a rule, of all where the stack had to copy the body as well.
-            head.bytes_mut().copy_within(misplaced.., 0);
-            head.trim(head.len() - misplaced);
-            self.counters.bytes_moved += head.len() as u64;
-            offset -= misplaced;
-        }
-        let head_len = head.len();
-        let frame = head.lend();
-        if fragments_cnt == 0 {
+        match packet.into_head() {
             // Most packets are one piece: its slot is written once.
-            self.put_slot(frame.0, offset, head_len, Some(frame), true);
-            self.counters.packets += 1;
-            return;
+            Ok((mut head, offload)) => {
+                let offset = self.place_head(&mut head, offload);
+                let len = head.len();
+                let frame = self.hand_over(head);
+                self.put_slot(frame.0, offset, len, Some(frame), true);
+                self.counters.packets += 1;
+            }
+            Err(packet) => self.put_gathered(packet),
         }
-        self.put_piece(frame.0, offset, head_len, Some(frame));
+    }
+
+    /// The same for one of several pieces.
+    fn put_gathered(&mut self, packet: TxPacket<'p>) {
+        let (mut head, fragments, fragments_cnt, offload) = packet.into_parts();
+        let offset = self.place_head(&mut head, offload);
+        let len = head.len();
+        let frame = self.hand_over(head);
+        self.put_slot(frame.0, offset, len, Some(frame), false);
         for fragment in fragments.into_iter().take(fragments_cnt) {
             self.put_fragment(fragment);
         }
@@ -298,10 +305,14 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         }
     }
 
-    /// Writes the next slot, as one that more follow.
+    /// Writes the next slot, as one that more follow. A frame in it is lent.
     #[inline]
     fn put_piece(&mut self, buf_idx: u32, offset: usize, len: usize, frame: Option<FrameIdx>) {
         self.put_slot(buf_idx, offset, len, frame, false);
+        if let Some(frame) = frame.filter(|_| self.rules.traits.buffers == Buffers::Move) {
+            // Given away, as in `hand_over`.
+            self.pool.forsake_lent(frame);
+        }
     }
 
     /// Writes the next slot.
@@ -329,16 +340,6 @@ impl<'m, 'p, F: FarSide> Tx<'m, 'p, F> {
         self.memory.set_slot(idx, slot);
         self.shadow[idx] = TxShadow { frame, is_last };
         self.last = Some((idx, slot));
-        if let Some(frame) = frame.filter(|_| self.rules.traits.buffers == Buffers::Move) {
-            // Given away: the receiver may send it back before we hear of this slot.
-            self.pool.forsake_lent(frame);
-        }
-    }
-
-    /// What the start of a packet is a multiple of.
-    #[inline]
-    fn align(&self) -> usize {
-        usize::try_from(self.memory.buf_align().max(1)).unwrap_or(usize::MAX)
     }
 
     /// Publishes the burst, and asks to be told of its last slot: without `NS_REPORT` a device may

@@ -174,6 +174,15 @@ impl<'p> Frame<'p> {
         pool.lend(idx)
     }
 
+    /// Gives the frame up, for the other side to keep (a netmap pipe does): it is foreign to its
+    /// pool, which may [adopt](FramePool::adopt) it when it comes back.
+    #[inline]
+    pub fn forsake(self) -> FrameIdx {
+        // The one owner gives it up, so nobody holds it.
+        let (pool, idx, ..) = self.into_raw();
+        pool.forsake(idx)
+    }
+
     /// The first byte of the window: what a driver tells its device.
     #[inline]
     pub fn as_ptr(&self) -> NonNull<u8> {

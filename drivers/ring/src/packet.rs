@@ -117,6 +117,14 @@ pub struct TxOffload {
     pub gso: Option<GsoOffload>,
 }
 
+impl TxOffload {
+    /// Whether nothing is asked.
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        self.csum.is_none() && self.gso.is_none()
+    }
+}
+
 /// A piece of a packet behind its head, by reference.
 #[derive(Clone, Debug)]
 pub enum Fragment<'p> {
@@ -243,6 +251,28 @@ impl<'p> TxPacket<'p> {
             .map(|fragment| fragment.bytes().len())
             .sum();
         self.head.len() + bodies
+    }
+
+    /// Takes the head and the request of a packet that is all in its head.
+    ///
+    /// # Errors
+    /// Gives a packet back that has fragments.
+    // The error is the packet itself: a driver goes on with it.
+    #[allow(clippy::result_large_err)]
+    #[inline]
+    pub fn into_head(self) -> Result<(Frame<'p>, TxOffload), Self> {
+        if self.fragments_cnt > 0 {
+            return Err(self);
+        }
+        let Self {
+            head,
+            fragments,
+            offload,
+            ..
+        } = self;
+        // Those that are not in use are empty content: nothing is to be given back.
+        core::mem::forget(fragments);
+        Ok((head, offload))
     }
 
     /// Takes the packet apart, for a driver that lends the pieces to its device: the head, the

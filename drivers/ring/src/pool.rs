@@ -160,6 +160,38 @@ impl<'m> FramePool<'m> {
         true
     }
 
+    /// Takes a foreign frame into the pool that comes filled, with the window
+    /// `[start, start + len)` that the other side wrote: [`adopt_lent`](Self::adopt_lent) and
+    /// [`take_back`](Self::take_back) in one. `None` when there is none of that index, or the
+    /// window does not fit: then nothing changes.
+    #[inline]
+    pub fn adopt_filled(&'m self, idx: FrameIdx, start: usize, len: usize) -> Option<Frame<'m>> {
+        let meta = self.foreign(idx)?;
+        let end = start.checked_add(len)?;
+        if end > usize::from(self.frame_size) {
+            return None;
+        }
+        meta.holders.set(1);
+        self.owned_cnt.set(self.owned_cnt.get() + 1);
+        // No more than a frame has, so both fit.
+        let (start, len) = (start as u16, len as u16);
+        Some(Frame {
+            pool: self,
+            idx: idx.0,
+            start,
+            len,
+        })
+    }
+
+    /// Gives up a frame that nobody else holds, for the other side to keep: it is foreign again.
+    /// Its name.
+    #[inline]
+    pub(crate) fn forsake(&self, idx: u32) -> FrameIdx {
+        self.meta(idx).holders.set(FOREIGN);
+        self.owned_cnt.set(self.owned_cnt.get() - 1);
+        FrameIdx(idx)
+    }
+
     /// Sets a foreign frame aside for good: its memory is used for something else, and no far side
     /// can make the pool adopt it. False when there is none of that index.
     pub fn reserve(&self, idx: FrameIdx) -> bool {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::FrameQueue;
+use crate::{Fragment, FrameQueue, TxOffload, TxPacket};
 use std::vec;
 use std::vec::Vec;
 
@@ -178,6 +178,46 @@ fn a_lent_frame_can_be_given_up_and_a_foreign_one_set_aside() {
     assert!(!pool.give_back(idx) && pool.take_back(idx, 0, 0).is_none());
     assert!(pool.give_back(FrameIdx(0)));
     assert_eq!((pool.owned_cnt(), pool.all_home()), (1, true));
+}
+
+#[test]
+fn a_frame_goes_to_the_other_side_and_comes_back_filled() {
+    let (mut bytes, mut metas) = memory(2);
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let idx = pool.alloc(0).unwrap().forsake();
+    assert_eq!((pool.owned_cnt(), pool.free_cnt()), (1, 1));
+    // A window that does not fit, a name that nobody has, one that is here.
+    assert!(pool.adopt_filled(idx, 1, FRAME_SIZE).is_none());
+    assert!(pool.adopt_filled(idx, usize::MAX, 2).is_none());
+    assert!(pool.adopt_filled(FrameIdx(2), 0, 60).is_none());
+    assert!(pool.adopt_filled(FrameIdx(1 - idx.0), 0, 60).is_none());
+    let frame = pool.adopt_filled(idx, 2, 60).unwrap();
+    assert_eq!((frame.headroom(), frame.len(), frame.idx()), (2, 60, idx));
+    assert!(pool.adopt_filled(idx, 0, 60).is_none(), "held");
+    assert!(!pool.give_back(idx), "and not lent");
+    drop(frame);
+    assert_eq!((pool.owned_cnt(), pool.all_home()), (2, true));
+}
+
+#[test]
+fn a_packet_of_one_piece_is_its_head() {
+    let (mut bytes, mut metas) = memory(2);
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let packet = |fragment: Option<Fragment<'static>>| {
+        let mut packet = TxPacket::new(pool.alloc(4).unwrap(), TxOffload::default());
+        assert!(packet.offload().is_none());
+        if let Some(fragment) = fragment {
+            packet.append(fragment).unwrap();
+        }
+        packet.into_head()
+    };
+    let (head, offload) = packet(None).unwrap();
+    assert_eq!((head.headroom(), offload), (4, TxOffload::default()));
+    drop(head);
+    let whole = packet(Some(Fragment::Content(b"body"))).unwrap_err();
+    assert_eq!(whole.pieces(), 2);
+    drop(whole);
+    assert!(pool.all_home());
 }
 
 #[test]
