@@ -55,6 +55,16 @@ fn the_corpus_of_requests_holds() {
 }
 
 #[test]
+fn the_corpus_of_the_short_cut_holds() {
+    replay("short_cut", fuzz::short_cut);
+}
+
+#[test]
+fn the_corpus_of_the_admin_port_holds() {
+    replay("look", fuzz::look::look);
+}
+
+#[test]
 fn the_corpus_of_rules_holds() {
     replay("rules", fuzz::rules);
 }
@@ -100,7 +110,7 @@ fn random_requests_hold() {
         "Expect: 100-continue\r\n",
         "Range: bytes=0-1,100-200,-5\r\n",
         "Range: bytes=0-",
-        "If-Range: \"2e-4\"\r\n",
+        "If-Range: \"80a69b9688ccaf52\"\r\n",
         "If-None-Match: *\r\n",
         "If-Match: \"x\"\r\n",
         "Accept-Encoding: gzip, br;q=0.5\r\n",
@@ -115,6 +125,7 @@ fn random_requests_hold() {
         "GET /app/x HTTP/1.1\r\nHost: h\r\n",
     ];
     sample(&words, 4_000, fuzz::requests);
+    sample(&words, 4_000, fuzz::short_cut);
 }
 
 #[test]
@@ -152,4 +163,44 @@ fn random_rules_hold() {
         "//",
     ];
     sample(&words, 1_000, fuzz::rules);
+}
+
+#[test]
+fn random_words_at_the_admin_port_hold() {
+    let words = [
+        "GET ",
+        "HEAD ",
+        "POST ",
+        "GET /metrics HTTP/1.1\r\n\r\n",
+        "GET /capture?",
+        "seconds=1",
+        "seconds=",
+        "3600",
+        "&",
+        "filter=",
+        "tcp+port+80",
+        "%20host%2010.0.0.2",
+        "%0d%0aX:+y",
+        "%",
+        "snaplen=64",
+        "9999999999999999999",
+        "/connections",
+        ".html",
+        "?from=",
+        "&limit=",
+        "/healthz",
+        "/readyz",
+        "/",
+        " HTTP/1.1\r\n",
+        " HTTP/1.0\r\n",
+        "Accept: text/html\r\n",
+        "Host: h\r\n",
+        "\r\n",
+        "\r\n\r\n",
+        "\n",
+        "\0",
+        ":",
+        "\r",
+    ];
+    sample(&words, 150, fuzz::look::look);
 }

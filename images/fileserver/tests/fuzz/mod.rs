@@ -3,8 +3,13 @@
 //!
 //! ```text
 //!   requests   2 bytes: length of a piece │ bytes of a connection
+//!   short_cut  1 byte: clock, answers before │ 1 byte: room for the head │ bytes of a frame
 //!   rules      bytes of `_redirects`, a zero, bytes of `_headers`
 //! ```
+//!
+//! The admin port's is in `look.rs`, as it takes two stacks.
+
+pub(crate) mod look;
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -100,6 +105,44 @@ pub(crate) fn requests(bytes: &[u8]) {
     }
 }
 
+/// A frame's bytes read with the short cut, without, and from what is known: the same step, the
+/// same answer byte for byte, on a server with a clock and on one without, wherever in a
+/// connection, with any room for the head. What a request leaves is read on from there, as in a
+/// frame of several.
+pub(crate) fn short_cut(bytes: &[u8]) {
+    let Some(([settings, room], stream)) = bytes.split_first_chunk::<2>() else {
+        return;
+    };
+    let answered = [0, 1, LAST - 1, LAST][usize::from(settings >> 1 & 3)];
+    let room_len = match room {
+        0..128 => 1_800,
+        room => usize::from(room - 128) * 8,
+    };
+    for (site, server) in servers().iter().enumerate() {
+        let mut server = Server::new(*server.site(), LIMITS);
+        server.set_time((settings & 1 != 0).then_some(784_111_777));
+        let (mut exchange, mut rest) = (Exchange::NEW, stream);
+        for _ in 0..answered {
+            let request = b"GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n";
+            server.respond(&mut exchange, request, &mut [0; 1_800], None);
+        }
+        // Each answer takes something, or ends the connection.
+        while !rest.is_empty() && !exchange.is_closed() {
+            match compare_in(&server, site, &mut exchange, rest, room_len) {
+                0 => break,
+                consumed => rest = &rest[consumed..],
+            }
+        }
+    }
+}
+
+/// Answers a connection at most: so few that it often is the last one.
+const LAST: u32 = 4;
+const LIMITS: Limits = Limits {
+    requests_max: LAST,
+    ..Limits::DEFAULT
+};
+
 /// The answers before one that closes.
 fn good(answers: &[(u16, bool, Vec<u8>)]) -> &[(u16, bool, Vec<u8>)] {
     let end = answers
@@ -151,9 +194,22 @@ fn answers(server: &Server, stream: &[u8], piece_len: usize) -> Vec<(u16, bool, 
 
 /// With and without the short cut, and from what is known of other requests, which this one
 /// joins: the same answer, byte for byte.
-fn compare(server: &Server, exchange: Exchange, bytes: &[u8]) {
-    let (mut short, mut full) = (exchange, exchange);
-    let (mut short_head, mut full_head) = ([0; 1_800], [0; 1_800]);
+fn compare(server: &Server, mut exchange: Exchange, bytes: &[u8]) {
+    let site = usize::from(!std::ptr::eq(server, &servers()[0]));
+    compare_in(server, site, &mut exchange, bytes, 1_800);
+}
+
+/// The same with so much room for the head; how many bytes of the request were consumed. `site` is
+/// the place of the server's site among the two.
+fn compare_in(
+    server: &Server,
+    site: usize,
+    exchange: &mut Exchange,
+    bytes: &[u8],
+    room_len: usize,
+) -> usize {
+    let (mut short, mut full) = (*exchange, *exchange);
+    let (mut short_head, mut full_head) = (vec![0; room_len], vec![0; room_len]);
     let (mut short_parts, mut full_parts) = (Parts::NONE, Parts::NONE);
     let short_step = server.respond(&mut short, bytes, &mut short_head, Some(&mut short_parts));
     let full_step = server.respond_in_full(&mut full, bytes, &mut full_head, Some(&mut full_parts));
@@ -166,24 +222,31 @@ fn compare(server: &Server, exchange: Exchange, bytes: &[u8]) {
         );
     }
     for _ in 0..2 {
-        let (mut again, mut head, mut parts) = (exchange, [0; 1_800], Parts::NONE);
-        let step = with_known(server, |known| {
+        let (mut again, mut head, mut parts) = (*exchange, vec![0; room_len], Parts::NONE);
+        let step = with_known(site, |known| {
             server.respond_known(known, &mut again, bytes, &mut head, Some(&mut parts))
         });
         assert_eq!((step, again), (short_step, short));
-        assert_eq!(head, short_head);
+        if let Step::Answer(answer) = step {
+            assert_eq!(head[..answer.head_len], short_head[..answer.head_len]);
+        }
+    }
+    *exchange = short;
+    match short_step {
+        Step::Answer(answer) => answer.consumed,
+        Step::Taken { consumed } => consumed,
+        Step::NeedMore => 0,
     }
 }
 
-/// What is known of the requests to one of the two servers.
-fn with_known<R>(server: &Server, act: impl FnOnce(&mut Known) -> R) -> R {
+/// What is known of the requests to one of the two sites.
+fn with_known<R>(site: usize, act: impl FnOnce(&mut Known) -> R) -> R {
     thread_local! {
         static KNOWN: [RefCell<Known>; 2] = [(); 2].map(|()| {
             RefCell::new(Known::new(vec![Place::EMPTY; KNOWN_CNT].leak()))
         });
     }
-    let is_first = std::ptr::eq(server, &servers()[0]);
-    KNOWN.with(|known| act(&mut known[usize::from(!is_first)].borrow_mut()))
+    KNOWN.with(|known| act(&mut known[site].borrow_mut()))
 }
 
 /// One answer, against its own head and the site.
