@@ -382,7 +382,7 @@ impl<'p, A: App> Tcp<'p, A> {
         self.flights.end(&mut live.tcb.flight);
         live.tcb.rcv.forget_unread(cx.net.pool);
         count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
-        self.wheel.stop(idx);
+        // Its timer stays where it is: the place is used again before it fires, or it finds nobody.
         self.demux
             .remove(self.demux.hash(live.tcb.tuple), Found::Conn(idx));
         if live.tcb.opening.is_unacked() {

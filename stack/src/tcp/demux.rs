@@ -57,6 +57,12 @@ impl<'p> Demux<'p> {
         self.entries.len().min(self.mask + 1) / 2
     }
 
+    /// Whether one more has a place.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.used < self.capacity()
+    }
+
     /// The keyed hash: two folded multiplications over both endpoints. The table uses its low half.
     #[inline]
     pub(crate) fn hash(&self, tuple: Tuple) -> u64 {
@@ -86,7 +92,7 @@ impl<'p> Demux<'p> {
 
     /// Adds an entry; false when the table holds its most.
     pub(crate) fn insert(&mut self, hash: u64, to: Found) -> bool {
-        if self.used >= self.capacity() {
+        if !self.has_room() {
             return false;
         }
         let mut at = hash as usize & self.mask;

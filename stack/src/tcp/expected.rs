@@ -21,6 +21,7 @@
 
 mod ack;
 mod acks;
+mod asked;
 mod closing;
 mod data;
 mod headers;
@@ -43,8 +44,10 @@ use super::tuple::Tuple;
 use super::{Cx, Tcp};
 use crate::config::FRAMES_RESERVED;
 use crate::time::Instant;
+use crate::wire::tcp::Ctl;
 
 pub(super) use self::acks::Acks;
+use self::asked::Offer;
 use self::headers::Headers;
 pub(super) use self::image::Image;
 
@@ -202,6 +205,14 @@ impl<'p, A: App> Tcp<'p, A> {
                 cx.net.counters.short_cut_taken(pkt.frame.len());
                 drop(pkt);
                 self.arrives_closing(cx, idx, close, headers);
+            }
+            // The frame stays while the SYN-ACK is made, as on the long way.
+            None if self.settings.short_cuts && headers.ctl == Ctl::SYN => {
+                let offer = Offer::read(headers, pkt.frame.bytes());
+                if !offer.is_some_and(|offer| self.is_answered(cx, hash, headers, offer)) {
+                    return Some(pkt);
+                }
+                cx.net.counters.short_cut_taken(pkt.frame.len());
             }
             _ => return Some(pkt),
         }

@@ -173,6 +173,11 @@ impl Default for SynEntry {
 }
 
 impl SynEntry {
+    /// Whether the place is nobody's.
+    pub(crate) fn is_free(&self) -> bool {
+        self.listener == u8::MAX
+    }
+
     /// The SYN-ACK.
     pub(crate) fn syn_ack(&mut self, now: Instant) -> Repr {
         Repr {
@@ -254,6 +259,12 @@ impl<'p> SynQueue<'p> {
 
     pub(crate) fn capacity(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether one more has a place.
+    #[inline]
+    pub(crate) fn has_free(&self) -> bool {
+        self.free_first != NONE
     }
 
     /// Half-open connections now.

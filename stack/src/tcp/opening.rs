@@ -174,6 +174,9 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(entry) = self.syns.get_mut(idx) else {
             return;
         };
+        if entry.is_free() {
+            return;
+        }
         if entry.rexmt_at > cx.now {
             return self.wheel.set(timer, entry.rexmt_at);
         }
@@ -193,7 +196,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     pub(super) fn take_syn_entry(&mut self, idx: u32) -> Option<SynEntry> {
-        self.wheel.stop(self.conns.len() as u32 + idx);
+        // Its timer stays where it is: the place is used again before it fires, or it finds nobody.
         let entry = self.syns.remove(idx)?;
         if let Some(place) = self.listeners.get_mut(entry.listener) {
             place.syn_cnt = place.syn_cnt.saturating_sub(1);

@@ -32,6 +32,7 @@ use crate::time::Instant;
 
 use self::row::Row;
 use self::template::Template;
+pub(super) use self::template::part;
 
 /// Sends what is plain of what the connection may send now. `None` when there is something to be
 /// done that is not.

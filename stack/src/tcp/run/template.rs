@@ -248,7 +248,10 @@ fn patch<const N: usize>(
 /// # Panics
 /// When they are not within the headers: a bug of ours.
 #[inline(always)]
-pub(super) fn part<const N: usize, const K: usize>(bytes: &mut [u8; N], at: usize) -> &mut [u8; K] {
+pub(in crate::tcp) fn part<const N: usize, const K: usize>(
+    bytes: &mut [u8; N],
+    at: usize,
+) -> &mut [u8; K] {
     let rest = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
     rest.expect("a field of the headers")
 }

@@ -225,3 +225,49 @@ fn whatever_is_the_matter_takes_the_long_way() {
 fn leaked(text: &'static str) -> &'static [&'static str] {
     std::boxed::Box::leak(std::boxed::Box::new([text]))
 }
+
+/// A SYN by either way: of the usual kind, and of all others.
+#[test]
+fn a_syn_is_answered_with_the_same_bytes() {
+    const USUAL: &str = "<mss 1000,sackOK,TS val 7 ecr 0,nop,wscale 9>";
+    let others = [
+        "<mss 1000,nop,nop,sackOK>",
+        "<mss 1000,sackOK,TS val 7 ecr 0,nop,wscale 15>",
+        "<mss 1000,nop,wscale 9,nop,nop,sackOK>",
+        "<mss 1000,nop,wscale 9,sackOK,TS val 7 ecr 0>",
+        "<nop,nop,TS val 7 ecr 0>",
+        "<mss 12,sackOK,TS val 7 ecr 0,nop,wscale 0>",
+        "<mss 1000,sackOK,TS val 7 ecr 0,nop,wscale 9,FO,nop,nop>",
+    ];
+    for (n, options) in [USUAL].iter().chain(&others).enumerate() {
+        for (kind, is_usual) in [("S", true), ("SEW", false), ("SP", false), ("SF", false)] {
+            let [short, long] = [true, false].map(|short_cuts| {
+                let settings = Settings {
+                    short_cuts,
+                    ..Settings::default()
+                };
+                let mut peer = Peer::with(Sizes::SMALL, settings);
+                // The third finds the listener's queue full, and gets a cookie; one comes again.
+                let mut seen = Vec::new();
+                for port in [40_000, 40_001, 40_002, 40_000] {
+                    peer.port = port;
+                    peer.arrive(&std::format!("{kind} 0:0(0) win 60000 {options}"));
+                    let sent: Vec<_> = peer.sent().into_iter().map(|sent| sent.bytes).collect();
+                    seen.push(std::format!("{sent:x?} {:?}", peer.stack.levels()));
+                }
+                peer.pass(10_000);
+                let again: Vec<_> = peer.sent().into_iter().map(|sent| sent.bytes).collect();
+                seen.push(std::format!("{again:x?} {:?}", peer.stack.levels()));
+                (seen, peer.counters().tcp_short_cuts)
+            });
+            assert_eq!(short.0, long.0, "{kind} {options}");
+            // Those in Linux's order, whatever their numbers are.
+            let is_short = is_usual && matches!(n, 0 | 2 | 6);
+            assert_eq!(
+                (short.1, long.1),
+                (if is_short { 2 } else { 0 }, 0),
+                "{kind} {options}"
+            );
+        }
+    }
+}
