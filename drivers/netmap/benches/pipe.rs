@@ -1,7 +1,7 @@
 //! How fast frames go through a pipe when one core drives both ends: what the rings alone cost.
 //!
-//! `cargo bench -p simoom-netmap`; prints frames a second, names what it ran, and counts
-//! instructions where valgrind is.
+//! `cargo bench -p simoom-netmap`; prints frames a second and names what it ran. With `--
+//! instructions` it counts those instead, by valgrind.
 
 use std::cell::RefCell;
 use std::process::Command;
@@ -22,6 +22,8 @@ type End = (Queue, &'static FramePool<'static>);
 const SLOTS: u32 = 1024;
 const BURST: usize = 256;
 const FRAMES: usize = 20_000_000;
+/// Frames while instructions are counted.
+const COUNTED: usize = 256_000;
 
 #[derive(Clone)]
 #[repr(C, align(4096))]
@@ -109,29 +111,31 @@ fn carry(
 }
 
 fn main() {
-    // The program itself, under callgrind: a number of frames, and no time.
-    if let Some(frames) = std::env::args().nth(1).and_then(|arg| arg.parse().ok()) {
-        return run(Buffers::Move, 60, frames);
-    }
-    for buffers in [Buffers::Move, Buffers::Stay] {
-        for frame_len in [60, 1_514] {
-            run(buffers, frame_len, FRAMES);
+    let asked = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    match asked.as_deref() {
+        Some("instructions") => match instructions() {
+            Some(cnt) => println!("pipe, Move, 60 B: {cnt:.1} instructions a frame"),
+            None => println!("valgrind does not count: is it installed?"),
+        },
+        // The program itself, under callgrind.
+        Some("counted") => run(Buffers::Move, 60, COUNTED),
+        _ => {
+            for buffers in [Buffers::Move, Buffers::Stay] {
+                for frame_len in [60, 1_514] {
+                    run(buffers, frame_len, FRAMES);
+                }
+            }
         }
-    }
-    match instructions() {
-        Some(cnt) => println!("pipe, Move, 60 B: {cnt:.1} instructions a frame"),
-        None => println!("instructions: valgrind is not there"),
     }
 }
 
 /// Instructions that a frame takes from one end to the other, by callgrind.
 fn instructions() -> Option<f64> {
-    const COUNTED: usize = 256_000;
     let out = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg("--toggle-collect=*carry*")
         .arg(std::env::current_exe().ok()?)
-        .arg(COUNTED.to_string())
+        .arg("counted")
         .output()
         .ok()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
