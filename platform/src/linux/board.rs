@@ -5,6 +5,8 @@ use core::fmt;
 use std::boxed::Box;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use crate::net::CoreFigures;
+
 /// Figures that are written down: one list, in whose order they lie in memory.
 macro_rules! figures {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
@@ -14,6 +16,7 @@ macro_rules! figures {
             $($(#[$doc])+ pub $name: u64,)+
         }
 
+        const NAMES: [&str; FIGURES] = [$(stringify!($name)),+];
         const FIGURES: usize = [$(stringify!($name)),+].len();
 
         impl Figures {
@@ -53,6 +56,20 @@ figures! {
     passed_on,
     /// And those of both that found no room.
     lost,
+}
+
+/// Those that are levels: all others only grow.
+const LEVELS: [&str; 2] = ["conns", "free"];
+
+impl CoreFigures for Board {
+    fn cores_cnt(&self) -> usize {
+        self.cores.len()
+    }
+
+    fn figure(&self, core: usize, idx: usize) -> Option<(&'static str, u64, bool)> {
+        let (name, cell) = (NAMES.get(idx)?, self.cores.get(core)?.figures.get(idx)?);
+        Some((name, cell.load(Ordering::Relaxed), !LEVELS.contains(name)))
+    }
 }
 
 /// Frames of a core's pool, and whether anybody is connected.

@@ -14,6 +14,7 @@ use simoom::{Addr, Duration, Instant};
 use simoom_capture::Watched;
 use simoom_netmap::hosts::{Open, Syscalls, Takes, Wake};
 use simoom_netmap::{Host, NetmapPort, NetmapQueue};
+use simoom_ring::Port;
 
 use super::mesh::{Address, Tee};
 use super::net::timespec;
@@ -85,7 +86,18 @@ pub struct State {
     is_busy: bool,
     /// What the others were told.
     address: Address,
+    /// Packets in and out that were written down.
+    noted: (u64, u64),
     last: Figures,
+}
+
+impl State {
+    /// Whether packets have moved since that was last asked.
+    fn is_unnoted<A: Attend, P: Port<'static>>(&mut self, served: &Served<A, P>) -> bool {
+        let counters = served.stack.counters();
+        let moved = (counters.rx_frames, counters.tx_packets);
+        core::mem::replace(&mut self.noted, moved) != moved
+    }
 }
 
 impl<A: Attend> Process<A> {
@@ -172,9 +184,27 @@ impl<A: Attend> Process<A> {
         let began_at = Instant::from_micros(now.as_micros().saturating_sub(us.into()));
         // Until the year 292 billion.
         (self.hooks.set_time)(app, seconds as i64, began_at);
+        self.note(served, app);
         if !self.has_stats {
             return;
         }
+        let new = self.board.sum();
+        let last = core::mem::replace(&mut self.state.last, new);
+        if is_first {
+            return;
+        }
+        // The first core says the sums, and each what its queue alone counts.
+        if self.mesh.idx() == 0 {
+            self.say_sums(last, new);
+        }
+        let figures = served.port.host().figures();
+        if !figures.is_empty() {
+            Ground::<A, NetmapPort<'static, H>>::say(self, format_args!("stats: {figures}"));
+        }
+    }
+
+    /// Writes down what this core has done so far, for the others to read.
+    fn note<H: Open + 'static>(&self, served: &Served<A, NetmapPort<'static, H>>, app: &A) {
         let counters = served.stack.counters();
         self.board.note(
             self.mesh.idx(),
@@ -193,19 +223,6 @@ impl<A: Attend> Process<A> {
                 passed_on: counters.tcp_passed_on,
             },
         );
-        let new = self.board.sum();
-        let last = core::mem::replace(&mut self.state.last, new);
-        if is_first {
-            return;
-        }
-        // The first core says the sums, and each what its queue alone counts.
-        if self.mesh.idx() == 0 {
-            self.say_sums(last, new);
-        }
-        let figures = served.port.host().figures();
-        if !figures.is_empty() {
-            Ground::<A, NetmapPort<'static, H>>::say(self, format_args!("stats: {figures}"));
-        }
     }
 
     /// What all cores have done in a second. What the others say may be a second old.
@@ -308,6 +325,10 @@ impl<A: Attend, H: Open + 'static> Ground<A, NetmapPort<'static, H>> for Process
         let mut tee = Tee::new(&mut watched.rx, &mut self.mesh, pool);
         let polled = stack.poll_among(now, &mut tee, &mut watched.tx, app);
         self.mesh.wake_told();
+        // Before it may sleep, so that what it has done last is not kept from the others.
+        if polled == Polled::Idle && !self.mesh.is_alone() && self.state.is_unnoted(served) {
+            self.note(served, app);
+        }
         polled
     }
 

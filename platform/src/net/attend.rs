@@ -45,3 +45,12 @@ pub struct Round<'a, A: App + 'static, Q> {
     /// bytes that was.
     pub print: &'a mut dyn FnMut(&[u8]) -> usize,
 }
+
+/// What the cores of a process have written down for each other.
+pub trait CoreFigures: Sync {
+    /// How many cores there are.
+    fn cores_cnt(&self) -> usize;
+
+    /// The `idx`-th figure of a core: its name, its value, and whether it only grows.
+    fn figure(&self, core: usize, idx: usize) -> Option<(&'static str, u64, bool)>;
+}

@@ -35,6 +35,7 @@ pub use capture::{BYTES as CAPTURE_BYTES, SLOTS as CAPTURE_SLOTS};
 use latency::Latency;
 use request::{Asked, Read, Wanted};
 pub use seen::Whose;
+use simoom_platform::net::CoreFigures;
 use text::Text;
 pub use words::{Listening, Words};
 
@@ -79,6 +80,8 @@ pub struct Admin {
     capturing: Option<SeatIdx>,
     /// What the captured interface is called.
     interface: &'static str,
+    /// What all cores have done, where there are several.
+    cores: Option<&'static dyn CoreFigures>,
     latency: Latency,
     counters: Counters,
 }
@@ -150,9 +153,15 @@ impl Admin {
             is_ending: false,
             capturing: None,
             interface,
+            cores: None,
             latency: Latency::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// Has `/metrics` show what `cores` have written down, too.
+    pub fn set_cores(&mut self, cores: &'static dyn CoreFigures) {
+        self.cores = Some(cores);
     }
 
     /// Whether there is any.

@@ -14,6 +14,7 @@ use simoom_fileserver::accesslog::{Log, Place, Sink};
 use simoom_fileserver::admin::{Admin, Listening, PATIENCE, Words};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
+use simoom_platform::net::CoreFigures;
 use simoom_sim::PortConfig;
 use world::{Habits, Sizes, World};
 
@@ -206,6 +207,41 @@ fn ask_and_leave(world: &mut World<Front>, path: &str) {
     world.run(Duration::from_secs(60), |world| {
         world.talk(talk).ended.is_some()
     });
+}
+
+/// Two cores, of which one has done more than the other.
+struct Two;
+
+impl CoreFigures for Two {
+    fn cores_cnt(&self) -> usize {
+        2
+    }
+
+    fn figure(&self, core: usize, idx: usize) -> Option<(&'static str, u64, bool)> {
+        let value = 10 * core as u64 + idx as u64;
+        let (name, only_grows) = *[("answered", true), ("conns", false)].get(idx)?;
+        Some((name, value, only_grows))
+    }
+}
+
+#[test]
+fn metrics_tell_of_all_cores_where_there_are_several() {
+    let mut world = world(&words());
+    let alone = text(&mut world, "/metrics");
+    assert!(!alone.contains("simoom_core"), "{alone}");
+    world.server.app.admin.set_cores(&Two);
+    let metrics = text(&mut world, "/metrics");
+    for (figure_of, value) in [
+        ("_total{core=\"0\",figure=\"answered\"}", 0.0),
+        ("_total{core=\"1\",figure=\"answered\"}", 10.0),
+        ("{core=\"0\",figure=\"conns\"}", 1.0),
+        ("{core=\"1\",figure=\"conns\"}", 11.0),
+    ] {
+        assert_eq!(figure(&metrics, &format!("simoom_core{figure_of}")), value);
+    }
+    assert_eq!(metrics.matches("core=\"").count(), 4);
+    assert_well_formed(&metrics);
+    assert_home(world);
 }
 
 /// Each family is told of once, before its values, which stand together (the text format 0.0.4).

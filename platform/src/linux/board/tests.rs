@@ -1,6 +1,7 @@
 //! Sums over cores, and who says that all is home.
 
 use std::string::ToString;
+use std::vec::Vec;
 
 use super::*;
 
@@ -15,6 +16,22 @@ fn figures_are_summed_over_all_cores() {
     let sums: [u64; FIGURES] = core::array::from_fn(|at| 6 * (at as u64 + 1));
     assert_eq!(board.sum(), Figures::from_array(sums));
     assert_eq!(board.answered().to_string(), "1 + 2 + 3");
+}
+
+#[test]
+fn each_cores_figures_have_their_names() {
+    let board = Board::new(2);
+    let one = Figures {
+        conns: 3,
+        lost: 9,
+        ..Figures::default()
+    };
+    board.note(1, one);
+    let all: Vec<_> = (0..).map_while(|idx| board.figure(1, idx)).collect();
+    assert_eq!(all.len(), FIGURES);
+    assert!(all.contains(&("conns", 3, false)) && all.contains(&("lost", 9, true)));
+    assert!(board.figure(0, 0) == Some(("answered", 0, true)) && board.figure(2, 0).is_none());
+    assert_eq!(board.cores_cnt(), 2);
 }
 
 #[test]

@@ -74,6 +74,8 @@ enum Values {
     States,
     /// How long clients wait.
     Latency,
+    /// What each core has written down, of this kind; the family's own figures are of one core.
+    Cores,
 }
 
 /// The value of a label.
@@ -115,7 +117,9 @@ impl Cursor {
             let fits = out.item(|out| {
                 if self.value == 0 {
                     self.latency = view.admin.latency;
-                    family.head(out)?;
+                    if !family.is_void(view) {
+                        family.head(out)?;
+                    }
                 }
                 has_more = family.value(out, view, self)?;
                 Ok(())
@@ -160,6 +164,11 @@ impl Cursor {
 }
 
 impl Family {
+    /// Whether there is nothing to say: of several cores, where there is one.
+    fn is_void(&self, view: &View<'_>) -> bool {
+        matches!(self.values, Values::Cores) && view.admin.cores.is_none()
+    }
+
     /// What stands in front of the values.
     fn head(&self, out: &mut Text<'_>) -> fmt::Result {
         let Self { name, help, .. } = self;
@@ -168,6 +177,16 @@ impl Family {
             _ => self.kind.name(),
         };
         write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n")
+    }
+
+    /// The `at`-th figure of all cores, if it is of this family's kind; `None` behind the last.
+    fn of_cores(&self, view: &View<'_>, at: usize) -> Option<Option<(usize, &'static str, u64)>> {
+        let cores = view.admin.cores?;
+        // The figures of all cores one by one: the first of each, the second of each, ...
+        let (idx, core) = (at / cores.cores_cnt(), at % cores.cores_cnt());
+        let (name, value, only_grows) = cores.figure(core, idx)?;
+        let is_of_kind = only_grows == (self.kind == Kind::Counter);
+        Some(is_of_kind.then_some((core, name, value)))
     }
 
     /// Writes the value that `cursor` is at; whether there may be another.
@@ -202,6 +221,15 @@ impl Family {
             Values::States => {
                 if let Some((state, cnt)) = cursor.in_state(cursor.value, view) {
                     writeln!(out, "{name}{{state=\"{state}\"}} {cnt}")?;
+                    return Ok(true);
+                }
+            }
+            Values::Cores => {
+                if let Some(figure) = self.of_cores(view, cursor.value) {
+                    if let Some((core, figure, value)) = figure {
+                        let labels = format_args!("core=\"{core}\",figure=\"{figure}\"");
+                        writeln!(out, "{name}{{{labels}}} {value}")?;
+                    }
                     return Ok(true);
                 }
             }

@@ -246,11 +246,24 @@ fn rings(idx: usize, rx: u64, tx: u64) -> Option<(Label, u64)> {
     }
 }
 
-static LOOK: [Family; 5] = [
+static LOOK: [Family; 7] = [
     gauge(
         "simoom_uptime_seconds",
         "Seconds since the start.",
         |view| view.now.as_micros() / 1_000_000,
+    ),
+    family(
+        Kind::Counter,
+        "simoom_core_total",
+        "With several cores: what each has done, as of a second ago at most. All else is of the \
+         core that answers.",
+        Values::Cores,
+    ),
+    family(
+        Kind::Gauge,
+        "simoom_core",
+        "With several cores: connections and free frames of each, as of a second ago at most.",
+        Values::Cores,
     ),
     each(
         Kind::Counter,

@@ -131,7 +131,12 @@ impl Shared {
             app.set_log(Log::new(sink, vec![Place::EMPTY; PLACES].leak()));
         }
         let interface = self.args.net.clone().leak();
-        Ok(Front::new(app, Admin::new(&options.look, interface)))
+        let mut admin = Admin::new(&options.look, interface);
+        if self.board.cores_cnt() > 1 {
+            // For as long as the process lives.
+            admin.set_cores(&**Box::leak(Box::new(Arc::clone(&self.board))));
+        }
+        Ok(Front::new(app, admin))
     }
 
     /// The loop's ground and the network of one core, which listens.
