@@ -64,6 +64,8 @@ impl<C: Congestion> Tcb<'_, C> {
             let rtt = Duration::from_micros(rtt_us.into());
             let rtt = Some(rtt).filter(|rtt| *rtt <= RTO_MAX);
             for &ack in step {
+                // One that ends a round trip begins the next.
+                flight.rack.measured_again(rtt_us);
                 self.una_moves(flight, ack, rtt, now);
             }
             acks = rest;

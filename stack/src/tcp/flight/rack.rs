@@ -155,6 +155,12 @@ impl Rack {
         }
     }
 
+    /// What was measured of a range, for a further acknowledgment of a part of it.
+    #[inline]
+    pub(crate) fn measured_again(&mut self, rtt_us: u32) {
+        self.round_us = self.round_us.min(rtt_us);
+    }
+
     /// A round trip is over.
     #[inline]
     pub(super) fn next_round(&mut self) {
