@@ -52,6 +52,8 @@ pub(crate) struct News {
     pub(crate) is_again: bool,
     /// The echo proves that this, which was sent again, was not lost.
     pub(crate) eifel: Option<(SeqNum, SeqNum)>,
+    /// Unless its acknowledgment was, and this is another.
+    pub(crate) is_ambiguous: bool,
     /// What has arrived twice.
     pub(crate) dsack: Option<(SeqNum, SeqNum)>,
     /// The round-trip time that it measures.
@@ -424,7 +426,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
         let is_inside = news.has_moved && tcb.snd.una.before(tcb.snd.recover);
         let is_for_nothing = match flight.frto {
             Frto::Off => return false,
-            Frto::Waiting if news.eifel.is_some() => true,
+            Frto::Waiting if news.eifel.is_some() && !news.is_ambiguous => true,
             Frto::Waiting if !is_inside => false,
             Frto::Waiting => {
                 // New data goes first, if there is any that the window takes.

@@ -64,6 +64,16 @@ impl Rtt {
         self.backoff() > 0
     }
 
+    /// What comes sooner than this after a first retransmission answers what was sent before it.
+    /// Zero, so that nothing does, once more than one timeout has passed: the path is not known
+    /// any more, and what is as late as several timeouts is lost.
+    pub(crate) fn least_plausible(&self) -> Duration {
+        match self.backoff() {
+            0 | 1 => self.srtt(),
+            _ => Duration::ZERO,
+        }
+    }
+
     #[inline]
     fn backoff(&self) -> u8 {
         self.backoff_and_late & !SYN_LATE

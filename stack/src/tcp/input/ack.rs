@@ -149,6 +149,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             is_timed = true;
         }
         let mut rtt = told.rtt();
+        news.is_ambiguous = told.is_answer_ambiguous(tcb.rtt.least_plausible());
         if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
             if tcb.retransmits > 0 {
@@ -158,7 +159,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             if tcb.retransmits > 1 {
                 tcb.cc.signalled(tcb.snd.smss, Signal::SynTimeouts, 0, now);
             }
-        } else if rtt.is_none() && !told.is_answer_ambiguous(tcb.rtt.srtt()) {
+        } else if rtt.is_none() && !news.is_ambiguous {
             // All of it was sent again: an echo tells which is answered (RFC 6298 3).
             let echoed = |seg| tcb.ts.rtt(seg, now);
             rtt = self.options.timestamps.and_then(echoed);

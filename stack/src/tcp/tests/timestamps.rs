@@ -127,9 +127,40 @@ fn an_old_echo_that_a_retransmission_has_drawn_out_measures_nothing() {
     assert!(status.srtt > before.srtt && status.rto.as_millis() == 200);
 }
 
-/// Sooner than a round trip after the retransmission it cannot answer that.
+/// Nor does it prove that what lies behind is still on its way: that goes again at once.
+#[test]
+fn an_old_echo_that_a_retransmission_has_drawn_out_undoes_no_timeout() {
+    let mut peer = established();
+    peer.send(0, 3_000);
+    assert_eq!(peer.sent().len(), 3);
+    peer.pass(200);
+    peer.expect(". 1:1001(1000) ack 1 win 65535 <nop,nop,TS val 201 ecr 100>");
+    peer.pass(70);
+    peer.arrive(". 1:1(0) ack 1001 win 65535 <nop,nop,TS val 370 ecr 1>");
+    peer.expect(". 1001:2001(1000) ack 1 win 65535 <nop,nop,TS val 271 ecr 370>");
+}
+
+/// Sooner than a round trip after the retransmission it cannot answer that: unless the path has
+/// become shorter in the time of several timeouts.
 #[test]
 fn an_old_echo_that_comes_at_once_measures() {
+    for (timeouts, is_measured) in [(1, true), (2, false)] {
+        let mut peer = after_round_trips_of_100_ms();
+        let before = peer.act(|conn| conn.status());
+        peer.send(4_000, 500);
+        let _sent = peer.sent();
+        for n in 0..timeouts {
+            peer.pass((before.rto.as_millis() << n) + 2);
+            assert_eq!(peer.sent().len(), 1, "again");
+        }
+        peer.pass(20);
+        peer.arrive(". 1:1(0) ack 4501 win 65535 <nop,nop,TS val 100 ecr 801>");
+        let status = peer.act(|conn| conn.status());
+        assert_eq!(status.srtt > before.srtt, is_measured, "{status:?}");
+    }
+}
+
+fn after_round_trips_of_100_ms() -> Peer {
     let mut peer = established();
     for n in 0..8 {
         peer.send(500 * n, 500);
@@ -141,15 +172,7 @@ fn an_old_echo_that_comes_at_once_measures() {
             1 + 100 * n
         ));
     }
-    let before = peer.act(|conn| conn.status());
-    peer.send(4_000, 500);
-    let _sent = peer.sent();
-    peer.pass(before.rto.as_millis() + 2);
-    assert_eq!(peer.sent().len(), 1, "again");
-    peer.pass(20);
-    peer.arrive(". 1:1(0) ack 4501 win 65535 <nop,nop,TS val 100 ecr 801>");
-    let status = peer.act(|conn| conn.status());
-    assert!(status.srtt > before.srtt, "{status:?}");
+    peer
 }
 
 /// 500 bytes that have timed out once.
