@@ -3,7 +3,8 @@
 //! `/dev/kvm` being there says little: a host that is itself a guest may emulate ring 0 instruction
 //! by instruction, or stop at the first SSE one. So `auto` boots a probe of a few dozen
 //! instructions under KVM with a time limit, and believes only its exit code. The answer is kept in
-//! the user's cache folder, for this QEMU, this CPU and this kernel.
+//! the user's cache folder, for this QEMU, this CPU and this kernel; that it does not run there is
+//! kept only if it runs under TCG in the same time.
 
 mod probe;
 
@@ -80,11 +81,14 @@ fn cached_or_probed(qemu: &Qemu) -> Accel {
         return accel;
     }
     eprintln!("  Probing KVM");
-    let accel = match runs_under(qemu, Accel::Kvm) {
-        Ok(true) => Accel::Kvm,
-        Ok(false) | Err(_) => Accel::Tcg,
+    let runs = |accel| runs_under(qemu, accel).unwrap_or(false);
+    let accel = match runs(Accel::Kvm) {
+        true => Accel::Kvm,
+        false => Accel::Tcg,
     };
-    if let Some(file) = file {
+    // Where TCG does not finish in time either, the host was too busy to tell anything by.
+    let is_certain = accel == Accel::Kvm || runs(Accel::Tcg);
+    if let Some(file) = file.filter(|_| is_certain) {
         // A cache that cannot be written costs the next run a probe, nothing else.
         if let Err(error) = remember(&file, &key, accel) {
             eprintln!("warning: {error:#}");

@@ -41,13 +41,13 @@ pub(crate) struct BenchArgs {
 /// What can be measured; without a name, all of it.
 #[derive(Subcommand)]
 enum Suite {
-    /// The stack alone, in memory, against smoltcp
+    /// The stack alone, in memory, against smoltcp (4 minutes)
     Stack(Options),
-    /// simoom-httpd on each of its backends, against nginx
+    /// simoom-httpd on each of its backends, against nginx (6 minutes)
     Http(Options),
-    /// The booted image, against Debian's cloud kernel with nginx
+    /// The booted image, against Debian's cloud kernel with nginx (4 minutes)
     Guest(Options),
-    /// What the ports below simoom-httpd cost
+    /// What the ports below simoom-httpd cost (half a minute)
     Host(Options),
     /// Goodput over bad wires, against Linux reno on the same wires
     Linux(linux::LinuxArgs),
@@ -142,7 +142,9 @@ fn run_plain(suites: &[Plain], options: &Options) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for suite in suites {
         println!("\nsuite {}", suite.name);
+        let suite_begun = Instant::now();
         rows.extend((suite.run)(options.quick).context(suite.name)?);
+        println!("{} took {}", suite.name, text::span(suite_begun.elapsed()));
         // After each: what comes later may fail.
         if let Some(file) = &options.json {
             report::write_json(&rows, file)?;
