@@ -49,9 +49,9 @@ enum Suite {
     Guest(Options),
     /// What the ports below simoom-httpd cost (half a minute)
     Host(Options),
-    /// Goodput over bad wires, against Linux reno on the same wires
+    /// Goodput over bad wires, against Linux reno on the same wires (40 minutes)
     Linux(linux::LinuxArgs),
-    /// One suite after the other
+    /// One suite after the other (40 minutes, with fewer runs over bad wires)
     All(Options),
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn run(args: LinuxArgs) -> Result<ExitCode> {
 
 /// How long [`once`] takes, about, seconds.
 pub(crate) fn estimate(is_quick: bool) -> u32 {
-    if is_quick { 60 } else { 420 }
+    if is_quick { 60 } else { 1_500 }
 }
 
 /// The suite as a part of all: few runs, or one.
