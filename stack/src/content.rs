@@ -89,7 +89,11 @@ impl Sums {
         let block = nearest.min(self.prefixes.len().saturating_sub(1));
         let edge = block.checked_mul(SUMS_BLOCK)?;
         let sum = Sum::from_folded(*self.prefixes.get(block)?);
-        if edge <= at {
+        if edge == at {
+            // As files of an archive begin.
+            return Some(sum);
+        }
+        if edge < at {
             return Some(sum.followed_by(Sum::of(self.content.get(edge..at)?)));
         }
         Some(sum.without_suffix(Sum::of(self.content.get(at..edge)?)))

@@ -2,7 +2,6 @@
 
 use simoom_ring::{RxChecksum, RxPacket};
 
-use crate::addr::Addr;
 use crate::ip;
 use crate::net::Net;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
@@ -169,7 +168,8 @@ impl Headers {
         let (dst, src) = self.tuple.addrs();
         // What a datagram holds fits.
         let len = segment.len() as u16;
-        let mut sum = Sum::pseudo_header(Addr::v4(src), Addr::v4(dst), ip::proto::TCP, len);
+        let (src, dst) = (src.octets(), dst.octets());
+        let mut sum = Sum::pseudo_header_v4(src, dst, ip::proto::TCP, len);
         sum.add(segment);
         sum.is_valid()
     }
