@@ -360,8 +360,16 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// The burst is over, or something else comes: sends what follows from the last expected
     /// segments.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle_last<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) {
+        // Acknowledgments that wait are of the connection that is not settled.
+        if self.unsettled != NONE {
+            self.settle_unsettled(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_unsettled<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>) {
         self.take_acks(cx.net, cx.now);
         let idx = core::mem::replace(&mut self.unsettled, NONE);
         if idx != NONE {
