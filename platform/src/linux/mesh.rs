@@ -388,7 +388,10 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for Tee<'_, 'p, R> {
 }
 
 impl<'p, R: RxRing<'p>> Siblings<'p> for Tee<'_, 'p, R> {
-    const ANY: bool = true;
+    #[inline]
+    fn has_any(&self) -> bool {
+        !self.mesh.is_alone()
+    }
 
     #[cold]
     fn stray(&mut self, packet: RxPacket<'p>, has_trace: bool) -> Asked<'p> {

@@ -131,7 +131,7 @@ impl<'p, A: App> Stack<'p, A> {
         tx: &mut T,
         app: &mut A,
     ) -> Polled {
-        self.net.others.are = R::ANY;
+        self.net.others.are = rx.has_any();
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
         self.net.counters.take_last_drop();
@@ -143,7 +143,7 @@ impl<'p, A: App> Stack<'p, A> {
             };
             left -= 1;
             self.input(now, pkt, tx, app);
-            if R::ANY && self.net.others.stray.is_some() {
+            if rx.has_any() && self.net.others.stray.is_some() {
                 self.ask_others(now, rx, tx, app);
             }
             if let Some(reason) = self.net.counters.take_last_drop() {

@@ -34,7 +34,7 @@ pub enum Asked<'p> {
 /// A receive ring whose station has more stacks than one.
 pub trait Siblings<'p>: RxRing<'p> {
     /// Whether there are others at all.
-    const ANY: bool;
+    fn has_any(&self) -> bool;
 
     /// Takes over the packet that [`recv`](RxRing::recv) gave last, as it came: it is for a
     /// connection that is not here. With `has_trace` there is something of the same endpoints here
@@ -64,7 +64,10 @@ impl<'p, R: RxRing<'p>> RxRing<'p> for Alone<'_, R> {
 }
 
 impl<'p, R: RxRing<'p>> Siblings<'p> for Alone<'_, R> {
-    const ANY: bool = false;
+    #[inline]
+    fn has_any(&self) -> bool {
+        false
+    }
 
     fn stray(&mut self, packet: RxPacket<'p>, _has_trace: bool) -> Asked<'p> {
         Asked::Nowhere(packet)

@@ -41,7 +41,9 @@ impl RxRing<'static> for Among<'_> {
 }
 
 impl Siblings<'static> for Among<'_> {
-    const ANY: bool = true;
+    fn has_any(&self) -> bool {
+        true
+    }
 
     fn stray(&mut self, packet: RxPacket<'static>, has_trace: bool) -> Asked<'static> {
         let mut bytes = packet.frame.bytes().to_vec();
