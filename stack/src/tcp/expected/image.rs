@@ -35,7 +35,8 @@ impl Image {
     pub(in crate::tcp) const NONE: Self = Self {
         idx: NONE,
         ours: 0,
-        words: [0; WORDS],
+        // Nothing looks like what has ones where segments are not compared.
+        words: [u64::MAX; WORDS],
     };
 
     /// The connection that it is of.
@@ -47,7 +48,7 @@ impl Image {
     /// Something has happened that is not known to leave all as it was.
     #[inline]
     pub(in crate::tcp) fn forget(&mut self) {
-        self.idx = NONE;
+        *self = Self::NONE;
     }
 
     /// The same, if it has happened to the connection `idx`.
@@ -66,7 +67,7 @@ impl Image {
         net: &Net<'_>,
         pkt: &RxPacket<'_>,
     ) {
-        self.idx = NONE;
+        self.forget();
         if headers.timestamps.is_some()
             && let Some(front) = pkt.frame.bytes().first_chunk::<LEN_MAX>()
         {
