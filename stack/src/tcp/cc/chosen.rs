@@ -74,11 +74,11 @@ impl Congestion for Chosen {
     }
 
     #[inline]
-    fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+    fn noted(&mut self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
         match self {
-            Self::Cubic(cubic) => cubic.is_moved_by(una, rtt, is_cwnd_limited),
-            Self::Reno(reno) => reno.is_moved_by(una, rtt, is_cwnd_limited),
-            Self::Westwood(westwood) => westwood.is_moved_by(una, rtt, is_cwnd_limited),
+            Self::Cubic(cubic) => cubic.noted(una, rtt, is_cwnd_limited),
+            Self::Reno(reno) => reno.noted(una, rtt, is_cwnd_limited),
+            Self::Westwood(westwood) => westwood.noted(una, rtt, is_cwnd_limited),
         }
     }
 

@@ -349,11 +349,11 @@ impl Congestion for Cubic {
     }
 
     #[inline]
-    fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
-        match &self.phase {
-            Phase::Start(hystart) => is_cwnd_limited || hystart.is_moved_by(una, rtt),
-            Phase::Held(_) => is_cwnd_limited,
-            Phase::Restart { .. } | Phase::Avoidance(_) => true,
+    fn noted(&mut self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+        match &mut self.phase {
+            Phase::Start(hystart) => !is_cwnd_limited && hystart.noted(una, rtt),
+            Phase::Held(_) => !is_cwnd_limited,
+            Phase::Restart { .. } | Phase::Avoidance(_) => false,
         }
     }
 

@@ -64,18 +64,16 @@ impl HyStart {
         }
     }
 
-    /// Whether an acknowledgment up to `una` that has measured `rtt` changes anything. Behind the
-    /// first of a round, a time that is not its least does not.
+    /// Takes the time that an acknowledgment up to `una` has measured, where the window does not
+    /// grow by it. False, with nothing changed, if more follows from it: in a round that is over,
+    /// and in CSS.
     #[inline]
-    pub(super) fn is_moved_by(&self, una: SeqNum, rtt: Option<Duration>) -> bool {
+    pub(super) fn noted(&mut self, una: SeqNum, rtt: Option<Duration>) -> bool {
         let is_within = self.stage == Stage::SlowStart && una.before(self.window_end);
-        let is_known = match rtt {
-            Some(rtt) => {
-                self.samples >= N_RTT_SAMPLE && rtt.as_micros() >= u64::from(self.round_us)
-            }
-            None => true,
-        };
-        !is_within || !is_known
+        if is_within && let Some(rtt) = rtt {
+            self.sampled(rtt);
+        }
+        is_within
     }
 
     /// Takes an acknowledgment into account (RFC 9406 4.2).
@@ -91,15 +89,20 @@ impl HyStart {
             return Growth::Over;
         }
         if let Some(rtt) = acked.rtt {
-            let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
-            self.round_us = self.round_us.min(rtt_us);
-            self.samples = self.samples.saturating_add(1);
-            self.compare();
+            self.sampled(rtt);
         }
         match self.stage {
             Stage::New | Stage::SlowStart => Growth::Full,
             Stage::Css => Growth::Quarter,
         }
+    }
+
+    #[inline]
+    fn sampled(&mut self, rtt: Duration) {
+        let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+        self.round_us = self.round_us.min(rtt_us);
+        self.samples = self.samples.saturating_add(1);
+        self.compare();
     }
 
     fn next_round(&mut self, nxt: SeqNum) {
@@ -115,6 +118,7 @@ impl HyStart {
     }
 
     /// Compares this round with the reference, once enough was measured to know its least RTT.
+    #[inline]
     fn compare(&mut self) {
         if self.samples < N_RTT_SAMPLE || self.reference_us == u32::MAX {
             return;

@@ -103,12 +103,12 @@ pub trait Congestion {
     /// New data was acknowledged outside of recovery.
     fn acked(&mut self, smss: u16, acked: &Acked);
 
-    /// Whether [`acked`](Self::acked) would change anything, or need not be called: told of an
-    /// acknowledgment up to `una` that has measured `rtt`, of data that the congestion window held
-    /// back or not.
+    /// Takes an acknowledgment up to `una` that has measured `rtt`, of data that the congestion
+    /// window held back or not, if that is all there is to know of it. False, with nothing changed,
+    /// if [`acked`](Self::acked) is to be called.
     #[inline]
-    fn is_moved_by(&self, _una: SeqNum, _rtt: Option<Duration>, _is_cwnd_limited: bool) -> bool {
-        true
+    fn noted(&mut self, _una: SeqNum, _rtt: Option<Duration>, _is_cwnd_limited: bool) -> bool {
+        false
     }
 
     /// The network has signalled; `flight_size` bytes are in flight.

@@ -56,8 +56,8 @@ impl Congestion for Reno {
     }
 
     #[inline]
-    fn is_moved_by(&self, _una: SeqNum, _rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
-        is_cwnd_limited
+    fn noted(&mut self, _una: SeqNum, _rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+        !is_cwnd_limited
     }
 
     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
