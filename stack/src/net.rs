@@ -19,6 +19,7 @@ use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::iface::Others;
 use crate::ip::PathMtus;
+use crate::tcp::run::Kept;
 use crate::tcp::{Budget, super_segment};
 use crate::time::Instant;
 
@@ -43,6 +44,8 @@ pub struct Net<'p> {
     /// The next hop for what is not on our network.
     pub(crate) gateway: Option<Addr>,
     pub(crate) neighbors: Neighbors<'p>,
+    /// The headers of what TCP has sent last.
+    pub(crate) kept: Option<Kept>,
     pub(crate) path_mtus: PathMtus,
     pub(crate) icmp_errors: ErrorLimit,
     pub(crate) counters: Counters,
@@ -73,6 +76,7 @@ impl<'p> Net<'p> {
             v4: (0, 0),
             gateway: None,
             neighbors: Neighbors::new(),
+            kept: None,
             path_mtus: PathMtus::new(),
             icmp_errors: ErrorLimit::new(),
             counters: Counters::new(),

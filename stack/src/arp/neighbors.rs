@@ -140,6 +140,8 @@ pub struct Neighbors<'p> {
     entries: [Entry<'p>; NEIGHBORS_MAX],
     /// No entry is due before this.
     due: Instant,
+    /// Changes with everything that a search may find.
+    epoch: u32,
     /// Our own address among them.
     pub(super) claim: Claim,
 }
@@ -149,8 +151,15 @@ impl<'p> Neighbors<'p> {
         Self {
             entries: [const { Entry::FREE }; NEIGHBORS_MAX],
             due: Instant::NEVER,
+            epoch: 0,
             claim: Claim::none(),
         }
+    }
+
+    /// As long as it is the same, what a search has found is what it would find now.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Looks for the station address of a neighbor, in the entry `hint` first, and leaves in `hint`
@@ -273,6 +282,7 @@ impl<'p> Neighbors<'p> {
         if self.due > now {
             return None;
         }
+        self.epoch = self.epoch.wrapping_add(1);
         for entry in &mut self.entries {
             if entry.due > now {
                 continue;
@@ -322,7 +332,11 @@ impl<'p> Neighbors<'p> {
             .map(Entry::free)
             .filter(|lost| lost.packet)
             .count();
-        *self = Self::new();
+        let epoch = self.epoch.wrapping_add(1);
+        *self = Self {
+            epoch,
+            ..Self::new()
+        };
         lost
     }
 
@@ -340,6 +354,7 @@ impl<'p> Neighbors<'p> {
     }
 
     fn find_mut(&mut self, addr: Addr) -> Option<&mut Entry<'p>> {
+        self.epoch = self.epoch.wrapping_add(1);
         let mut set = self
             .entries
             .iter_mut()
@@ -351,6 +366,7 @@ impl<'p> Neighbors<'p> {
     /// An empty entry for an address that is not in the table. In a full set the one that was
     /// confirmed longest ago has to go; stale ones are older than all others.
     fn make(&mut self, addr: Addr) -> (&mut Entry<'p>, Lost) {
+        self.epoch = self.epoch.wrapping_add(1);
         let set = self
             .entries
             .iter_mut()

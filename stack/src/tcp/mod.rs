@@ -57,7 +57,7 @@ mod plain;
 mod rcv;
 mod recovery;
 mod rtt;
-mod run;
+pub(crate) mod run;
 pub mod seqnum;
 mod settings;
 mod slots;

@@ -1,7 +1,8 @@
 //! A run of segments: what nearly all sending is, with what its segments share made once.
 //!
 //! ```text
-//!   template │ Ethernet │ IPv4 │ TCP │ timestamps │      made once a run
+//!   template │ Ethernet │ IPv4 │ TCP │ timestamps │      made once, kept for the next run
+//!   said                        ACK, WND, times           once a run
 //!   patched               len, ident, checksum        for each segment
 //!                                seq, PSH, checksum
 //! ```
@@ -31,6 +32,7 @@ use crate::net::{Net, NextHop};
 use crate::time::Instant;
 
 use self::row::Row;
+pub(crate) use self::template::Kept;
 use self::template::Template;
 pub(super) use self::template::part;
 
@@ -158,7 +160,7 @@ fn send_data<'p, C: Congestion>(
     mut next: NextData,
     room: &mut Room,
 ) -> Option<Sent> {
-    let way = Way::find(tcb, net)?;
+    let mut template = Template::find(tcb, net)?;
     let has_flight = tcb.flight != super::slots::NONE;
     let has_memory = has_flight && tcb.snd.una != tcb.snd.max || tables.flights.has_free();
     if !has_memory {
@@ -181,8 +183,7 @@ fn send_data<'p, C: Congestion>(
         return Some(Sent::Blocked);
     };
     // The window is said when a frame has been taken out: that is what the pool has left.
-    let mut template = Template::EMPTY;
-    template.fill(tcb, net, now, &way);
+    template.say(tcb, net, now);
     let mut first_len = 0;
     let sent = loop {
         let source = (tables.bodies, &mut place);
@@ -295,15 +296,14 @@ pub(super) fn send_ack<'p, C: Congestion>(
     tx: &mut impl TxRing<'p>,
     now: Instant,
 ) -> Option<Sent> {
-    let way = Way::find(tcb, net)?;
+    let mut template = Template::find(tcb, net)?;
     if tx.space() == 0 {
         return Some(Sent::Blocked);
     }
     let Some(head) = alloc_headers(net, Template::len_of(tcb)) else {
         return Some(Sent::Blocked);
     };
-    let mut template = Template::EMPTY;
-    template.fill(tcb, net, now, &way);
+    template.say(tcb, net, now);
     let seq = tcb.snd.ack_seq();
     template.send_empty(net, tx, head, seq);
     tcb.acknowledged();

@@ -7,7 +7,7 @@
 
 use simoom_ring::{Frame, TxPacket, TxRing};
 
-use super::template::{IP_CSUM, IP_IDENT, LEN_MAX, LEN_MIN, SEQ, TCP_CSUM, Template, part};
+use super::template::{IP_CSUM, IP_IDENT, IP_LEN, LEN_MAX, LEN_MIN, SEQ, TCP_CSUM, Template, part};
 use crate::content::Sums;
 use crate::counters::DropReason;
 use crate::net::Net;
@@ -53,26 +53,32 @@ impl Template {
         row: &Row,
     ) -> u32 {
         let smss = usize::from(self.smss);
-        let (mut bytes, shared) = self.shared_by::<LEN>();
+        let shared = self.shared_by(LEN);
         let load = Load::new(&net.caps);
-        let (mut seq, mut left) = (row.seq, row.bytes);
+        let (mut seq, mut left, mut ident) = (row.seq, row.bytes, net.ident);
         let (mut sent_cnt, mut full_cnt) = (0_u32, 0_u32);
         // Each round takes a segment out of a finite row.
         while let Some((body, rest)) = left.split_at_checked(smss) {
-            let ident = net.ident;
-            net.ident = ident.wrapping_add(1);
-            let ip_sum = shared.ip + u32::from(ident.to_be());
-            *part(&mut bytes, IP_IDENT) = ident.to_be_bytes();
-            *part(&mut bytes, IP_CSUM) = (!fold(ip_sum)).to_ne_bytes();
-            *part(&mut bytes, SEQ) = seq.0.to_be_bytes();
-            if self.offload.csum.is_none() {
-                let mut sum = Sum::of_words(u64::from(shared.tcp) + u64::from(seq.0.to_be()));
-                sum.combine(load.sum_of(body, true, row.sums, &mut net.counters));
-                *part(&mut bytes, TCP_CSUM) = (!fold_words(sum.words())).to_ne_bytes();
+            if let (Some(room), Some(bytes)) = (
+                head.bytes_mut().first_chunk_mut::<LEN>(),
+                self.bytes.first_chunk::<LEN>(),
+            ) {
+                *room = *bytes;
+                let ip_sum = shared.ip + u32::from(ident.to_be());
+                *part(room, IP_LEN) = shared.ip_len;
+                *part(room, IP_IDENT) = ident.to_be_bytes();
+                *part(room, IP_CSUM) = (!fold(ip_sum)).to_ne_bytes();
+                *part(room, SEQ) = seq.0.to_be_bytes();
+                let csum = if self.offload.csum.is_some() {
+                    shared.tcp_csum
+                } else {
+                    let mut sum = Sum::of_words(u64::from(shared.tcp) + u64::from(seq.0.to_be()));
+                    sum.combine(load.sum_of(body, true, row.sums, &mut net.counters));
+                    !fold_words(sum.words())
+                };
+                *part(room, TCP_CSUM) = csum.to_ne_bytes();
             }
-            if let Some(room) = head.bytes_mut().first_chunk_mut() {
-                *room = bytes;
-            }
+            ident = ident.wrapping_add(1);
             let packet = TxPacket::with_content(head, body, self.offload);
             full_cnt += u32::from(tx.send(packet).is_err());
             sent_cnt += 1;
@@ -88,6 +94,7 @@ impl Template {
             };
             head = another;
         }
+        net.ident = ident;
         self.count_row(net, LEN, (sent_cnt, full_cnt));
         sent_cnt * u32::from(self.smss)
     }

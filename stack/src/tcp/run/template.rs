@@ -13,15 +13,17 @@ use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::NextData;
 use crate::tcp::super_segment;
 use crate::tcp::tcb::Tcb;
+use crate::tcp::tuple::Tuple;
 use crate::time::Instant;
 use crate::wire::checksum::{Sum, fold, fold_words};
 use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN};
 use crate::wire::{ethernet, ipv4};
 
 /// The headers of a run, and what is known of their checksums.
+#[derive(Clone, Copy)]
 pub(super) struct Template {
     /// With zero for all that is not the same in each segment.
-    bytes: [u8; LEN_MAX],
+    pub(super) bytes: [u8; LEN_MAX],
     pub(super) len: usize,
     /// The sum of the IP header, in the machine's order as the other.
     ip_sum: u16,
@@ -33,74 +35,133 @@ pub(super) struct Template {
     pub(super) smss: u16,
 }
 
-/// Sums that all segments of a row have a part in: of the IP header, and where the device does not
-/// sum, of the pseudo-header and the TCP header.
+/// The headers of the last run: those of the next, if it is for the same connection.
+pub(crate) struct Kept {
+    tuple: Tuple,
+    /// That of the neighbors.
+    epoch: u32,
+    template: Template,
+}
+
+impl Kept {
+    /// Whether those that would be made for `tcb` now are the same.
+    #[inline]
+    fn is_for<C>(&self, tcb: &Tcb<'_, C>, net: &Net<'_>) -> bool {
+        let Template {
+            bytes,
+            len,
+            offload,
+            ..
+        } = &self.template;
+        let has = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
+        self.tuple == tcb.tuple
+            && self.epoch == net.neighbors.epoch()
+            && *len == Template::len_of(tcb)
+            && offload.csum.is_some() == net.caps.checksums.tx
+            && has(IP_TOS, tcb.tos)
+            && has(IP_TTL, net.ttl.get())
+    }
+}
+
+/// What all segments of a row share beside their headers.
 pub(super) struct Shared {
+    /// The length of the datagram.
+    pub(super) ip_len: [u8; 2],
+    /// The sum of the IP header.
     pub(super) ip: u32,
+    /// The sum of the pseudo-header and, where the device does not sum, the TCP header; and what a
+    /// device that does is to find in the checksum's place.
     pub(super) tcp: u32,
+    pub(super) tcp_csum: u16,
 }
 
 impl Template {
-    /// Nobody's.
-    pub(super) const EMPTY: Self = Self {
-        bytes: FIXED,
-        len: LEN_MIN,
-        ip_sum: 0,
-        tcp_sum: 0,
-        offload: TxOffload {
-            csum: None,
-            gso: None,
-        },
-        smss: 0,
-    };
-
-    /// Makes them the headers of what `tcb` sends now. From here on their window is promised.
+    /// Those of what `tcb` sends, but for what each run says anew: those that were kept, or made.
+    /// `None` when it is not known which station they go to.
     #[inline]
-    pub(super) fn fill<'p, C: Congestion>(
-        &mut self,
-        tcb: &mut Tcb<'p, C>,
-        net: &Net<'p>,
-        now: Instant,
-        way: &Way,
-    ) {
-        let wnd = tcb.rcv.advertise(net.budget(), false);
+    pub(super) fn find<'p, C: Congestion>(tcb: &mut Tcb<'p, C>, net: &mut Net<'p>) -> Option<Self> {
+        match &net.kept {
+            Some(kept) if kept.is_for(tcb, net) => Some(kept.template),
+            _ => Self::make(tcb, net),
+        }
+    }
+
+    /// Makes them, and keeps them.
+    #[inline(never)]
+    fn make<'p, C: Congestion>(tcb: &mut Tcb<'p, C>, net: &mut Net<'p>) -> Option<Self> {
+        let way = Way::find(tcb, net)?;
         let (local, remote) = tcb.tuple.addrs();
         let (from, to) = (local.octets(), remote.octets());
-        self.smss = tcb.snd.smss;
-        let bytes = &mut self.bytes;
-        *part(bytes, 0) = way.mac.0;
-        *part(bytes, 6) = net.mac.0;
-        *part(bytes, IP_TOS) = [tcb.tos];
-        *part(bytes, IP_TTL) = [net.ttl.get()];
-        *part(bytes, IP_ADDRS) = from;
-        *part(bytes, IP_ADDRS + 4) = to;
-        *part(bytes, TCP) = tcb.tuple.local_port().to_be_bytes();
-        *part(bytes, TCP + 2) = tcb.tuple.remote_port().to_be_bytes();
-        *part(bytes, TCP + 8) = tcb.rcv.nxt.0.to_be_bytes();
-        *part(bytes, TCP + 14) = wnd.0.to_be_bytes();
-        if let Some(stamps) = tcb.ts.stamp(tcb.rcv.nxt, now) {
-            self.len = LEN_MAX;
-            *part(bytes, TCP + 12) = [OFFSET_MAX];
-            *part(bytes, TCP + 24) = stamps.val.to_be_bytes();
-            *part(bytes, TCP + 28) = stamps.ecr.to_be_bytes();
+        let mut bytes = FIXED;
+        *part(&mut bytes, 0) = way.mac.0;
+        *part(&mut bytes, 6) = net.mac.0;
+        *part(&mut bytes, IP_TOS) = [tcb.tos];
+        *part(&mut bytes, IP_TTL) = [net.ttl.get()];
+        *part(&mut bytes, IP_ADDRS) = from;
+        *part(&mut bytes, IP_ADDRS + 4) = to;
+        *part(&mut bytes, TCP) = tcb.tuple.local_port().to_be_bytes();
+        *part(&mut bytes, TCP + 2) = tcb.tuple.remote_port().to_be_bytes();
+        let len = Self::len_of(tcb);
+        if len == LEN_MAX {
+            *part(&mut bytes, TCP + 12) = [OFFSET_MAX];
         }
         // Sums of words in the machine's order, whichever that is (RFC 1071 2 (B)).
         let addrs = u64::from(u32::from_ne_bytes(from)) + u64::from(u32::from_ne_bytes(to));
         let ip = [[0x45, tcb.tos], [0x40, 0], [net.ttl.get(), ip::proto::TCP]];
         let ip = ip.map(|word| u64::from(u16::from_ne_bytes(word)));
-        self.ip_sum = fold_words(addrs + ip.iter().sum::<u64>());
         let mut tcp_sum = addrs + u64::from(u16::from(ip::proto::TCP).to_be());
+        let mut offload = TxOffload::default();
         if net.caps.checksums.tx {
-            self.offload.csum = Some(CsumOffload {
+            offload.csum = Some(CsumOffload {
                 csum_start: ip::HEADERS_LEN as u16,
                 csum_offset: CSUM_OFFSET,
             });
         } else {
             // Without timestamps, what lies behind is not sent.
-            let part = self.bytes.get(TCP..self.len).unwrap_or_default();
+            let part = bytes.get(TCP..len).unwrap_or_default();
             tcp_sum += u64::from(fold_words(Sum::of(part).words()));
         }
-        self.tcp_sum = fold_words(tcp_sum);
+        let template = Self {
+            bytes,
+            len,
+            ip_sum: fold_words(addrs + ip.iter().sum::<u64>()),
+            tcp_sum: fold_words(tcp_sum),
+            offload,
+            smss: tcb.snd.smss,
+        };
+        net.kept = Some(Kept {
+            tuple: tcb.tuple,
+            epoch: net.neighbors.epoch(),
+            template,
+        });
+        Some(template)
+    }
+
+    /// Has them say what `tcb` has to say now: what has come, how much more may, and the time. From
+    /// here on their window is promised.
+    #[inline]
+    pub(super) fn say<'p, C: Congestion>(
+        &mut self,
+        tcb: &mut Tcb<'p, C>,
+        net: &Net<'p>,
+        now: Instant,
+    ) {
+        let wnd = tcb.rcv.advertise(net.budget(), false);
+        self.smss = tcb.snd.smss;
+        let bytes = &mut self.bytes;
+        let (nxt, wnd) = (tcb.rcv.nxt.0.to_be(), wnd.0.to_be());
+        *part(bytes, TCP + 8) = nxt.to_ne_bytes();
+        *part(bytes, TCP + 14) = wnd.to_ne_bytes();
+        let mut said = u64::from(nxt) + u64::from(wnd);
+        if let Some(stamps) = tcb.ts.stamp(tcb.rcv.nxt, now) {
+            let (val, ecr) = (stamps.val.to_be(), stamps.ecr.to_be());
+            *part(bytes, TCP + 24) = val.to_ne_bytes();
+            *part(bytes, TCP + 28) = ecr.to_ne_bytes();
+            said += u64::from(val) + u64::from(ecr);
+        }
+        if self.offload.csum.is_none() {
+            self.tcp_sum = fold_words(said + u64::from(self.tcp_sum));
+        }
     }
 
     /// Bytes of the headers of what `tcb` sends.
@@ -157,21 +218,19 @@ impl Template {
         self.count(net, 0, is_sent);
     }
 
-    /// What is the same in all full segments but the last that there is: their headers, of `LEN`
-    /// bytes, and what is known of their sums.
+    /// What full segments behind headers of `len` bytes share, beside these.
     #[inline(always)]
-    pub(super) fn shared_by<const LEN: usize>(&self) -> ([u8; LEN], Shared) {
-        let mut bytes = *self.bytes.first_chunk().unwrap_or(&[0; LEN]);
+    pub(super) fn shared_by(&self, len: usize) -> Shared {
         // A datagram is shorter than 64 KiB.
-        let ip_len = (LEN - ethernet::HEADER_LEN) as u16 + self.smss;
+        let ip_len = (len - ethernet::HEADER_LEN) as u16 + self.smss;
         let tcp_len = ip_len - ipv4::HEADER_LEN as u16;
-        let shared = Shared {
+        let tcp = u32::from(self.tcp_sum) + u32::from(tcp_len.to_be());
+        Shared {
+            ip_len: ip_len.to_be_bytes(),
             ip: u32::from(self.ip_sum) + u32::from(ip_len.to_be()),
-            tcp: u32::from(self.tcp_sum) + u32::from(tcp_len.to_be()),
-        };
-        *part(&mut bytes, IP_LEN) = ip_len.to_be_bytes();
-        *part(&mut bytes, TCP_CSUM) = fold(shared.tcp).to_ne_bytes();
-        (bytes, shared)
+            tcp,
+            tcp_csum: fold(tcp),
+        }
     }
 
     /// Writes the headers.
@@ -266,7 +325,7 @@ pub(super) const LEN_MAX: usize = LEN_MIN + OPTIONS_LEN;
 /// Where the fields lie.
 const IP: usize = ethernet::HEADER_LEN;
 const IP_TOS: usize = IP + 1;
-const IP_LEN: usize = IP + 2;
+pub(super) const IP_LEN: usize = IP + 2;
 pub(super) const IP_IDENT: usize = IP + 4;
 const IP_TTL: usize = IP + 8;
 pub(super) const IP_CSUM: usize = IP + 10;
