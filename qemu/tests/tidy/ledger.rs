@@ -1,5 +1,6 @@
-//! The ledger of the RFCs, `stack/tests/rfc.md`: each rule that TCP/IP must follow, where it is
-//! followed, and the test that shows it. A ledger that nobody checks is a wish, so this does.
+//! The ledgers of the RFCs, `stack/tests/rfc.md` and `images/fileserver/tests/rfc.md`: each rule
+//! that TCP/IP or HTTP must follow, where it is followed, and the test that shows it. A ledger that
+//! nobody checks is a wish, so this does.
 //!
 //! ```text
 //!   ## RFC 9293 ...
@@ -10,17 +11,23 @@
 //!   | MUST-51 | MUST | ... | - | exception: why not |
 //! ```
 //!
-//! A place is a file, or `file::item`, from `stack/src` or from the top. A test is the name of a
-//! function under `#[test]`, `file::name` where the name alone is not unique, or a script of
-//! `stack/tests/pkt`. While the ledger has open rows they are counted, not refused.
+//! A place is a file, or `file::item`, from `src` of the package or from the top. A test is a
+//! function under `#[test]`, `file::name` where the name alone is not unique, a script of
+//! `stack/tests/pkt`, or how a row of the table of requests beside the ledger begins,
+//! `requests.txt 200 GET /...`. While a ledger has open rows they are counted, not refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use super::{assert_none, files, has_word, sources};
 
-/// Where the ledger lies.
-const LEDGER: &str = "stack/tests/rfc.md";
+/// Where the ledgers lie, and from where each counts its places and tests.
+const LEDGERS: [(&str, &str); 2] = [
+    ("stack/tests/rfc.md", "stack/"),
+    ("images/fileserver/tests/rfc.md", "images/fileserver/"),
+];
+/// A table of requests beside a ledger: a row of it is a test, too.
+const REQUESTS: &str = "requests.txt";
 /// Where scripts lie.
 const SCRIPTS: &str = "stack/tests/pkt/";
 /// What a rule may be. A `step` belongs to an algorithm of an RFC that has no key words there.
@@ -54,10 +61,21 @@ struct Repo {
     tests: BTreeMap<String, BTreeSet<String>>,
     files: BTreeSet<String>,
     sources: BTreeMap<String, String>,
+    /// The folder of the package that the ledger is of.
+    package: &'static str,
+    /// Rows of the table of requests beside the ledger: verdict and request, one space between.
+    requests: Vec<String>,
 }
 
 impl Repo {
-    fn read() -> Self {
+    fn read(package: &'static str) -> Self {
+        let table = super::root().join(package).join("tests").join(REQUESTS);
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        let rows = table.lines().filter(|line| !line.starts_with('#'));
+        let pairs = rows.filter_map(|line| line.split_once(' '));
+        let requests =
+            pairs.map(|(verdict, request)| format!("{verdict} {}", request.trim_start()));
+        let requests = requests.collect();
         let sources: BTreeMap<String, String> = sources().into_iter().collect();
         let mut tests = BTreeMap::<String, BTreeSet<String>>::new();
         for (file, text) in &sources {
@@ -69,12 +87,16 @@ impl Repo {
             tests,
             files: files().into_iter().collect(),
             sources,
+            package,
+            requests,
         }
     }
 
-    /// The file that a place or a test names: from `stack/src`, from `stack`, or from the top.
+    /// The file that a place or a test names: from `src` of the package, from its folder, or from
+    /// the top.
     fn file(&self, name: &str) -> Option<String> {
-        ["stack/src/", "stack/", ""]
+        let package = self.package;
+        [format!("{package}src/"), package.to_owned(), String::new()]
             .iter()
             .map(|folder| format!("{folder}{name}"))
             .find(|name| self.files.contains(name))
@@ -104,6 +126,13 @@ impl Repo {
             return is_there
                 .then_some(())
                 .ok_or(format!("no script {SCRIPTS}{test}"));
+        }
+        if let Some(start) = test.strip_prefix(REQUESTS) {
+            let start = start.trim_start();
+            let is_there = self.requests.iter().any(|row| row.starts_with(start));
+            return (is_there && !start.is_empty())
+                .then_some(())
+                .ok_or(format!("no row {start}"));
         }
         let (file, name) = match test.split_once("::") {
             Some((file, name)) => (Some(file), name),
@@ -144,7 +173,7 @@ fn test_names(text: &str) -> Vec<String> {
 }
 
 /// The rows of the ledger, and what is wrong with its form.
-fn rows(text: &str) -> (Vec<Row<'_>>, Vec<String>) {
+fn rows<'t>(ledger: &str, text: &'t str) -> (Vec<Row<'t>>, Vec<String>) {
     let (mut rows, mut complaints) = (Vec::new(), Vec::new());
     let mut rfc = "";
     for (line, text) in (1..).zip(text.lines()) {
@@ -165,7 +194,7 @@ fn rows(text: &str) -> (Vec<Row<'_>>, Vec<String>) {
                 place,
                 test,
             }),
-            _ => complaints.push(format!("{LEDGER}:{line}: not five columns below an RFC")),
+            _ => complaints.push(format!("{ledger}:{line}: not five columns below an RFC")),
         }
     }
     (rows, complaints)
@@ -208,17 +237,22 @@ fn check(row: &Row<'_>, repo: &Repo) -> Result<State, String> {
 
 #[test]
 fn every_rule_of_the_ledger_has_a_live_test_or_a_reason() {
-    let repo = Repo::read();
-    let text = std::fs::read_to_string(super::root().join(LEDGER)).expect("a ledger");
-    let (rows, mut complaints) = rows(&text);
+    for (ledger, package) in LEDGERS {
+        check_ledger(ledger, &Repo::read(package));
+    }
+}
+
+fn check_ledger(ledger: &str, repo: &Repo) {
+    let text = std::fs::read_to_string(super::root().join(ledger)).expect("a ledger");
+    let (rows, mut complaints) = rows(ledger, &text);
     let mut ids = BTreeSet::new();
     let mut states = Vec::new();
     for row in &rows {
-        let at = format!("{LEDGER}:{}: {} {}", row.line, row.rfc, row.id);
+        let at = format!("{ledger}:{}: {} {}", row.line, row.rfc, row.id);
         if !ids.insert((row.rfc, row.id)) {
             complaints.push(format!("{at}: the id is not the only one of its table"));
         }
-        match check(row, &repo) {
+        match check(row, repo) {
             Ok(state) => states.push(state),
             Err(why) => complaints.push(format!("{at}: {why}")),
         }
@@ -228,7 +262,7 @@ fn every_rule_of_the_ledger_has_a_live_test_or_a_reason() {
     // Past the test harness, which hides what a test that succeeds prints.
     let _printed = writeln!(
         std::io::stderr(),
-        "ledger: {} rows, {} tested, {} exceptions, {} open",
+        "{ledger}: {} rows, {} tested, {} exceptions, {} open",
         rows.len(),
         count(State::Tested),
         count(State::Exception),
@@ -256,12 +290,14 @@ fn the_checker_of_the_ledger_sees_what_it_should() {
             "stack/tests/pkt/s--e.pkt",
         ]),
         sources: BTreeMap::from([("stack/src/tcp/a.rs".to_owned(), source.to_owned())]),
+        package: "stack/",
+        requests: vec!["200 GET / HTTP/1.1".to_owned()],
     };
     assert_eq!(test_names(source), ["alive", "twice"]);
     let verdict = |row: &str| {
         let text =
             format!("## RFC 1: one\n| § | level | a | b | c |\n|---|---|---|---|---|\n{row}\n");
-        let (rows, complaints) = rows(&text);
+        let (rows, complaints) = rows("a ledger", &text);
         match rows.first() {
             Some(row) => check(row, &repo).map_err(|_| "row"),
             None => Err(if complaints.is_empty() {
@@ -282,6 +318,10 @@ fn the_checker_of_the_ledger_sees_what_it_should() {
         ),
         (
             "| 1 | MAY | a | `tests/b.rs` | `tests/b.rs::twice` |",
+            State::Tested,
+        ),
+        (
+            "| 1 | MUST | a | `tcp/a.rs` | `requests.txt 200 GET /` |",
             State::Tested,
         ),
         (
@@ -311,6 +351,11 @@ fn the_checker_of_the_ledger_sees_what_it_should() {
         ),
         ("| 1 | MUST | a | `tcp/a.rs::no_tes` | `alive` |", "row"),
         ("| 1 | MUST | a | `tcp/z.rs` | `alive` |", "row"),
+        ("| 1 | MUST | a | `tcp/a.rs` | `requests.txt` |", "row"),
+        (
+            "| 1 | MUST | a | `tcp/a.rs` | `requests.txt 404 GET /` |",
+            "row",
+        ),
         ("| 1 | MUST | a | - | `alive` |", "row"),
         ("| 1 | MUST | a | - | open: |", "row"),
         ("| 1 | MUST | a | - | exception: no |", "row"),
