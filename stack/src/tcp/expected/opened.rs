@@ -71,5 +71,7 @@ impl<'p, A: App> Tcp<'p, A> {
         self.recent = conn;
         self.unsettled = conn;
         self.tell_established(cx, conn);
+        // Frames may have come home since the SYN-ACK.
+        self.after_offer(cx, conn);
     }
 }
