@@ -70,7 +70,11 @@ impl HyStart {
     #[inline]
     pub(super) fn noted(&mut self, una: SeqNum, rtt: Option<Duration>) -> bool {
         let is_within = self.stage == Stage::SlowStart && una.before(self.window_end);
-        if is_within && let Some(rtt) = rtt {
+        // Once enough was measured, only a new least time tells anything.
+        let is_least = |rtt: &Duration| rtt.as_micros() < u64::from(self.round_us);
+        if is_within
+            && let Some(rtt) = rtt.filter(|rtt| self.samples < N_RTT_SAMPLE || is_least(rtt))
+        {
             self.sampled(rtt);
         }
         is_within
