@@ -123,7 +123,7 @@ const CARGO_STEPS: [Step; 11] = [
     },
     Step {
         name: "look-cost",
-        what: "HTTP alone costs what is recorded; metrics and log under 3 % of a request",
+        what: "HTTP alone costs what is recorded; metrics and log 3 % of a request at most",
         run: |_| {
             let benches = ["--bench", "answer", "--bench", "look"];
             cargo(&[&["bench", "--package", FILESERVER], &benches[..]].concat())

@@ -26,8 +26,8 @@ impl FileServer {
         self.known = known;
     }
 
-    /// Answers a request that is known, where nothing else comes with it and nothing has to be
-    /// written down. How many bytes were taken; `None`, with nothing done, for any other.
+    /// Answers a request that is known, where nothing else comes with it. How many bytes were
+    /// taken; `None`, with nothing done, for any other.
     #[inline]
     pub(super) fn answer_known(
         &mut self,
@@ -35,7 +35,7 @@ impl FileServer {
         client: &mut Client,
         bytes: &[u8],
     ) -> Option<usize> {
-        let is_usual = client.is_at_rest() && conn.now() < self.date_until && !self.log.is_on();
+        let is_usual = client.is_at_rest() && conn.now() < self.date_until;
         if !is_usual || !conn.has_room_for(super::ANSWER_PIECES) {
             return None;
         }
@@ -58,6 +58,9 @@ impl FileServer {
         let answer = prepared.answer(status, len, head_len);
         client.exchange.count_known();
         self.count(client, &answer);
+        if self.log.is_on() {
+            self.write_down(conn, client, bytes, 0, &answer);
+        }
         client.offered_len = 0;
         self.begin_sending(conn, client);
         Some(len)
