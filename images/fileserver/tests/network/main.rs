@@ -574,10 +574,14 @@ fn frames_are_not_for_those_who_dawdle() {
     let mut all_idle = 0;
     for pause_s in [2, 30] {
         let mut world = World::new(1, gathering, &files(), sizes, SCRATCHES);
-        let idle: Vec<_> = (0..10)
-            .map(|_| world.open(String::new(), Habits::default()))
-            .collect();
-        world.pass(Duration::from_secs(1));
+        // They are looked at every 7.5 s. Frames are short for the second after the slow ones come,
+        // so that some of them are looked at within it.
+        let mut idle = Vec::new();
+        for _ in 0..10 {
+            idle.push(world.open(String::new(), Habits::default()));
+            world.pass(Duration::from_millis(100));
+        }
+        world.pass(Duration::from_millis(6_400));
         let drip = Habits {
             piece_len: 2,
             pause: Duration::from_secs(pause_s),
