@@ -123,7 +123,7 @@ const CARGO_STEPS: [Step; 11] = [
     },
     Step {
         name: "look-cost",
-        what: "HTTP alone costs what is recorded; metrics and log 3 % of a request at most",
+        what: "HTTP alone costs what is recorded; metrics and log a few percent of a request",
         run: |_| {
             let benches = ["--bench", "answer", "--bench", "look"];
             cargo(&[&["bench", "--package", FILESERVER], &benches[..]].concat())

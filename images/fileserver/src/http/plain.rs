@@ -11,8 +11,7 @@
 //! reference and reads everything else: a request that is odd in any way is left to it, never
 //! refused here. So there is one grammar, and this is a part of it.
 //!
-//! No request is remembered, though clients repeat theirs: to compare one client's fields with
-//! another's would tell by its time what those of the other are.
+//! What was asked before, byte for byte, is not even read: see [`known`](super::known).
 
 use httparse::{EMPTY_HEADER, Header};
 
