@@ -109,18 +109,6 @@ impl Headers {
     }
 }
 
-impl<C: Congestion> Tcb<'_, C> {
-    /// RFC 9293 3.10.7.4, fifth, ESTABLISHED: SND.WND, unless a later segment has told another one.
-    #[inline(always)]
-    fn take_wnd(&mut self, headers: &Headers) {
-        if !self.snd.wl1.after(headers.seq) {
-            self.snd.wl1 = headers.seq;
-            self.snd.wnd = headers.wnd.scaled(self.snd.wscale);
-            self.snd.wnd_max = self.snd.wnd_max.max(self.snd.wnd);
-        }
-    }
-}
-
 impl<'p, A: App> Tcp<'p, A> {
     /// A frame came in. Gives it back, with nothing changed, unless it is a segment that can be
     /// taken from here on.
@@ -317,7 +305,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        tcb.take_wnd(headers);
+        tcb.snd.window_told(headers.seq, headers.wnd);
         if let Some(theirs) = headers.timestamps {
             tcb.ts.update(theirs, headers.seq, cx.now);
         }

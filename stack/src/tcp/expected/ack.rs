@@ -85,12 +85,7 @@ impl<'p, A: App> Tcp<'p, A> {
         self.unsettled = idx;
         self.has_moved = true;
         tcb.keep.heard(cx.now);
-        // RFC 9293 3.10.7.4, fifth, ESTABLISHED: unless a later segment has told another one.
-        if !tcb.snd.wl1.after(said.seq) {
-            tcb.snd.wl1 = said.seq;
-            tcb.snd.wnd = said.wnd.scaled(tcb.snd.wscale);
-            tcb.snd.wnd_max = tcb.snd.wnd_max.max(tcb.snd.wnd);
-        }
+        tcb.snd.window_told(said.seq, said.wnd);
         tcb.ts.update(timestamps, said.seq, cx.now);
         self.acks.begin((ack, tcb.snd.max), said, pkt.frame.len());
         let is_watched = tcb.flags.has(TcbFlags::WANTS_TO_SEND) || !tcb.rcv.is_wide_open();

@@ -94,7 +94,7 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        tcb.take_wnd(&headers);
+        tcb.snd.window_told(headers.seq, headers.wnd);
         if let Some(theirs) = headers.timestamps {
             tcb.ts.update(theirs, headers.seq, cx.now);
         }
