@@ -11,7 +11,7 @@
 //! Before that come the key paths ([`paths`]), each of which must cost what was recorded for it or
 //! less; `-- --record` records what they cost now.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use simoom_sim::Rng;
@@ -32,6 +32,7 @@ mod said;
 mod served;
 
 use crowd::Crowd;
+use paths::callgrind::instructions;
 use served::{BURST, Served};
 
 /// Connections, few and many.
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
         println!("{conns:>9} connections: {ns:.0} ns a segment");
     }
     let [few, many] = [FEW, MANY].map(|conns| {
-        let count = callgrind(&["--toggle-collect=*exchanges*"], &conns.to_string())?;
+        let count = instructions("*exchanges*", &[&conns.to_string()])?;
         let instructions = count / SEGMENTS as f64;
         println!("{conns:>9} connections: {instructions:.0} instructions a segment");
         Some(instructions)
@@ -133,25 +134,3 @@ fn exchanges(served: &mut Served) -> u128 {
 }
 
 const REQUEST: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: simoom\r\n\r\n";
-
-/// Instructions that this program with `arg` takes where `toggles` say, by callgrind; `None`
-/// without it.
-fn callgrind(toggles: &[&str], arg: &str) -> Option<f64> {
-    let program = std::env::current_exe().expect("this very program");
-    let output = Command::new("valgrind")
-        .env("GLIBC_TUNABLES", NO_REP_MOVSB)
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(toggles)
-        .arg(program)
-        .arg(arg)
-        .output()
-        .ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let (_, collected) = said.split_once("Collected : ").expect("a sum");
-    let number = collected.split_whitespace().next().expect("a number");
-    Some(number.parse().expect("a number"))
-}
-
-/// Callgrind counts `rep movsb` once a byte, which no processor does.
-const NO_REP_MOVSB: &str = "glibc.cpu.x86_rep_movsb_threshold=0x7fffffffffffffff";

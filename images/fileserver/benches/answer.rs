@@ -4,8 +4,11 @@
 //! `counted` alone, with GLIBC's `rep movsb` off. Each row has a most, 3 % above
 //! what was measured when it was set; more than that fails.
 
+#[path = "../../../stack/benches/paths/callgrind.rs"]
+mod callgrind;
+
 use std::hint::black_box;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use simoom_fileserver::http::{Exchange, Limits, Parts, Server, Step};
 use simoom_fileserver::site::{Memory, Options, Site};
@@ -146,23 +149,7 @@ fn go(row: &Row) {
 
 /// Instructions of one request; `None` without valgrind.
 fn count(row: &Row) -> Option<f64> {
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(["--collect-atstart=no", "--toggle-collect=*counted*"])
-        .arg(std::env::current_exe().expect("a path"))
-        .arg(row.name)
-        .env(
-            "GLIBC_TUNABLES",
-            "glibc.cpu.x86_rep_movsb_threshold=0x10000000",
-        )
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&out.stderr);
-    let line = text
-        .lines()
-        .find_map(|line| line.split_once("Collected :"))?;
-    let all: f64 = line.1.trim().parse().ok()?;
-    Some(all / f64::from(TIMES))
+    Some(callgrind::instructions("*counted*", &[row.name])? / f64::from(TIMES))
 }
 
 fn main() -> ExitCode {

@@ -13,6 +13,8 @@
 //! of a line is made between two polls, when no packet waits or many lines do: that is shown, and
 //! has no bar.
 
+#[path = "../../../stack/benches/paths/callgrind.rs"]
+mod callgrind;
 #[allow(dead_code)]
 #[path = "../../../stack/tests/simulation/said.rs"]
 mod said;
@@ -23,7 +25,7 @@ mod world;
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::net::Ipv4Addr;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use simoom::iface::Setup;
 use simoom::tcp::Settings;
@@ -302,24 +304,7 @@ fn go(on: On, request: &str) {
 
 /// Instructions of one request; `None` without valgrind.
 fn count(client: &str, name: &str) -> Option<f64> {
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args(["--collect-atstart=no", "--toggle-collect=*counted*"])
-        .arg(std::env::current_exe().expect("a path"))
-        .args([client, name])
-        .env(
-            "GLIBC_TUNABLES",
-            "glibc.cpu.x86_rep_movsb_threshold=0x10000000",
-        )
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{text}");
-    let line = text
-        .lines()
-        .find_map(|line| line.split_once("Collected :"))?;
-    let all: f64 = line.1.trim().parse().ok()?;
-    Some(all / TIMES as f64)
+    Some(callgrind::instructions("*counted*", &[client, name])? / TIMES as f64)
 }
 
 fn main() -> ExitCode {

@@ -12,6 +12,8 @@
 //! of the first row is 1,200: smoltcp takes 4,917 for the same without HTTP.
 
 // Shared with the stack's own benches and with the tests, which use all of it.
+#[path = "../../../stack/benches/paths/callgrind.rs"]
+mod callgrind;
 #[allow(dead_code)]
 #[path = "../../../stack/tests/simulation/said.rs"]
 mod said;
@@ -23,7 +25,7 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use said::Ends;
 use simoom::iface::Setup;
@@ -312,22 +314,7 @@ fn go(row: &Row) {
 
 /// Instructions of one request; `None` without valgrind.
 fn count(row: &Row) -> Option<f64> {
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg("--toggle-collect=*counted*")
-        .arg(std::env::current_exe().expect("a path"))
-        .arg(row.name)
-        .env(
-            "GLIBC_TUNABLES",
-            "glibc.cpu.x86_rep_movsb_threshold=0x7fffffffffffffff",
-        )
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{text}");
-    let (_, collected) = text.split_once("Collected : ").expect("a sum");
-    let number = collected.split_whitespace().next().expect("a number");
-    Some(number.parse::<f64>().expect("a number") / TIMES as f64)
+    Some(callgrind::instructions("*counted*", &[row.name])? / TIMES as f64)
 }
 
 fn main() -> ExitCode {

@@ -8,6 +8,7 @@
 //!   this program ── valgrind, toggling in `counted` ──► this program again, with a path's name
 //! ```
 
+pub(crate) mod callgrind;
 mod client;
 
 use std::path::Path as File;
@@ -225,7 +226,7 @@ pub(crate) fn check(do_record: bool) -> Option<bool> {
 
 /// Instructions of a path, once.
 fn count(path: &Path) -> Option<f64> {
-    let all = super::callgrind(&["--toggle-collect=*counted*"], path.name)?;
+    let all = callgrind::instructions("*counted*", &[path.name])?;
     Some(all / f64::from(path.times))
 }
 

@@ -81,11 +81,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if !is_good_ack || !headers.fits(tcb, budget) || !headers.is_summed_right(&pkt) {
             return Some(pkt);
         }
-        let RxPacket {
-            mut frame, rest, ..
-        } = pkt;
-        // It is empty: there is nothing to send home.
-        core::mem::forget(rest);
+        let mut frame = pkt.frame;
         cx.net.counters.short_cut_taken(frame.len());
         self.unsettled = idx;
         tcb.keep.heard(cx.now);
