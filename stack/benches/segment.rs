@@ -58,8 +58,7 @@ fn main() -> ExitCode {
     }
     let do_record = arg == "--record";
     match paths::check(do_record) {
-        Some(false) => return ExitCode::FAILURE,
-        Some(true) if do_record => return ExitCode::SUCCESS,
+        Some(verdict) if do_record || verdict != ExitCode::SUCCESS => return verdict,
         _ => {}
     }
     for conns in [FEW, MANY] {

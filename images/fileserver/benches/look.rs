@@ -24,13 +24,11 @@ mod world;
 
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use simoom::iface::Setup;
 use simoom::tcp::Settings;
-use simoom::tcp::seqnum::{SeqNum, WireWnd};
-use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use simoom::wire::tcp::Ctl;
 use simoom::{Cidr, Duration, Instant, Polled, Stack};
 use simoom_capture::{Store, Watched};
 use simoom_fileserver::accesslog::{Log, Place, Sink};
@@ -40,10 +38,10 @@ use simoom_fileserver::front::Front;
 use simoom_fileserver::http::{self, KNOWN_CNT, Known, Limits, Server};
 use simoom_fileserver::site::{Memory, Options as SiteOptions, Site};
 use simoom_platform::net::{Attend, Round};
-use simoom_ring::{Caps, Checksums, FramePool, MacAddr};
+use simoom_ring::{Caps, Checksums, FramePool};
 use simoom_sim::MemoryRings;
 
-use said::Ends;
+use said::{ENDS, Heard, Saying};
 use world::{Sizes, pool, storage};
 
 /// What is on.
@@ -97,9 +95,7 @@ struct Counted {
     printed_len: usize,
     is_counted: bool,
     now: Instant,
-    snd_nxt: u32,
-    rcv_nxt: u32,
-    ts_recent: u32,
+    knows: said::Client,
     heard: usize,
 }
 
@@ -138,45 +134,36 @@ impl Counted {
             printed_len: 0,
             is_counted: false,
             now,
-            snd_nxt: 0,
-            rcv_nxt: 0,
-            ts_recent: 0,
+            knows: said::Client::default(),
             heard: 0,
         };
         said::arrive(&mut world.rings, pool, &ENDS.who_has());
         world.turn();
         world.arrive(Ctl::SYN, None, &[]);
         world.turn();
-        world.arrive(Ctl::default(), Some(world.rcv_nxt), &[]);
+        world.arrive(Ctl::default(), Some(world.knows.rcv_nxt), &[]);
         world.turn();
         world
     }
 
     /// A request, its answer, and the acknowledgment of that.
     fn ask(&mut self, request: &str) {
-        self.arrive(Ctl::PSH, Some(self.rcv_nxt), request.as_bytes());
+        self.arrive(Ctl::PSH, Some(self.knows.rcv_nxt), request.as_bytes());
         self.turn();
-        self.arrive(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.arrive(Ctl::default(), Some(self.knows.rcv_nxt), &[]);
         self.turn();
     }
 
     fn arrive(&mut self, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
-        let timestamps = Timestamps {
-            val: (self.now.as_micros() / 1_000) as u32,
-            ecr: self.ts_recent,
-        };
-        let repr = Repr {
-            src_port: 40_000,
-            dst_port: 80,
-            seq: SeqNum(self.snd_nxt),
-            ack: ack.map(SeqNum),
+        let saying = Saying {
             ctl,
-            wnd: WireWnd(u16::MAX),
-            options: said::options(ctl, timestamps),
+            ack,
+            wnd: u16::MAX,
+            now_ms: (self.now.as_micros() / 1_000) as u32,
+            payload,
         };
-        let frame = ENDS.segment(&repr, payload);
+        let frame = self.knows.say((&ENDS, 40_000), saying);
         said::arrive(&mut self.rings, self.pool, &frame);
-        self.snd_nxt = self.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
     }
 
     /// A little later: the server works, and what it has sent is read.
@@ -187,19 +174,11 @@ impl Counted {
             false => self.poll(),
         }
         for packet in self.rings.sent().drain(..) {
-            let bytes = packet.head().bytes();
-            if bytes[12..14] == [0x08, 0x06] {
+            let Some(heard) = Heard::read(packet.head().bytes(), packet.frame_len()) else {
                 continue;
-            }
-            let segment = Segment::parse(&bytes[34..], packet.frame_len() - 34).expect("a segment");
-            let options = Options::parse(&bytes[54..34 + segment.header_len]);
-            if segment.ctl.has(Ctl::SYN) {
-                self.rcv_nxt = segment.seq.0;
-            }
-            assert_eq!(segment.seq.0, self.rcv_nxt, "what comes next");
-            self.rcv_nxt = self.rcv_nxt.wrapping_add(segment.len());
-            self.ts_recent = options.timestamps.expect("they were agreed on").val;
-            self.heard += segment.payload_len as usize;
+            };
+            self.knows.hear(&heard);
+            self.heard += heard.segment.payload_len as usize;
         }
     }
 
@@ -358,11 +337,3 @@ fn main() -> ExitCode {
 const BROWSER_MOST: f64 = 3.6;
 
 const BODY_LEN: usize = 1_024;
-
-/// From the client to the server.
-const ENDS: Ends = Ends {
-    from_mac: MacAddr([2, 0, 0, 0, 0, 2]),
-    to_mac: MacAddr([2, 0, 0, 0, 0, 1]),
-    from: Ipv4Addr::new(10, 0, 0, 2),
-    to: Ipv4Addr::new(10, 0, 0, 1),
-};

@@ -7,13 +7,15 @@
 //!
 //! `cargo bench -p simoom-fileserver --bench request` runs itself under callgrind, which counts in
 //! `counted` alone. Nothing is done for us: the stack sums what comes in and what goes out, with
-//! the table of sums over the site that every server has. Each row must cost what
-//! `recorded.txt` says or less, give or take 3 %; `-- --record` records what they cost now. The bar
+//! the table of sums over the site that every server has. Each row must cost what was recorded for
+//! it or less, give or take 3 %; `-- --record` records what they cost now. The bar
 //! of the first row is 1,200: smoltcp takes 4,917 for the same without HTTP.
 
 // Shared with the stack's own benches and with the tests, which use all of it.
 #[path = "../../../stack/benches/paths/callgrind.rs"]
 mod callgrind;
+#[path = "../../../stack/benches/paths/record.rs"]
+mod record;
 #[allow(dead_code)]
 #[path = "../../../stack/tests/simulation/said.rs"]
 mod said;
@@ -23,23 +25,21 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
-use std::net::Ipv4Addr;
-use std::path::Path;
 use std::process::ExitCode;
 
-use said::Ends;
+use record::Record;
+use said::{ENDS, Heard, Saying};
 use simoom::iface::Setup;
 use simoom::tcp::Settings;
-use simoom::tcp::seqnum::{SeqNum, WireWnd};
-use simoom::wire::checksum::Sum;
-use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use simoom::wire::tcp::Ctl;
 use simoom::{Cidr, Duration, Instant, Polled, Stack, Sums};
 use simoom_fileserver::admin::{Admin, Words};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
 use simoom_fileserver::http::{KNOWN_CNT, Known, Place};
-use simoom_ring::{Caps, FramePool, MacAddr, RxPacket, TxPacket};
+use simoom_ring::{Caps, FramePool, RxPacket, TxPacket};
 use simoom_sim::MemoryRings;
+use simoom_sim::checksum::{self, Verdict};
 use world::Sizes;
 
 /// A request on a kept connection.
@@ -147,9 +147,7 @@ struct Client {
     rings: MemoryRings<'static>,
     pool: &'static FramePool<'static>,
     now: Instant,
-    snd_nxt: u32,
-    rcv_nxt: u32,
-    ts_recent: u32,
+    knows: said::Client,
     heard_len: usize,
     is_counted: bool,
 }
@@ -180,9 +178,7 @@ impl Client {
             rings: MemoryRings::new(64),
             pool,
             now,
-            snd_nxt: 0,
-            rcv_nxt: 0,
-            ts_recent: 0,
+            knows: said::Client::default(),
             heard_len: 0,
             is_counted: false,
         };
@@ -209,27 +205,16 @@ impl Client {
     }
 
     fn say(&mut self, ctl: Ctl, payload: &[u8]) {
-        let timestamps = Timestamps {
-            val: (self.now.as_micros() / 1_000) as u32,
-            ecr: self.ts_recent,
-        };
-        let repr = Repr {
-            src_port: 40_000,
-            dst_port: 80,
-            seq: SeqNum(self.snd_nxt),
-            ack: (!ctl.has(Ctl::SYN)).then_some(SeqNum(self.rcv_nxt)),
+        let saying = Saying {
             ctl,
-            wnd: WireWnd(u16::MAX),
-            options: said::options(ctl, timestamps),
+            ack: (!ctl.has(Ctl::SYN)).then_some(self.knows.rcv_nxt),
+            wnd: u16::MAX,
+            now_ms: (self.now.as_micros() / 1_000) as u32,
+            payload,
         };
-        let mut frame = ENDS.segment(&repr, payload);
-        let segment_len = (frame.len() - IP_END) as u16;
-        let (from, to) = (ENDS.from.into(), ENDS.to.into());
-        let mut sum = Sum::pseudo_header(from, to, simoom::ip::proto::TCP, segment_len);
-        sum.add(&frame[IP_END..]);
-        frame[IP_END + 16..][..2].copy_from_slice(&sum.finish().to_be_bytes());
+        let mut frame = self.knows.say((&ENDS, 40_000), saying);
+        assert!(checksum::fill(&mut frame));
         self.arrive(&frame);
-        self.snd_nxt = self.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
     }
 
     fn arrive(&mut self, frame: &[u8]) {
@@ -255,23 +240,12 @@ impl Client {
         let mut bytes = packet.head().bytes().to_vec();
         let fragments = packet.fragments().iter();
         fragments.for_each(|fragment| bytes.extend_from_slice(fragment.bytes()));
-        if bytes[12..14] == [0x08, 0x06] {
+        let Some(heard) = Heard::read(&bytes, bytes.len()) else {
             return;
-        }
-        let segment_len = (bytes.len() - IP_END) as u16;
-        let (from, to) = (ENDS.to.into(), ENDS.from.into());
-        let mut sum = Sum::pseudo_header(from, to, simoom::ip::proto::TCP, segment_len);
-        sum.add(&bytes[IP_END..]);
-        assert!(sum.is_valid(), "the sum is right");
-        let segment = Segment::parse(&bytes[IP_END..], segment_len.into()).expect("a segment");
-        let options = Options::parse(&bytes[IP_END + 20..IP_END + segment.header_len]);
-        if segment.ctl.has(Ctl::SYN) {
-            self.rcv_nxt = segment.seq.0;
-        }
-        assert_eq!(segment.seq.0, self.rcv_nxt, "what comes next");
-        self.rcv_nxt = self.rcv_nxt.wrapping_add(segment.len());
-        self.ts_recent = options.timestamps.expect("they were agreed on").val;
-        self.heard_len += segment.payload_len as usize;
+        };
+        assert_eq!(checksum::verify(&bytes), Verdict::Right);
+        self.knows.hear(&heard);
+        self.heard_len += heard.segment.payload_len as usize;
     }
 }
 
@@ -324,60 +298,21 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let do_record = arg == "--record";
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/recorded.txt");
-    let recorded = std::fs::read_to_string(&file).unwrap_or_default();
-    let recorded = |name: &str| {
-        let mut lines = recorded.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-    };
-    let (mut text, mut is_good) = (String::from(HEAD), true);
+    let mut record = Record::read(env!("CARGO_MANIFEST_DIR"), "request", do_record);
     for row in &ROWS {
         let Some(all) = count(row) else {
             println!("valgrind is not installed: instructions are not counted");
             return ExitCode::SUCCESS;
         };
-        let known: Option<f64> = recorded(row.name);
-        let verdict = match known {
-            _ if do_record => "recorded",
-            None => "not recorded",
-            Some(known) if all > known * (1.0 + TOLERANCE) => "TOO MUCH",
-            Some(known) if all < known * (1.0 - TOLERANCE) => "less: record it",
-            Some(_) => "as recorded",
-        };
-        is_good &= do_record || !matches!(verdict, "TOO MUCH" | "not recorded");
-        let known = known.map_or(String::from("-"), |known| format!("{known:.0}"));
+        let verdict = record.judge(row.name, all);
         let (name, what) = (row.name, row.what);
-        println!("{name:<13} {all:>6.0} instructions; {verdict} ({known})  {what}");
-        text += &format!("{name} {all:.1}\n");
+        println!("{name:<13} {all:>6.0} instructions; {verdict}  {what}");
     }
-    if do_record {
-        std::fs::write(&file, text).expect("the record can be written");
-    }
-    match is_good {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    record.end()
 }
-
-/// How much more than recorded is a regression.
-const TOLERANCE: f64 = 0.03;
-
-const HEAD: &str = "\
-# Instructions of a request, as benches/request.rs counts them; `-- --record` writes this.
-";
-
-const ENDS: Ends = Ends {
-    from_mac: MacAddr([2, 0, 0, 0, 0, 2]),
-    to_mac: MacAddr([2, 0, 0, 0, 0, 1]),
-    from: Ipv4Addr::new(10, 0, 0, 2),
-    to: Ipv4Addr::new(10, 0, 0, 1),
-};
 
 const SIZES: Sizes = Sizes {
     frames: 512,
     conns: 64,
     bodies: 256,
 };
-
-/// Where a segment begins in a frame.
-const IP_END: usize = 34;

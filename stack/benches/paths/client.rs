@@ -2,20 +2,18 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 
 use simoom::tcp::cc::Chosen;
-use simoom::tcp::seqnum::{SeqNum, WireWnd};
 use simoom::tcp::{App, Conn, Settings};
-use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
+use simoom::wire::tcp::Ctl;
 use simoom::{Duration, Instant, Polled, Stack};
 use simoom_ring::{
-    Caps, Checksums, FramePool, MacAddr, Queue, RxRing, Segmentation, TxOffload, TxPacket, TxRing,
+    Caps, Checksums, FramePool, Queue, RxRing, Segmentation, TxOffload, TxPacket, TxRing,
 };
 use simoom_sim::MemoryRings;
 
 use crate::memory::{Sizes, pool, stack, storage};
-use crate::said::{self, Ends};
+use crate::said::{self, ENDS, Heard, Saying};
 
 /// What the client wants of the server.
 #[derive(Clone, Copy)]
@@ -86,12 +84,9 @@ pub(super) struct Client {
     rings: MemoryRings<'static>,
     pool: &'static FramePool<'static>,
     now: Instant,
-    snd_nxt: u32,
-    /// All before this has come.
-    rcv_nxt: u32,
+    knows: said::Client,
     /// Ends of segments that are not acknowledged yet.
     unacked: VecDeque<u32>,
-    ts_recent: u32,
     /// As the header has it: 128 KB in bulk, so that each acknowledgment makes room for as much as
     /// it acknowledges.
     wnd: u16,
@@ -157,10 +152,8 @@ impl Client {
             rings: MemoryRings::new(TX_SLOTS),
             pool,
             now,
-            snd_nxt: 0,
-            rcv_nxt: 0,
+            knows: said::Client::default(),
             unacked: VecDeque::with_capacity(4_096),
-            ts_recent: 0,
             wnd: match wish {
                 Wish::Bulk => 1_024,
                 _ => u16::MAX,
@@ -174,7 +167,7 @@ impl Client {
         client.meet();
         client.arrive_segment(Ctl::SYN, None, &[]);
         client.turn();
-        client.arrive_segment(Ctl::default(), Some(client.rcv_nxt), &[]);
+        client.arrive_segment(Ctl::default(), Some(client.knows.rcv_nxt), &[]);
         client.turn();
         client.warm_up(wish);
         client
@@ -186,7 +179,7 @@ impl Client {
             Wish::Nothing => {}
             Wish::Answer(_) => (0..20).for_each(|_| self.ask()),
             Wish::Bulk => {
-                self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+                self.arrive_segment(Ctl::PSH, Some(self.knows.rcv_nxt), REQUEST);
                 self.turn();
                 while self.unacked.len() < 64 {
                     self.acknowledge(2);
@@ -204,7 +197,7 @@ impl Client {
 
     /// A request, all of its answer, and an acknowledgment for every second segment.
     pub(super) fn ask(&mut self) {
-        self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+        self.arrive_segment(Ctl::PSH, Some(self.knows.rcv_nxt), REQUEST);
         self.turn();
         // What goes out in a burst is acknowledged in one.
         while !self.unacked.is_empty() {
@@ -222,12 +215,12 @@ impl Client {
         self.unacked.clear();
         self.arrive_segment(Ctl::SYN, None, &[]);
         self.turn_of(Event::Syn);
-        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
-        self.arrive_segment(Ctl::PSH, Some(self.rcv_nxt), REQUEST);
+        self.arrive_segment(Ctl::default(), Some(self.knows.rcv_nxt), &[]);
+        self.arrive_segment(Ctl::PSH, Some(self.knows.rcv_nxt), REQUEST);
         self.turn_of(Event::Request);
-        self.arrive_segment(Ctl::FIN, Some(self.rcv_nxt), &[]);
+        self.arrive_segment(Ctl::FIN, Some(self.knows.rcv_nxt), &[]);
         self.turn_of(Event::Fin);
-        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.arrive_segment(Ctl::default(), Some(self.knows.rcv_nxt), &[]);
         self.turn_of(Event::LastAck);
     }
 
@@ -251,7 +244,7 @@ impl Client {
 
     /// A frame comes in and goes out again, past the stack.
     pub(super) fn pass(&mut self) {
-        self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &[]);
+        self.arrive_segment(Ctl::default(), Some(self.knows.rcv_nxt), &[]);
         if self.is_counted {
             counted_rings(&mut self.rings);
         }
@@ -267,7 +260,7 @@ impl Client {
     /// Two full segments.
     pub(super) fn send_two(&mut self) {
         for _ in 0..2 {
-            self.arrive_segment(Ctl::default(), Some(self.rcv_nxt), &CONTENT[..1_448]);
+            self.arrive_segment(Ctl::default(), Some(self.knows.rcv_nxt), &CONTENT[..1_448]);
             self.turn();
         }
         self.unacked.clear();
@@ -295,40 +288,27 @@ impl Client {
     }
 
     fn read(&mut self, packet: &TxPacket<'static>) {
-        let bytes = packet.head().bytes();
-        if bytes[12..14] == [0x08, 0x06] {
+        let Some(heard) = Heard::read(packet.head().bytes(), packet.frame_len()) else {
             return;
-        }
-        let segment = Segment::parse(&bytes[34..], packet.frame_len() - 34).expect("a segment");
-        let options = Options::parse(&bytes[54..34 + segment.header_len]);
-        if segment.ctl.has(Ctl::SYN) {
-            self.rcv_nxt = segment.seq.0;
-        }
-        assert_eq!(segment.seq.0, self.rcv_nxt, "what comes next");
-        self.rcv_nxt = self.rcv_nxt.wrapping_add(segment.len());
-        self.ts_recent = options.timestamps.expect("they were agreed on").val;
-        self.answered += u64::from(segment.payload_len);
-        if segment.payload_len > 0 {
-            self.unacked.push_back(self.rcv_nxt);
+        };
+        self.knows.hear(&heard);
+        let payload_len = heard.segment.payload_len;
+        self.answered += u64::from(payload_len);
+        if payload_len > 0 {
+            self.unacked.push_back(self.knows.rcv_nxt);
         }
     }
 
     fn arrive_segment(&mut self, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
-        let timestamps = Timestamps {
-            val: (self.now.as_micros() / 1_000) as u32,
-            ecr: self.ts_recent,
-        };
-        let repr = Repr {
-            src_port: self.port,
-            dst_port: 80,
-            seq: SeqNum(self.snd_nxt),
-            ack: ack.map(SeqNum),
+        let saying = Saying {
             ctl,
-            wnd: WireWnd(self.wnd),
-            options: said::options(ctl, timestamps),
+            ack,
+            wnd: self.wnd,
+            now_ms: (self.now.as_micros() / 1_000) as u32,
+            payload,
         };
-        self.arrive(&ENDS.segment(&repr, payload));
-        self.snd_nxt = self.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
+        let frame = self.knows.say((&ENDS, self.port), saying);
+        self.arrive(&frame);
     }
 
     fn arrive(&mut self, frame: &[u8]) {
@@ -386,11 +366,3 @@ fn warming_up(client: &mut Client) {
 const ACKS: usize = 32;
 
 const REQUEST: &[u8] = &[b'r'; 100];
-
-/// From the client to the server.
-const ENDS: Ends = Ends {
-    from_mac: MacAddr([2, 0, 0, 0, 0, 2]),
-    to_mac: MacAddr([2, 0, 0, 0, 0, 1]),
-    from: Ipv4Addr::new(10, 0, 0, 2),
-    to: Ipv4Addr::new(10, 0, 0, 1),
-};

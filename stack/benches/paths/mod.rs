@@ -10,10 +10,12 @@
 
 pub(crate) mod callgrind;
 mod client;
+mod record;
 
-use std::path::Path as File;
+use std::process::ExitCode;
 
 use client::{Card, Client, Event, Wish};
+use record::Record;
 
 /// A path and how it is gone.
 struct Path {
@@ -175,32 +177,15 @@ pub(crate) fn go(name: &str) -> bool {
 }
 
 /// Counts each path, prints it, and compares it with what was recorded; `None` without valgrind.
-pub(crate) fn check(do_record: bool) -> Option<bool> {
-    let file = File::new(env!("CARGO_MANIFEST_DIR")).join("benches/paths/recorded.txt");
-    let recorded = std::fs::read_to_string(&file).unwrap_or_default();
-    let recorded = |name: &str| {
-        let mut lines = recorded.lines();
-        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-        line.trim().parse::<f64>().ok()
-    };
-    let (mut text, mut is_good) = (String::from(HEAD), true);
+pub(crate) fn check(do_record: bool) -> Option<ExitCode> {
+    let mut record = Record::read(env!("CARGO_MANIFEST_DIR"), "segment", do_record);
     let mut around = 0.0;
     for path in &PATHS {
         let all = count(path)?;
-        let known = recorded(path.name);
-        let verdict = match known {
-            _ if do_record => "recorded",
-            None => "not recorded",
-            Some(known) if all > known * (1.0 + TOLERANCE) => "TOO MUCH",
-            Some(known) if all < known * (1.0 - TOLERANCE) => "less: record it",
-            Some(_) => "as recorded",
-        };
-        is_good &= do_record || !matches!(verdict, "TOO MUCH" | "not recorded");
+        let verdict = record.judge(path.name, all);
         println!(
-            "{:<17} {all:>9.0} instructions; {verdict} ({})  {}",
-            path.name,
-            known.map_or(String::from("-"), |known| format!("{known:.0}")),
-            path.what
+            "{:<17} {all:>9.0} instructions; {verdict}  {}",
+            path.name, path.what
         );
         if let Some(bar) = path.bar {
             println!("{:<17} {bar:>9} is the bar, with HTTP", "");
@@ -216,12 +201,8 @@ pub(crate) fn check(do_record: bool) -> Option<bool> {
                 ""
             );
         }
-        text += &format!("{} {all:.1}\n", path.name);
     }
-    if do_record {
-        std::fs::write(&file, text).expect("the record can be written");
-    }
-    Some(is_good)
+    Some(record.end())
 }
 
 /// Instructions of a path, once.
@@ -229,10 +210,3 @@ fn count(path: &Path) -> Option<f64> {
     let all = callgrind::instructions("*counted*", &[path.name])?;
     Some(all / f64::from(path.times))
 }
-
-/// How much more than recorded is a regression.
-const TOLERANCE: f64 = 0.03;
-
-const HEAD: &str = "\
-# Instructions of the key paths: `cargo bench -p simoom --bench segment -- --record` writes this.
-";

@@ -1,19 +1,15 @@
 //! The clients, by script: what each sends does not depend on who serves.
 //!
-//! All are behind one gateway. Client `n` has address `11.0.0.0 + n / 40,000` and port
-//! `10,000 + n % 40,000`. Of what it receives it acknowledges every second segment at once, and the
-//! rest with the next request, as Linux does.
+//! All are behind one gateway ([`said::home`]). Of what a client receives it acknowledges every
+//! second segment at once, and the rest with the next request, as Linux does.
 
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use simoom::tcp::seqnum::{SeqNum, WireWnd};
-use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-use simoom_ring::MacAddr;
+use simoom::wire::tcp::Ctl;
 use simoom_sim::checksum::{self, Verdict};
 
-use crate::said::{self, Ends, WND_SHIFT};
+use crate::said::{self, ENDS, Heard, Saying, WND_SHIFT};
 
 /// A server: a stack, its application, and rings in memory.
 pub(crate) trait Side {
@@ -33,10 +29,7 @@ pub(crate) trait Side {
 /// What one client knows of its connection.
 #[derive(Clone, Copy, Default)]
 struct Client {
-    snd_nxt: u32,
-    rcv_nxt: u32,
-    /// The timestamp to echo.
-    ts_recent: u32,
+    knows: said::Client,
     /// Segments that came since the last acknowledgment.
     unacked: u8,
     has_fin: bool,
@@ -84,8 +77,11 @@ impl<S: Side> Clients<S> {
     /// SYN.
     pub(crate) fn open(&mut self, n: usize) {
         self.clients[n] = Client {
-            // Another one each time.
-            snd_nxt: self.clients[n].snd_nxt.wrapping_add(2_654_435_761),
+            knows: said::Client {
+                // Another one each time.
+                snd_nxt: self.clients[n].knows.snd_nxt.wrapping_add(2_654_435_761),
+                ..said::Client::default()
+            },
             ..Client::default()
         };
         self.send(n, Ctl::SYN, None, &[]);
@@ -93,21 +89,21 @@ impl<S: Side> Clients<S> {
 
     /// A request, or a part of it; it acknowledges what has come.
     pub(crate) fn ask(&mut self, n: usize, bytes: &[u8]) {
-        let ack = self.clients[n].rcv_nxt;
+        let ack = self.clients[n].knows.rcv_nxt;
         self.clients[n].unacked = 0;
         self.send(n, Ctl::PSH, Some(ack), bytes);
     }
 
     /// An acknowledgment of all that has come.
     pub(crate) fn ack(&mut self, n: usize) {
-        let ack = self.clients[n].rcv_nxt;
+        let ack = self.clients[n].knows.rcv_nxt;
         self.clients[n].unacked = 0;
         self.send(n, Ctl::default(), Some(ack), &[]);
     }
 
     /// FIN, which acknowledges, too.
     pub(crate) fn close(&mut self, n: usize) {
-        let ack = self.clients[n].rcv_nxt;
+        let ack = self.clients[n].knows.rcv_nxt;
         self.clients[n].unacked = 0;
         self.send(n, Ctl::FIN, Some(ack), &[]);
     }
@@ -169,19 +165,11 @@ impl<S: Side> Clients<S> {
                 *checks_left -= 1;
                 assert_eq!(checksum::verify(&pieces.concat()), Verdict::Right);
             }
-            let segment = Segment::parse(&head[34..], frame_len - 34).expect("a segment");
-            let options = Options::parse(&head[54..34 + segment.header_len]);
-            let addr = u32::from_be_bytes([head[30], head[31], head[32], head[33]]);
-            let port = usize::from(segment.dst_port - PORTS_FIRST);
-            let n = (addr - CLIENTS_FIRST) as usize * PORTS + port;
-            let client = &mut clients[n];
+            let heard = Heard::read(head, frame_len).expect("a segment");
+            let (segment, n) = (&heard.segment, heard.number());
             assert!(!segment.ctl.has(Ctl::RST), "client {n} is reset");
-            if segment.ctl.has(Ctl::SYN) {
-                client.rcv_nxt = segment.seq.0;
-            }
-            assert_eq!(segment.seq.0, client.rcv_nxt, "client {n} expects this");
-            client.rcv_nxt = client.rcv_nxt.wrapping_add(segment.len());
-            client.ts_recent = options.timestamps.expect("they were agreed on").val;
+            let client = &mut clients[n];
+            client.knows.hear(&heard);
             client.has_fin |= segment.ctl.has(Ctl::FIN);
             if segment.payload_len > 0 {
                 *received_len += u64::from(segment.payload_len);
@@ -190,7 +178,7 @@ impl<S: Side> Clients<S> {
             }
             if client.unacked == 2 {
                 client.unacked = 0;
-                acks.push((n, client.rcv_nxt));
+                acks.push((n, client.knows.rcv_nxt));
             }
         });
         if is_asked {
@@ -200,39 +188,21 @@ impl<S: Side> Clients<S> {
 
     /// The gateway asks for the server, and so becomes known.
     fn ask_who_has(&mut self) {
-        self.side.arrive(0, &ends(GATEWAY).who_has());
+        self.side.arrive(0, &ENDS.who_has());
     }
 
     fn send(&mut self, n: usize, ctl: Ctl, ack: Option<u32>, payload: &[u8]) {
-        let client = &mut self.clients[n];
-        let timestamps = Timestamps {
-            val: (self.now_us / 1_000) as u32,
-            ecr: client.ts_recent,
-        };
-        let repr = Repr {
-            src_port: PORTS_FIRST + (n % PORTS) as u16,
-            dst_port: PORT,
-            seq: SeqNum(client.snd_nxt),
-            ack: ack.map(SeqNum),
+        let saying = Saying {
             ctl,
-            wnd: WireWnd((WND >> WND_SHIFT) as u16),
-            options: said::options(ctl, timestamps),
+            ack,
+            wnd: (WND >> WND_SHIFT) as u16,
+            now_ms: (self.now_us / 1_000) as u32,
+            payload,
         };
-        client.snd_nxt = client.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
-        let addr = Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32);
-        let mut frame = ends(addr).segment(&repr, payload);
+        let (ends, port) = said::home(n);
+        let mut frame = self.clients[n].knows.say((&ends, port), saying);
         assert!(checksum::fill(&mut frame));
         self.side.arrive(n, &frame);
-    }
-}
-
-/// From the gateway, or who is behind it, to the server.
-fn ends(from: Ipv4Addr) -> Ends {
-    Ends {
-        from_mac: GATEWAY_MAC,
-        to_mac: SERVER_MAC,
-        from,
-        to: SERVER,
     }
 }
 
@@ -247,20 +217,9 @@ fn warming_up(side: &mut impl Side, now_us: u64) {
     side.turn(now_us);
 }
 
-/// The server's address and port.
-pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-pub(crate) const PORT: u16 = 80;
-/// Its station address.
-pub(crate) const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-/// The way to all clients.
-pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// The window that each client offers, bytes.
 pub(crate) const WND: usize = 1 << 17;
 
-const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
-const CLIENTS_FIRST: u32 = 0x0b00_0000;
-const PORTS: usize = 40_000;
-const PORTS_FIRST: u16 = 10_000;
 /// Virtual time between two turns, microseconds.
 const TURN_US: u64 = 10;
 /// Frames whose checksums are looked at.

@@ -8,8 +8,9 @@ use simoom::{Body, Instant, Polled, Stack, Sums};
 use simoom_ring::Caps;
 
 use crate::cases::{CONTENT, Case, HEAD, REQUEST, Wish};
-use crate::clients::{GATEWAY, PORT, SERVER, SERVER_MAC, Side};
+use crate::clients::Side;
 use crate::memory::{Sizes, pool, stack, storage};
+use crate::said::{ENDS, PORT};
 use rings::Rings;
 
 /// Grants the wish.
@@ -93,11 +94,11 @@ impl Ours {
         let now = Instant::from_micros(1_000_000);
         let mut stack = stack(
             pool,
-            (caps, SERVER_MAC),
+            (caps, ENDS.to_mac),
             storage(sizes),
             Settings::default(),
             (1, now),
-            (SERVER, Some(GATEWAY)),
+            (ENDS.to, Some(ENDS.from)),
         );
         stack.listen(PORT, 1_024).expect("a listener");
         let table = vec![0; Sums::entries(CONTENT.len())].leak();

@@ -13,7 +13,8 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
 use crate::cases::{CONTENT, Case, HEAD, REQUEST, Wish};
-use crate::clients::{GATEWAY, PORT, SERVER, SERVER_MAC, Side, WND};
+use crate::clients::{Side, WND};
+use crate::said::{ENDS, PORT};
 use rings::{RX_SLOTS, Rings};
 
 /// What the application knows of a socket.
@@ -46,14 +47,14 @@ impl Smol {
     /// With as many sockets as the case has connections at a time.
     pub(crate) fn new(case: &Case) -> Self {
         let mut rings = Rings::new();
-        let mac = HardwareAddress::Ethernet(EthernetAddress(SERVER_MAC.0));
+        let mac = HardwareAddress::Ethernet(EthernetAddress(ENDS.to_mac.0));
         let now = Instant::from_micros(1_000_000);
         let mut iface = Interface::new(Config::new(mac), &mut rings, now);
         iface.update_ip_addrs(|addrs| {
-            let cidr = IpCidr::new(IpAddress::Ipv4(SERVER), 24);
+            let cidr = IpCidr::new(IpAddress::Ipv4(ENDS.to), 24);
             addrs.push(cidr).expect("room for one address");
         });
-        let route = iface.routes_mut().add_default_ipv4_route(GATEWAY);
+        let route = iface.routes_mut().add_default_ipv4_route(ENDS.from);
         route.expect("room for one route");
         let mut sockets = SocketSet::new(Vec::new());
         let mut handles = Vec::new();

@@ -5,26 +5,14 @@
 //!   Crowd ── frames ──► rings ── Stack::poll ── rings ──► Crowd reads headers, frames go home
 //! ```
 //!
-//! All clients are behind one gateway. Client `n` has address `11.0.0.0 + n / 40,000` and port
-//! `10,000 + n % 40,000`.
+//! All clients are behind one gateway ([`said::home`]).
 
-use std::net::Ipv4Addr;
-
-use simoom::tcp::seqnum::{SeqNum, WireWnd};
-use simoom::wire::tcp::{Ctl, Options, Repr, Segment, Timestamps};
-use simoom_ring::{FramePool, MacAddr, TxPacket};
+use simoom::tcp::seqnum::SeqNum;
+use simoom::wire::tcp::Ctl;
+use simoom_ring::{FramePool, TxPacket};
 use simoom_sim::MemoryRings;
 
-use crate::said::{self, Ends};
-
-/// What one client knows of its connection.
-#[derive(Clone, Copy, Default)]
-struct Client {
-    snd_nxt: u32,
-    rcv_nxt: u32,
-    /// The timestamp to echo.
-    ts_recent: u32,
-}
+use crate::said::{self, Client, ENDS, Heard, Saying};
 
 /// What the server has answered since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +54,7 @@ impl Crowd {
 
     /// The gateway asks for the server, and so becomes known.
     fn ask_who_has(&mut self) {
-        self.arrive(&ends(GATEWAY).who_has());
+        self.arrive(&ENDS.who_has());
     }
 
     fn arrive(&mut self, frame: &[u8]) {
@@ -75,22 +63,16 @@ impl Crowd {
 
     fn arrive_segment(&mut self, n: usize, ctl: Ctl, has_ack: bool, payload: &[u8]) {
         let client = &mut self.clients[n];
-        let timestamps = Timestamps {
-            val: self.now_ms,
-            ecr: client.ts_recent,
-        };
-        let repr = Repr {
-            src_port: PORTS_FIRST + (n % PORTS) as u16,
-            dst_port: 80,
-            seq: SeqNum(client.snd_nxt),
-            ack: has_ack.then_some(SeqNum(client.rcv_nxt)),
+        let saying = Saying {
             ctl,
-            wnd: WireWnd(u16::MAX),
-            options: said::options(ctl, timestamps),
+            ack: has_ack.then_some(client.rcv_nxt),
+            wnd: u16::MAX,
+            now_ms: self.now_ms,
+            payload,
         };
-        client.snd_nxt = client.snd_nxt.wrapping_add(said::seq_len(ctl, payload));
-        let addr = Ipv4Addr::from(CLIENTS_FIRST + (n / PORTS) as u32);
-        self.arrive(&ends(addr).segment(&repr, payload));
+        let (ends, port) = said::home(n);
+        let frame = client.say((&ends, port), saying);
+        self.arrive(&frame);
     }
 
     /// SYN.
@@ -137,33 +119,20 @@ impl Crowd {
     }
 
     fn look_at(&mut self, packet: &TxPacket<'static>, seen: &mut Seen) {
-        let bytes = packet.head().bytes();
-        if bytes[12..14] == [0x08, 0x06] {
+        let Some(heard) = Heard::read(packet.head().bytes(), packet.frame_len()) else {
             // Our gateway answers whoever asks.
             return self.ask_who_has();
-        }
-        let segment = Segment::parse(&bytes[34..], packet.frame_len() - 34).expect("a segment");
-        let options = Options::parse(&bytes[54..34 + segment.header_len]);
-        let addr = u32::from_be_bytes([bytes[30], bytes[31], bytes[32], bytes[33]]);
-        let n =
-            (addr - CLIENTS_FIRST) as usize * PORTS + usize::from(segment.dst_port - PORTS_FIRST);
-        let client = &mut self.clients[n];
-        if segment.ctl.has(Ctl::SYN) {
-            client.rcv_nxt = segment.seq.0;
-            seen.syn_acks += 1;
-        }
+        };
+        let (segment, n) = (&heard.segment, heard.number());
         if segment.ctl.has(Ctl::RST) {
             seen.resets += 1;
             return;
         }
-        assert_eq!(segment.seq.0, client.rcv_nxt, "client {n} expects this");
-        assert_eq!(
-            segment.ack,
-            Some(SeqNum(client.snd_nxt)),
-            "client {n} has sent so much"
-        );
-        client.rcv_nxt = client.rcv_nxt.wrapping_add(segment.len());
-        client.ts_recent = options.timestamps.expect("they were agreed on").val;
+        let client = &mut self.clients[n];
+        client.hear(&heard);
+        let has_sent = Some(SeqNum(client.snd_nxt));
+        assert_eq!(segment.ack, has_sent, "client {n} has sent so much");
+        seen.syn_acks += u32::from(segment.ctl.has(Ctl::SYN));
         seen.payload_len += u64::from(segment.payload_len);
         seen.fins += u32::from(segment.ctl.has(Ctl::FIN));
         seen.acks += u32::from(segment.is_empty());
@@ -175,26 +144,4 @@ impl Crowd {
     }
 }
 
-/// From the gateway, or who is behind it, to the server.
-fn ends(from: Ipv4Addr) -> Ends {
-    Ends {
-        from_mac: GATEWAY_MAC,
-        to_mac: SERVER_MAC,
-        from,
-        to: SERVER,
-    }
-}
-
 const TX_SLOTS: usize = 256;
-
-/// The server's address.
-pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// Its station address.
-pub(crate) const SERVER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-/// The way to all clients.
-pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-
-const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
-const CLIENTS_FIRST: u32 = 0x0b00_0000;
-const PORTS: usize = 40_000;
-const PORTS_FIRST: u16 = 10_000;

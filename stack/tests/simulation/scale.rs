@@ -11,8 +11,9 @@ use simoom::{Duration, Instant};
 use simoom_sim::{PortConfig, Rng, Wire};
 
 use crate::congestion;
-use crate::crowd::{Crowd, SERVER_MAC};
+use crate::crowd::Crowd;
 use crate::memory::Sizes;
+use crate::said::ENDS;
 use crate::served::{ANSWER, Answering, Served};
 use crate::world::{Device, Habits, Host, Peer, Tally, run};
 
@@ -103,7 +104,7 @@ fn short_connections(is_server_first: bool) {
             tally: tally.clone(),
         };
         let device = Device {
-            config: PortConfig::offloads(SERVER_MAC),
+            config: PortConfig::offloads(ENDS.to_mac),
             frames: 256,
             sizes,
             tcp: Settings::default(),

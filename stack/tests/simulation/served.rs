@@ -5,8 +5,9 @@ use simoom::tcp::{App, Closed, Conn, ConnId, Settings};
 use simoom::{Duration, Instant, Polled, Stack};
 use simoom_ring::{Caps, FramePool};
 
-use crate::crowd::{Crowd, GATEWAY, SERVER, SERVER_MAC, Seen};
+use crate::crowd::{Crowd, Seen};
 use crate::memory::{Sizes, pool, stack, storage};
+use crate::said::ENDS;
 
 /// Answers whatever comes, and counts what ends.
 #[derive(Default)]
@@ -67,11 +68,11 @@ impl Served {
         let now = Instant::from_micros(1);
         let mut stack = stack(
             pool,
-            (caps, SERVER_MAC),
+            (caps, ENDS.to_mac),
             storage(sizes),
             Settings::default(),
             (1, now),
-            (SERVER, Some(GATEWAY)),
+            (ENDS.to, Some(ENDS.from)),
         );
         stack.listen(80, 1_024).unwrap();
         Self {
