@@ -154,6 +154,13 @@ impl<'p> Frame<'p> {
         Ok(())
     }
 
+    /// Takes another frame out of the same pool, with a window in the same place, in which is
+    /// whatever was there; `None` when all are out.
+    #[inline(always)]
+    pub fn another(&self) -> Option<Self> {
+        self.pool.take_out(self.start, self.len)
+    }
+
     /// Gives up writing, so that the frame can be held more than once.
     #[inline]
     pub fn share(self) -> SharedFrame<'p> {

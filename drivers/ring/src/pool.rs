@@ -237,14 +237,19 @@ impl<'m> FramePool<'m> {
     /// whatever was there; `None` when all are out or a frame is smaller.
     #[inline]
     pub fn alloc_window(&'m self, headroom: usize, len: usize) -> Option<Frame<'m>> {
-        let idx = self.free_first.get();
-        let meta = self.metas.get(idx as usize)?;
         let end = headroom.checked_add(len)?;
         if end > usize::from(self.frame_size) {
             return None;
         }
         // No more than a frame has, so both fit.
-        let (start, len) = (headroom as u16, len as u16);
+        self.take_out(headroom as u16, len as u16)
+    }
+
+    /// Takes a frame out, with a window that fits.
+    #[inline(always)]
+    pub(crate) fn take_out(&'m self, start: u16, len: u16) -> Option<Frame<'m>> {
+        let idx = self.free_first.get();
+        let meta = self.metas.get(idx as usize)?;
         self.free_first.set(meta.next.get());
         let free = self.free_cnt.get() - 1;
         self.free_cnt.set(free);

@@ -118,17 +118,21 @@ impl Room {
         snd.next_of(self.unsent, self.quota.min(self.window))
     }
 
-    /// Where full segments come next, and the last that there is not among them: as many as are in
-    /// `content`, which begins at `seq`.
+    /// Where several full segments come next, and the last that there is not among them: as many as
+    /// are in `content`, which begins at `seq`.
     #[inline(always)]
     fn row(&self, smss: u16, seq: SeqNum, (content, sums): Content) -> Option<Row> {
         let smss = usize::from(smss);
         let usable = u64::from(self.quota.min(self.window)).min(self.unsent.saturating_sub(1));
         let usable = usize::try_from(usable).unwrap_or(usize::MAX);
-        let usable = usable.min(content.len());
-        let len = usable - usable.checked_rem(smss)?;
-        let bytes = content.get(..len).filter(|bytes| !bytes.is_empty())?;
-        Some(Row { bytes, sums, seq })
+        let cnt = usable.min(content.len()).checked_div(smss)?;
+        let bytes = content.get(..cnt * smss).filter(|_| cnt > 1)?;
+        Some(Row {
+            bytes,
+            cnt,
+            sums,
+            seq,
+        })
     }
 
     /// So many bytes have gone.
@@ -187,7 +191,7 @@ fn send_data<'p, C: Congestion>(
     let mut first_len = 0;
     let sent = loop {
         let source = (tables.bodies, &mut place);
-        let (taken, one) = send_next(&template, net, tx, head, (next, room), source);
+        let (taken, one) = send_next(&mut template, net, tx, head, (next, room), source);
         let fin = next.fin && taken == next.len;
         if first_len == 0 {
             first_len = one + u32::from(fin);
@@ -225,7 +229,7 @@ fn send_data<'p, C: Congestion>(
 /// and in the first of them.
 #[inline(always)]
 fn send_next<'p>(
-    template: &Template,
+    template: &mut Template,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     head: Frame<'p>,

@@ -36,6 +36,19 @@ fn headroom_larger_than_a_frame_is_refused() {
 }
 
 #[test]
+fn another_frame_has_its_window_in_the_same_place() {
+    let (mut bytes, mut metas) = memory(2);
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    let frame = pool.alloc_window(10, 66).unwrap();
+    let another = frame.another().unwrap();
+    assert_ne!(frame.idx(), another.idx());
+    assert_eq!((another.headroom(), another.len()), (10, 66));
+    assert!(frame.another().is_none(), "all are out");
+    drop((frame, another));
+    assert!(pool.all_home());
+}
+
+#[test]
 fn the_window_moves_within_the_frame_only() {
     let (mut bytes, mut metas) = memory(1);
     let pool = FramePool::new(&mut bytes, &mut metas);
