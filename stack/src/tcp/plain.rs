@@ -87,7 +87,7 @@ impl<C: Congestion> Tcb<'_, C> {
         self.totals.una_moved(una, ack, self.iss);
         self.snd.una = ack;
         let is_cwnd_limited = self.was_cwnd_limited(ack, len);
-        if !self.cc.noted(ack, rtt, is_cwnd_limited) {
+        if !self.cc.noted(ack, self.snd.nxt, rtt, is_cwnd_limited) {
             self.grow(&mut flight.meter, len, rtt, (is_cwnd_limited, now));
         }
     }

@@ -74,11 +74,17 @@ impl Congestion for Chosen {
     }
 
     #[inline]
-    fn noted(&mut self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+    fn noted(
+        &mut self,
+        una: SeqNum,
+        nxt: SeqNum,
+        rtt: Option<Duration>,
+        is_cwnd_limited: bool,
+    ) -> bool {
         match self {
-            Self::Cubic(cubic) => cubic.noted(una, rtt, is_cwnd_limited),
-            Self::Reno(reno) => reno.noted(una, rtt, is_cwnd_limited),
-            Self::Westwood(westwood) => westwood.noted(una, rtt, is_cwnd_limited),
+            Self::Cubic(cubic) => cubic.noted(una, nxt, rtt, is_cwnd_limited),
+            Self::Reno(reno) => reno.noted(una, nxt, rtt, is_cwnd_limited),
+            Self::Westwood(westwood) => westwood.noted(una, nxt, rtt, is_cwnd_limited),
         }
     }
 

@@ -349,9 +349,15 @@ impl Congestion for Cubic {
     }
 
     #[inline]
-    fn noted(&mut self, una: SeqNum, rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+    fn noted(
+        &mut self,
+        una: SeqNum,
+        nxt: SeqNum,
+        rtt: Option<Duration>,
+        is_cwnd_limited: bool,
+    ) -> bool {
         match &mut self.phase {
-            Phase::Start(hystart) => !is_cwnd_limited && hystart.noted(una, rtt),
+            Phase::Start(hystart) => !is_cwnd_limited && hystart.noted(una, nxt, rtt),
             Phase::Held(_) => !is_cwnd_limited,
             Phase::Restart { .. } | Phase::Avoidance(_) => false,
         }

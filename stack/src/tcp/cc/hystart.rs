@@ -65,19 +65,22 @@ impl HyStart {
     }
 
     /// Takes the time that an acknowledgment up to `una` has measured, where the window does not
-    /// grow by it. False, with nothing changed, if more follows from it: in a round that is over,
-    /// and in CSS.
+    /// grow by it. False, with nothing changed, if more follows from it: in CSS, and before the
+    /// first round.
     #[inline]
-    pub(super) fn noted(&mut self, una: SeqNum, rtt: Option<Duration>) -> bool {
-        let is_within = self.stage == Stage::SlowStart && una.before(self.window_end);
+    pub(super) fn noted(&mut self, una: SeqNum, nxt: SeqNum, rtt: Option<Duration>) -> bool {
+        if self.stage != Stage::SlowStart {
+            return false;
+        }
+        if !una.before(self.window_end) {
+            self.next_round(nxt);
+        }
         // Once enough was measured, only a new least time tells anything.
         let is_least = |rtt: &Duration| rtt.as_micros() < u64::from(self.round_us);
-        if is_within
-            && let Some(rtt) = rtt.filter(|rtt| self.samples < N_RTT_SAMPLE || is_least(rtt))
-        {
+        if let Some(rtt) = rtt.filter(|rtt| self.samples < N_RTT_SAMPLE || is_least(rtt)) {
             self.sampled(rtt);
         }
-        is_within
+        true
     }
 
     /// Takes an acknowledgment into account (RFC 9406 4.2).
@@ -109,6 +112,7 @@ impl HyStart {
         self.compare();
     }
 
+    #[inline]
     fn next_round(&mut self, nxt: SeqNum) {
         self.window_end = nxt;
         if self.stage == Stage::Css {

@@ -103,11 +103,17 @@ pub trait Congestion {
     /// New data was acknowledged outside of recovery.
     fn acked(&mut self, smss: u16, acked: &Acked);
 
-    /// Takes an acknowledgment up to `una` that has measured `rtt`, of data that the congestion
-    /// window held back or not, if that is all there is to know of it. False, with nothing changed,
-    /// if [`acked`](Self::acked) is to be called.
+    /// Takes an acknowledgment up to `una` that has measured `rtt`, when data up to `nxt` has been
+    /// sent, of data that the congestion window held back or not, if that is all there is to know
+    /// of it. False, with nothing changed, if [`acked`](Self::acked) is to be called.
     #[inline]
-    fn noted(&mut self, _una: SeqNum, _rtt: Option<Duration>, _is_cwnd_limited: bool) -> bool {
+    fn noted(
+        &mut self,
+        _una: SeqNum,
+        _nxt: SeqNum,
+        _rtt: Option<Duration>,
+        _is_cwnd_limited: bool,
+    ) -> bool {
         false
     }
 

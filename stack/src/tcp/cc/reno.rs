@@ -56,7 +56,13 @@ impl Congestion for Reno {
     }
 
     #[inline]
-    fn noted(&mut self, _una: SeqNum, _rtt: Option<Duration>, is_cwnd_limited: bool) -> bool {
+    fn noted(
+        &mut self,
+        _una: SeqNum,
+        _nxt: SeqNum,
+        _rtt: Option<Duration>,
+        is_cwnd_limited: bool,
+    ) -> bool {
         !is_cwnd_limited
     }
 

@@ -147,3 +147,40 @@ fn absurd_measurements_are_survived() {
         rounds.steady(20, rtt_us);
     }
 }
+
+#[test]
+fn what_is_noted_leaves_what_it_would_leave_at_length() {
+    let mut random = Random::new(7);
+    let (mut noted, mut una) = (HyStart::new(), SeqNum(u32::MAX - 100_000));
+    let mut noted_cnt = 0;
+    for _ in 0..10_000 {
+        una += 1_000;
+        let draw = random.next_u64();
+        let acked = Acked {
+            len: 1_000,
+            flight_size: 0,
+            una,
+            nxt: una + (draw % 12) as u32 * 1_000,
+            rtt: (draw >> 8 & 3 != 0).then(|| Duration::from_micros(30_000 + (draw >> 16) % 9_000)),
+            srtt: Duration::ZERO,
+            is_cwnd_limited: false,
+            round: None,
+            now: Instant::ZERO,
+        };
+        let mut at_length = noted;
+        let growth = at_length.acked(&acked);
+        match noted.noted(acked.una, acked.nxt, acked.rtt) {
+            true => assert_eq!(growth, Growth::Full),
+            false => noted = at_length,
+        }
+        noted_cnt += u32::from(at_length.stage == Stage::SlowStart);
+        // Of samples no more counts than that they are enough.
+        noted.samples = noted.samples.min(N_RTT_SAMPLE);
+        at_length.samples = at_length.samples.min(N_RTT_SAMPLE);
+        assert_eq!(std::format!("{noted:?}"), std::format!("{at_length:?}"));
+        if growth == Growth::Over {
+            noted = HyStart::new();
+        }
+    }
+    assert!(noted_cnt > 1_000);
+}
