@@ -246,37 +246,51 @@ pub(crate) fn carry_add(a: u64, b: u64) -> u64 {
     sum.wrapping_add(u64::from(carry))
 }
 
-/// The sum of `bytes` as words in the machine's order, from an even position on.
-///
-/// Two sums of 128 bits, whose carries need not come in again before the end: an addition and one
-/// of the carry for eight bytes, and no chain of these that the processor has to wait for.
+/// The sum of `bytes` as words in the machine's order, from an even position on: in blocks of 64
+/// bytes, then one of each half of that.
 #[inline]
 fn words(bytes: &[u8]) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<64>();
-    let [mut even, mut odd] = [0_u128; 2];
+    let (blocks, mut rest) = bytes.as_chunks::<64>();
+    let mut sum = 0;
     for block in blocks {
-        let (pairs, _) = block.as_chunks::<16>();
-        for pair in pairs {
-            let ([first, second], _) = pair.as_chunks::<8>() else {
-                continue;
-            };
-            // No slice is so long that these would overflow.
-            even = even.wrapping_add(u64::from_ne_bytes(*first).into());
-            odd = odd.wrapping_add(u64::from_ne_bytes(*second).into());
+        sum = add_block(sum, block);
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<32>() {
+        (sum, rest) = (add_block(sum, block), after);
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<16>() {
+        (sum, rest) = (add_block(sum, block), after);
+    }
+    if let Some((block, after)) = rest.split_first_chunk::<8>() {
+        (sum, rest) = (add_block(sum, block), after);
+    }
+    match bytes.last_chunk::<8>() {
+        _ if rest.is_empty() => sum,
+        Some(last) => {
+            // What lies before the rest was added: it is shifted out at the front.
+            let shift = u64::BITS - 8 * rest.len() as u32;
+            carry_add(sum, (u64::from_le_bytes(*last) >> shift).to_le())
         }
+        None => carry_add(sum, tail(rest)),
     }
-    let wide = even.wrapping_add(odd);
-    // The halves of 128 bits.
-    let mut sum = carry_add(wide as u64, (wide >> 64) as u64);
-    let (eights, rest) = rest.as_chunks::<8>();
-    for eight in eights {
-        sum = carry_add(sum, u64::from_ne_bytes(*eight));
-    }
-    carry_add(sum, tail(rest))
 }
 
-/// The sum of fewer than eight bytes, in steps that halve: no loop over bytes.
-#[inline]
+/// Adds words to a sum, each with the carry of the one before it.
+#[inline(always)]
+fn add_block<const N: usize>(mut sum: u64, block: &[u8; N]) -> u64 {
+    let (words, _) = block.as_chunks::<8>();
+    let mut carry = false;
+    for word in words {
+        // One instruction, for compilers who know this from `carrying_add`.
+        let (first, is_over) = sum.overflowing_add(u64::from_ne_bytes(*word));
+        let (second, is_over_again) = first.overflowing_add(carry.into());
+        (sum, carry) = (second, is_over | is_over_again);
+    }
+    carry_add(sum, carry.into())
+}
+
+/// The sum of fewer than eight bytes by themselves, in steps that halve: no loop over bytes.
+#[inline(never)]
 fn tail(mut bytes: &[u8]) -> u64 {
     let mut sum = 0;
     if let Some((four, rest)) = bytes.split_first_chunk::<4>() {
