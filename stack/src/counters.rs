@@ -142,7 +142,8 @@ pub struct Counters {
     pub payload_bytes_presummed: u64,
     /// Times that the device's checksums were given up, because nobody took our SYN-ACKs.
     pub checksum_fallbacks: u64,
-    /// Times that segmentation by the device was given up, because what it cut did not arrive.
+    /// Times that segmentation by the device was given up, at all or beyond a length, because what
+    /// it cut did not arrive.
     pub segmentation_fallbacks: u64,
     /// Neighbors that had to go for a newer one before their time.
     pub neighbors_evicted: u64,

@@ -44,6 +44,8 @@ pub struct PortConfig {
     pub tso: Segmentation,
     /// Whether the device cuts them as it should.
     pub cutting: Cutting,
+    /// It does so in any case with those of so many bytes at most, headers included.
+    pub cutting_right_up_to: usize,
     /// Super-segments cross the wire whole towards an end with `rx_large` (and suffer its faults
     /// as one frame), as between two guests of one machine.
     pub tso_uncut: bool,
@@ -78,6 +80,7 @@ impl PortConfig {
             rx_csum: RxCsum::Unknown,
             tso: Caps::PLAIN.tso,
             cutting: Cutting::Right,
+            cutting_right_up_to: 0,
             tso_uncut: false,
             rx_large: false,
             rx_merge: false,

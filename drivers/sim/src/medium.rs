@@ -225,8 +225,9 @@ impl Medium {
                 Some(gso) if !receives_whole => {
                     self.end_mut(from).counters.cut += 1;
                     let mut segments = segment::cut(&whole, gso)?;
-                    if segments.len() > 1 {
-                        self.end(from).config.cutting.spoil(&mut segments);
+                    let config = &self.end(from).config;
+                    if segments.len() > 1 && whole.len() > config.cutting_right_up_to {
+                        config.cutting.spoil(&mut segments);
                     }
                     for segment in segments {
                         self.enter(from, to, Rc::new(segment), TxOffload::default());

@@ -254,9 +254,16 @@ impl Watch {
             ));
         }
         if told[1] != segments {
-            ground.say(format_args!(
-                "warning: network card: segments cut by it do not arrive; segmentation offload off"
-            ));
+            match stack.super_segment_len_max() {
+                0 => ground.say(format_args!(
+                    "warning: network card: segments cut by it do not arrive; segmentation \
+                     offload off"
+                )),
+                most => ground.say(format_args!(
+                    "warning: network card: segments that it cuts from more than {most} bytes do \
+                     not arrive; from now on it gets no more at once"
+                )),
+            }
         }
     }
 

@@ -288,6 +288,11 @@ impl<'p, A: App> Stack<'p, A> {
         &self.net.counters
     }
 
+    /// Payload bytes that the device is given at most to cut into segments; 0 for one segment.
+    pub fn super_segment_len_max(&self) -> u32 {
+        self.net.super_len
+    }
+
     /// How full the tables are.
     pub fn levels(&self) -> Levels {
         self.tcp.levels(self.net.receivers)

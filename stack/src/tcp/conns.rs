@@ -243,11 +243,10 @@ impl<'p, A: App> Tcp<'p, A> {
             flights: &mut self.flights,
             short_cuts: self.settings.short_cuts,
         };
-        let before = cx.net.before_cuts(tcb.tuple, &tcb.snd);
+        cx.net.judge_cuts(tcb.tuple, &tcb.snd);
+        let max = tcb.snd.max;
         let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
-        if let Some(before) = before {
-            cx.net.after_cuts(tcb.tuple, &tcb.snd, before, cx.now);
-        }
+        cx.net.watch_cuts(tcb.tuple, &tcb.snd, max, cx.now);
         let has_moved = core::mem::take(&mut self.has_moved);
         let flight_at = tcb.set_timers(&mut self.flights, cx.now, has_moved);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);

@@ -10,8 +10,9 @@
 //! are bytes, an acknowledgment may end within what was one packet. What is lost goes again in one,
 //! too, wherever that begins and ends: from where the first lost byte is, across the bounds of what
 //! was sent before, to where the lost bytes end. As long as it is not certain that what the device
-//! cuts arrives ([`Cuts`](crate::net::cuts::Cuts)), it goes again a segment at a time. Where a
-//! segment differs from its neighbors (CWR, SACK blocks) it goes alone.
+//! cuts arrives at that length ([`Cuts`](crate::net::cuts::Cuts)), it goes again in shorter ones,
+//! or a segment at a time. Where a segment differs from its neighbors (CWR, SACK blocks) it goes
+//! alone.
 
 use simoom_ring::{Caps, GsoKind, GsoOffload, TxOffload, TxPacket};
 
@@ -97,9 +98,11 @@ pub(crate) fn grow<C: Congestion>(
     if !next.seq.before(tcb.snd.max) {
         return tcb.snd.grown(next, quota, room);
     }
+    // As long as is beyond doubt.
+    let room = room.min(net.cuts.trusted_len());
     let lost = flights.get(tcb.flight);
     let lost = lost.and_then(|(flight, nodes)| flight.next_lost(nodes, quota.min(room)));
-    match lost.filter(|_| net.cuts.is_trusted()) {
+    match lost {
         Some(lost) => tcb.snd.grown_again(next, lost, quota, room),
         None => next,
     }
@@ -144,6 +147,8 @@ pub(crate) fn request(
         }),
     });
     let segments = payload_len.div_ceil(usize::from(smss).max(1)) as u64;
+    // A datagram is shorter than 64 KiB.
+    net.cuts.sent(payload_len as u32);
     net.counters.tcp_super_segments += 1;
     net.counters.tcp_segments_out += segments.saturating_sub(1);
 }

@@ -1,5 +1,6 @@
-//! Devices that cut super-segments wrongly: every transfer completes, and soon there is nothing
-//! more to cut. A wire that only loses is not taken for such a device.
+//! Devices that cut super-segments wrongly, all or those beyond a length: every transfer completes,
+//! and soon there is nothing more to cut that does not arrive. A wire that only loses is not taken
+//! for such a device.
 
 use simoom::tcp::Settings;
 use simoom::tcp::cc::Algorithm;
@@ -16,6 +17,7 @@ use crate::world::{Device, Habits};
 /// What one transfer is made over.
 struct Way {
     cutting: Cutting,
+    right_up_to: usize,
     faults: Faults,
     sack: bool,
     /// Connections, one after the other, with so many requests each, of so many bytes at most.
@@ -34,6 +36,7 @@ fn downloads(way: &Way, seed: u64) -> (Counters, f64) {
         rx_slots: 256,
         tx_slots: 256,
         cutting: way.cutting,
+        cutting_right_up_to: way.right_up_to,
         ..PortConfig::offloads(MacAddr([0; 6]))
     };
     let device = |_: &mut Rng| Device {
@@ -82,6 +85,7 @@ fn a_device_that_cuts_wrongly_is_found_out() {
         ] {
             let way = Way {
                 cutting,
+                right_up_to: 0,
                 faults: clean(),
                 sack,
                 conns,
@@ -103,6 +107,45 @@ fn a_device_that_cuts_wrongly_is_found_out() {
             assert!(tcp_super_segments <= 60, "{tcp_super_segments}");
             // With SACK the others tell of a loss; without, what ends a flight is waited for.
             assert!(secs < 20.0, "{secs}");
+        }
+    }
+}
+
+/// A device that earns trust with short super-segments, and then gets longer ones. Those that it
+/// can cut it goes on to get.
+#[test]
+fn a_device_that_cuts_long_ones_wrongly_gets_them_no_more() {
+    for cutting in Cutting::WRONG {
+        for (right_up_to, sack, conns, requests, len_max) in [
+            (20_000, true, 1, 40, 1_000_000),
+            (40_000, true, 1, 40, 1_000_000),
+            (20_000, true, 60, 2, 200_000),
+            (20_000, false, 1, 40, 1_000_000),
+        ] {
+            let way = Way {
+                cutting,
+                right_up_to,
+                faults: clean(),
+                sack,
+                conns,
+                requests,
+                len_max,
+            };
+            let (counters, secs) = downloads(&way, 1);
+            let Counters {
+                tcp_super_segments,
+                tcp_retransmits,
+                segmentation_fallbacks,
+                ..
+            } = counters;
+            println!(
+                "{cutting:?} beyond {right_up_to}, sack {sack}, {conns} connections: {secs:.2} s, \
+                 {tcp_super_segments} super-segments, {tcp_retransmits} segments again"
+            );
+            assert_eq!(segmentation_fallbacks, 1, "{cutting:?}");
+            assert!(tcp_super_segments > 400, "{tcp_super_segments}");
+            assert!(tcp_retransmits <= 300, "{tcp_retransmits}");
+            assert!(secs < 10.0, "{secs}");
         }
     }
 }
@@ -139,10 +182,11 @@ fn a_wire_that_loses_is_not_the_device() {
         for seed in 0..RUNS {
             let way = Way {
                 cutting: Cutting::Right,
+                right_up_to: 0,
                 faults: faults.clone(),
                 // Without SACK, too much loss is not survived at all.
                 sack: seed % 4 != 0 || name == "10 %",
-                conns: 4,
+                conns: 10,
                 requests: 2,
                 len_max: 200_000,
             };
