@@ -373,21 +373,23 @@ impl<'p, A: App> Tcp<'p, A> {
         let id = self.conns.id(idx);
         self.image.forget_of(idx);
         self.leave_accept_queue(idx);
-        let Some(mut live) = self.conns.remove(idx) else {
+        let Some(Live { tcb, state }) = self.conns.live(idx) else {
             return;
         };
-        self.bodies.clear(&mut live.tcb.snd.queue);
-        self.gaps.release(&mut live.tcb.rcv.gap);
-        self.flights.end(&mut live.tcb.flight);
-        live.tcb.rcv.forget_unread(cx.net.pool);
-        count_receiver(&mut cx.net.receivers, &mut live.tcb.rcv);
+        self.bodies.clear(&mut tcb.snd.queue);
+        self.gaps.release(&mut tcb.rcv.gap);
+        self.flights.end(&mut tcb.flight);
+        tcb.rcv.forget_unread(cx.net.pool);
+        count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         // Its timer stays where it is: the place is used again before it fires, or it finds nobody.
         self.demux
-            .remove(self.demux.hash(live.tcb.tuple), Found::Conn(idx));
-        if live.tcb.opening.is_unacked() {
-            self.failed_to_open_fast(&live.tcb, why, cx.now);
+            .remove(self.demux.hash(tcb.tuple), Found::Conn(idx));
+        let state = state.take();
+        if tcb.opening.is_unacked() {
+            self.failed_to_open_fast(idx, why, cx.now);
         }
-        if let Some(state) = live.state {
+        self.conns.remove(idx);
+        if let Some(state) = state {
             cx.app.closed(id, state, why);
         }
     }

@@ -250,7 +250,9 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let mut entry = self.entry_of_syn(cx, tuple, seg, options, listener, None);
         entry.wnd = first_window(cx.net);
-        let conn = self.receive_syn(cx, &entry)?;
+        let conn = self
+            .conns
+            .receive_syn(&entry, &self.settings, cx.net, cx.now)?;
         if !self.demux.insert(hash, Found::Conn(conn)) {
             self.conns.remove(conn);
             return None;
@@ -293,14 +295,11 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A connection is over whose SYN-ACK was never acknowledged.
     #[cold]
-    pub(super) fn failed_to_open_fast(
-        &mut self,
-        tcb: &Tcb<'p, A::Congestion>,
-        why: Closed,
-        now: Instant,
-    ) {
-        let was_reset = why == Closed::Reset;
-        self.forget_pending(tcb.listener, tcb.tuple.local_port(), was_reset, now);
+    pub(super) fn failed_to_open_fast(&mut self, idx: u32, why: Closed, now: Instant) {
+        if let Some(tcb) = self.conns.tcb(idx) {
+            let (listener, port) = (tcb.listener, tcb.tuple.local_port());
+            self.forget_pending(listener, port, why == Closed::Reset, now);
+        }
     }
 
     fn forget_pending(&mut self, listener: u8, port: u16, was_reset: bool, now: Instant) {

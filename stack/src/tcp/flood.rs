@@ -115,7 +115,9 @@ impl<'p, A: App> Tcp<'p, A> {
         if !self.has_place(cx, entry.listener) {
             return None;
         }
-        let conn = self.receive_syn(cx, entry)?;
+        let conn = self
+            .conns
+            .receive_syn(entry, &self.settings, cx.net, cx.now)?;
         if !self.demux.insert(hash, Found::Conn(conn)) {
             self.conns.remove(conn);
             cx.net.counters.drop(DropReason::TcpTableFull);

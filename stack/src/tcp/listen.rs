@@ -272,6 +272,7 @@ impl<'p> SynQueue<'p> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn get(&self, idx: u32) -> Option<&SynEntry> {
         self.entries.get(idx as usize)
     }
@@ -281,6 +282,7 @@ impl<'p> SynQueue<'p> {
     }
 
     /// Adds an entry; `None` when the table is full.
+    #[inline]
     pub(crate) fn insert(&mut self, entry: SynEntry) -> Option<u32> {
         let idx = self.free_first;
         let place = self.entries.get_mut(idx as usize)?;
@@ -290,14 +292,15 @@ impl<'p> SynQueue<'p> {
         Some(idx)
     }
 
-    /// Takes an entry out.
-    pub(crate) fn remove(&mut self, idx: u32) -> Option<SynEntry> {
-        let place = self.entries.get_mut(idx as usize)?;
-        let entry = core::mem::take(place);
-        place.next_free = self.free_first;
-        self.free_first = idx;
-        self.len -= 1;
-        Some(entry)
+    /// Frees the place of an entry.
+    #[inline]
+    pub(crate) fn remove(&mut self, idx: u32) {
+        if let Some(place) = self.entries.get_mut(idx as usize) {
+            place.listener = u8::MAX;
+            place.next_free = self.free_first;
+            self.free_first = idx;
+            self.len -= 1;
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use super::flood::Brought;
 use super::input::reset_for;
 use super::listen::{ListenError, ListenerId, SynEntry};
 use super::seqnum::{SeqNum, WndScale, WndSize};
+use super::settings::Settings;
+use super::slots::Conns;
 use super::state::Event;
 use super::tcb::Tcb;
 use super::ts::{self, Ts};
@@ -189,19 +191,21 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     pub(super) fn forget_syn(&mut self, idx: u32) {
-        if let Some(entry) = self.take_syn_entry(idx) {
-            self.demux
-                .remove(self.demux.hash(entry.tuple), Found::Syn(idx));
+        if let Some(entry) = self.syns.get(idx) {
+            let (hash, listener) = (self.demux.hash(entry.tuple), entry.listener);
+            self.demux.remove(hash, Found::Syn(idx));
+            self.leave_syn_queue(idx, listener);
         }
     }
 
-    pub(super) fn take_syn_entry(&mut self, idx: u32) -> Option<SynEntry> {
+    /// Frees the place that an entry has in the SYN queue of its listener.
+    #[inline]
+    fn leave_syn_queue(&mut self, idx: u32, listener: u8) {
         // Its timer stays where it is: the place is used again before it fires, or it finds nobody.
-        let entry = self.syns.remove(idx)?;
-        if let Some(place) = self.listeners.get_mut(entry.listener) {
+        self.syns.remove(idx);
+        if let Some(place) = self.listeners.get_mut(listener) {
             place.syn_cnt = place.syn_cnt.saturating_sub(1);
         }
-        Some(entry)
     }
 
     /// A segment for a half-open connection: SYN-RECEIVED of a passive open, RFC 9293 3.10.7.4 in
@@ -273,7 +277,7 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             return;
         }
-        if let Some(conn) = self.promote(cx, idx, hash) {
+        if let Some(conn) = self.try_promote(cx, idx, hash) {
             self.arrives(cx, conn, seg, options, pkt);
         }
     }
@@ -297,15 +301,30 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    /// A half-open connection becomes one, in SYN-RECEIVED, for the segment that completes it.
-    /// `None`, counted, when there is no place: the entry stays, and the segment comes again.
-    fn promote<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, hash: u64) -> Option<u32> {
+    /// As [`promote`](Self::promote), if there is a place; counted when there is none: the entry
+    /// stays, and the segment comes again.
+    fn try_promote<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32, hash: u64) -> Option<u32> {
         let listener = self.syns.get(idx)?.listener;
         if !self.has_place(cx, listener) {
             return None;
         }
-        let entry = self.take_syn_entry(idx)?;
-        let conn = self.receive_syn(cx, &entry)?;
+        self.promote(cx, idx, hash)
+    }
+
+    /// A half-open connection becomes one, in SYN-RECEIVED, for the segment that completes it.
+    #[inline]
+    pub(super) fn promote<T>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        hash: u64,
+    ) -> Option<u32> {
+        let entry = self.syns.get(idx)?;
+        let listener = entry.listener;
+        let conn = self
+            .conns
+            .receive_syn(entry, &self.settings, cx.net, cx.now)?;
+        self.leave_syn_queue(idx, listener);
         self.demux.replace(hash, Found::Syn(idx), Found::Conn(conn));
         Some(conn)
     }
@@ -332,41 +351,6 @@ impl<'p, A: App> Tcp<'p, A> {
         } else {
             None
         }
-    }
-
-    /// A connection in SYN-RECEIVED, as its entry says.
-    pub(super) fn receive_syn<T>(
-        &mut self,
-        cx: &mut Cx<'_, 'p, T, A>,
-        entry: &SynEntry,
-    ) -> Option<u32> {
-        let starts = (entry.iss, entry.smss);
-        let mut tcb = Tcb::new(entry.tuple, starts, self.settings.congestion);
-        for event in [Event::PassiveOpen, Event::SynArrives] {
-            tcb.transition(event);
-        }
-        tcb.listener = entry.listener;
-        tcb.irs = entry.irs;
-        tcb.rcv.start(entry.irs + 1, cx.now);
-        tcb.rcv.adv += entry.wnd.0;
-        tcb.rcv.quick_acks = self.settings.quick_acks;
-        tcb.snd.nxt = entry.iss + 1;
-        tcb.snd.max = tcb.snd.nxt;
-        if let Some(theirs) = entry.wscale {
-            tcb.snd.wscale = theirs;
-            tcb.rcv.wscale = entry.our_wscale;
-        }
-        tcb.flags
-            .put(TcbFlags::SACK_PERMITTED, entry.is_sack_permitted);
-        tcb.ecn = entry.ecn;
-        tcb.set_ts(entry.ts, cx.now);
-        tcb.retransmits = entry.retransmits;
-        if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
-            tcb.rtt.measured(cx.now.since(entry.sent_at));
-        }
-        let conn = self.conns.insert(tcb, None)?;
-        cx.net.counters.tcp_accepted += 1;
-        Some(conn)
     }
 
     /// A segment for a connection in TIME-WAIT (RFC 9293 3.10.7.4; RFC 1337 for RST).
@@ -424,6 +408,50 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let envelope = Envelope::plain(tuple, &mut self.neighbor_hint);
         bare::send(cx.net, cx.tx, cx.now, envelope, &repr);
+    }
+}
+
+impl<'p, A: App> Conns<'p, A> {
+    /// A connection in SYN-RECEIVED, as its entry says.
+    #[inline]
+    pub(super) fn receive_syn(
+        &mut self,
+        entry: &SynEntry,
+        settings: &Settings,
+        net: &mut Net<'p>,
+        now: Instant,
+    ) -> Option<u32> {
+        // Timestamps make segments shorter (RFC 9293 3.7.1).
+        let smss = entry.smss.saturating_sub(entry.ts.option_len());
+        let conn = self.insert(
+            Tcb::new(entry.tuple, (entry.iss, smss), settings.congestion),
+            None,
+        )?;
+        let tcb = self.tcb(conn)?;
+        for event in [Event::PassiveOpen, Event::SynArrives] {
+            tcb.transition(event);
+        }
+        tcb.listener = entry.listener;
+        tcb.irs = entry.irs;
+        tcb.rcv.start(entry.irs + 1, now);
+        tcb.rcv.adv += entry.wnd.0;
+        tcb.rcv.quick_acks = settings.quick_acks;
+        tcb.snd.nxt = entry.iss + 1;
+        tcb.snd.max = tcb.snd.nxt;
+        if let Some(theirs) = entry.wscale {
+            tcb.snd.wscale = theirs;
+            tcb.rcv.wscale = entry.our_wscale;
+        }
+        tcb.flags
+            .put(TcbFlags::SACK_PERMITTED, entry.is_sack_permitted);
+        tcb.ecn = entry.ecn;
+        tcb.ts = entry.ts;
+        tcb.retransmits = entry.retransmits;
+        if entry.retransmits == 0 && entry.sent_at != Instant::NEVER {
+            tcb.rtt.measured(now.since(entry.sent_at));
+        }
+        net.counters.tcp_accepted += 1;
+        Some(conn)
     }
 }
 

@@ -85,6 +85,7 @@ impl<'p, A: App> Conns<'p, A> {
         self.free_first != NONE
     }
 
+    #[inline]
     pub(crate) fn insert(
         &mut self,
         tcb: Tcb<'p, A::Congestion>,
@@ -99,15 +100,18 @@ impl<'p, A: App> Conns<'p, A> {
         Some(idx)
     }
 
-    /// Takes a connection out; its name stands for nothing any more.
-    pub(super) fn remove(&mut self, idx: u32) -> Option<Live<'p, A>> {
-        let slot = self.slots.get_mut(idx as usize)?;
-        let live = slot.live.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.next = self.free_first;
-        self.free_first = idx;
-        self.cnt -= 1;
-        Some(live)
+    /// Frees the slot of a connection; its name stands for nothing any more.
+    #[inline]
+    pub(super) fn remove(&mut self, idx: u32) {
+        if let Some(slot) = self.slots.get_mut(idx as usize)
+            && slot.live.is_some()
+        {
+            slot.live = None;
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.next = self.free_first;
+            self.free_first = idx;
+            self.cnt -= 1;
+        }
     }
 
     pub(crate) fn id(&self, idx: u32) -> ConnId {

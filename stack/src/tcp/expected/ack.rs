@@ -56,8 +56,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         self.take_acks(cx.net, cx.now);
         let idx = self.image.idx();
-        // An image that is forgotten still looks like what comes, and is nobody's.
-        if self.unsettled != idx && self.unsettled != NONE && idx != NONE {
+        if self.unsettled != idx && self.unsettled != NONE {
             // What is to be sent takes frames: it counts whether there is room.
             self.settle_last(cx);
         }

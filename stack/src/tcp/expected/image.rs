@@ -35,8 +35,7 @@ impl Image {
     pub(in crate::tcp) const NONE: Self = Self {
         idx: NONE,
         ours: 0,
-        // Nothing looks like what has ones where segments are not compared.
-        words: [u64::MAX; WORDS],
+        words: [0; WORDS],
     };
 
     /// The connection that it is of.
@@ -48,7 +47,7 @@ impl Image {
     /// Something has happened that is not known to leave all as it was.
     #[inline]
     pub(in crate::tcp) fn forget(&mut self) {
-        *self = Self::NONE;
+        self.idx = NONE;
     }
 
     /// The same, if it has happened to the connection `idx`.
@@ -82,6 +81,9 @@ impl Image {
     /// What moves in a segment that looks like it; `None` of any other.
     #[inline(always)]
     pub(super) fn read<'a>(&self, net: &Net<'_>, pkt: &'a RxPacket<'_>) -> Option<Next<'a>> {
+        if self.idx == NONE {
+            return None;
+        }
         let bytes = pkt.frame.bytes();
         let front = bytes.first_chunk::<LEN_MAX>()?;
         let (words, _) = front.as_chunks::<8>();

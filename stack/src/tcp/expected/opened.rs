@@ -9,7 +9,6 @@ use simoom_ring::TxRing;
 
 use super::Headers;
 use crate::tcp::app::App;
-use crate::tcp::demux::Found;
 use crate::tcp::listen::SynEntry;
 use crate::tcp::state::Event;
 use crate::tcp::{Cx, Tcp};
@@ -51,13 +50,9 @@ impl<'p, A: App> Tcp<'p, A> {
         (idx, hash): (u32, u64),
         headers: &Headers,
     ) {
-        let Some(entry) = self.take_syn_entry(idx) else {
+        let Some(conn) = self.promote(cx, idx, hash) else {
             return;
         };
-        let Some(conn) = self.receive_syn(cx, &entry) else {
-            return;
-        };
-        self.demux.replace(hash, Found::Syn(idx), Found::Conn(conn));
         let Some(tcb) = self.conns.tcb(conn) else {
             return;
         };
