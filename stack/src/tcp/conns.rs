@@ -441,7 +441,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
 /// Counts a connection that has come to hold received data, or does no more.
 #[inline]
-fn count_receiver(receivers: &mut u32, rcv: &mut Rcv<'_>) {
+pub(super) fn count_receiver(receivers: &mut u32, rcv: &mut Rcv<'_>) {
     let is_receiver = !rcv.is_all_read() || rcv.gap.is_some();
     if is_receiver != rcv.is_receiver {
         rcv.is_receiver = is_receiver;

@@ -237,12 +237,13 @@ fn mark_sent<C: Congestion>(
         tcb.totals.retransmits = tcb.totals.retransmits.saturating_add(segments);
         net.sent_cut_again(tcb.tuple, seq);
     }
-    if tcb.snd.una == tcb.snd.max && !flights.has_node() {
+    let is_last_fin = tcb.is_last_fin();
+    if tcb.snd.una == tcb.snd.max && (is_last_fin || !flights.has_node()) {
         tcb.end_flight(flights);
     }
     if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
-    } else if tcb.snd.una == tcb.snd.max {
+    } else if tcb.snd.una == tcb.snd.max && !is_last_fin {
         let is_probe_open = tcb.flags.has(TcbFlags::PROBE_OPEN);
         tcb.flags.clear(TcbFlags::PROBE_OPEN);
         match flights.begin(seq, end, now) {

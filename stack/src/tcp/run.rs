@@ -30,6 +30,7 @@ use crate::arp::Lookup;
 use crate::counters::DropReason;
 use crate::net::{Net, NextHop};
 use crate::time::Instant;
+use crate::wire::tcp::Ctl;
 
 use self::row::Row;
 pub(crate) use self::template::Kept;
@@ -278,6 +279,9 @@ fn mark_sent<'p, C: Congestion>(
         tcb.rexmt_at = Deadline::NEVER;
         // The first segment by itself: a measurement is taken when it is acknowledged.
         start = second;
+        if tcb.is_last_fin() {
+            return flights.end(&mut tcb.flight);
+        }
         match flights.get_mut(tcb.flight) {
             Some((flight, nodes)) => flight.sent_plainly(nodes, second, now, srtt),
             None => match flights.begin(first, second, now) {
@@ -294,11 +298,39 @@ fn mark_sent<'p, C: Congestion>(
 }
 
 /// An acknowledgment that found nothing to ride on.
+#[inline]
 pub(super) fn send_ack<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
+) -> Option<Sent> {
+    send_empty(tcb, net, tx, now, Ctl::default())
+}
+
+/// A FIN behind nothing, for the first time, with nothing in flight.
+#[inline]
+pub(super) fn send_fin<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+) -> Option<Sent> {
+    let sent = send_empty(tcb, net, tx, now, Ctl::FIN)?;
+    if sent == Sent::All {
+        tcb.snd.nxt += 1;
+        tcb.snd.max = tcb.snd.nxt;
+        tcb.snd.sent_ms = now.wrapping_millis();
+    }
+    Some(sent)
+}
+
+fn send_empty<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+    ctl: Ctl,
 ) -> Option<Sent> {
     let mut template = Template::find(tcb, net)?;
     if tx.space() == 0 {
@@ -309,7 +341,7 @@ pub(super) fn send_ack<'p, C: Congestion>(
     };
     template.say(tcb, net, now);
     let seq = tcb.snd.ack_seq();
-    template.send_empty(net, tx, head, seq);
+    template.send_empty(net, tx, head, (seq, ctl));
     tcb.acknowledged();
     Some(Sent::All)
 }

@@ -30,7 +30,7 @@ use crate::time::{Duration, Instant};
 pub(crate) struct Tcb<'p, C> {
     pub(crate) snd: Snd,
     pub(crate) rcv: Rcv<'p>,
-    /// What is in flight, in the table of flights; `NONE` while nothing is.
+    /// What is in flight, in the table of flights; `NONE` while nothing is, and for a last FIN.
     pub(crate) flight: u32,
     pub(crate) tuple: Tuple,
     pub(crate) ts: Ts,
@@ -144,6 +144,13 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             Some((flight, nodes)) => flight.all_lost(nodes),
             None => self.snd.nxt = self.snd.una,
         }
+    }
+
+    /// Whether nothing is left to be sent but our FIN, behind theirs. Nobody waits for it: when it
+    /// is lost, the timeout is early enough, and it needs no flight.
+    #[inline]
+    pub(crate) fn is_last_fin(&self) -> bool {
+        self.state == State::LastAck && self.snd.queue.is_empty()
     }
 
     /// The earliest of all deadlines.

@@ -16,7 +16,7 @@ use super::{Headers, UNUSUAL};
 use crate::config::FIN_WAIT_2_MAX;
 use crate::tcp::app::App;
 use crate::tcp::cc::Congestion;
-use crate::tcp::conns::conn;
+use crate::tcp::conns::{conn, count_receiver};
 use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::flight::Flights;
@@ -85,6 +85,7 @@ impl Headers {
             _ => snd.is_fin_acked_by(self.ack) || tcb.state() == State::FinWait2,
         };
         let is_good_ack = self.ack == snd.una
+            || close == Close::Last
             || tcb.is_sack_permitted()
                 && flights
                     .get(tcb.flight)
@@ -153,8 +154,34 @@ impl<'p, A: App> Tcp<'p, A> {
             self.tell_writable(cx, idx);
         }
         self.tell_finished(cx, idx);
-        self.settle(cx, idx);
+        if !self.has_said_last(cx, idx) {
+            self.settle(cx, idx);
+        }
         self.has_moved = false;
+    }
+
+    /// As [`settle`](Self::settle), for a connection that has nothing left to send but its FIN, as
+    /// nearly all when the far side has closed. False, with nothing changed, for any other.
+    #[inline]
+    fn has_said_last<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return true;
+        };
+        let is_last = tcb.is_last_fin()
+            && tcb.snd.una == tcb.snd.max
+            && !tcb.flags.has(UNUSUAL)
+            && !tcb.snd.flags.has(UNTIMELY.with(SndFlags::NARROWED));
+        if !is_last || run::send_fin(tcb, cx.net, cx.tx, cx.now) != Some(Sent::All) {
+            return false;
+        }
+        self.flights.end(&mut tcb.flight);
+        tcb.set_rexmt(cx.now, true);
+        count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
+        tcb.invariants();
+        if let Some(tick) = tcb.next_deadline().tick() {
+            self.wheel.set_tick(idx, tick);
+        }
+        true
     }
 
     /// Our FIN is acknowledged, and all before it: nothing is queued or in flight any more.

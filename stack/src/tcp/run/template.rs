@@ -211,9 +211,9 @@ impl Template {
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
         mut head: Frame<'p>,
-        seq: SeqNum,
+        (seq, ctl): (SeqNum, Ctl),
     ) {
-        self.write(&mut head, net, seq, (0, Ctl::default(), Sum::new()));
+        self.write(&mut head, net, seq, (0, ctl, Sum::new()));
         let is_sent = tx.send(TxPacket::new(head, self.offload)).is_ok();
         self.count(net, 0, is_sent);
     }

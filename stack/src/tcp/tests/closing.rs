@@ -1,6 +1,6 @@
 use super::peer::{Peer, Sizes, stream};
 use crate::DropReason;
-use crate::tcp::{SendError, State};
+use crate::tcp::{SendError, Settings, State};
 
 #[test]
 fn we_close_first() {
@@ -91,6 +91,44 @@ fn a_lost_fin_is_sent_again() {
     peer.pass(20_000);
     peer.told(&["closed: timed out"]);
     peer.gone();
+}
+
+/// Nobody waits for it: no flight is kept for it, and no probe sent. By the short cut, and by the
+/// long way.
+#[test]
+fn a_lost_last_fin_is_sent_again_by_the_timeout() {
+    for short_cuts in [true, false] {
+        let settings = Settings {
+            short_cuts,
+            timestamps: false,
+            ..Settings::default()
+        };
+        let mut peer = Peer::with(Sizes::SMALL, settings);
+        peer.arrive("S 0:0(0) win 60000 <mss 1000,nop,nop,sackOK>");
+        peer.take_iss();
+        peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460,nop,nop,sackOK>");
+        peer.arrive(". 1:1(0) ack 1 win 60000");
+        peer.send(0, 100);
+        peer.expect("P. 1:101(100) ack 1 win 65535");
+        peer.app.closes = true;
+        peer.arrive("F. 1:1(0) ack 101 win 60000");
+        peer.expect("F. 101:101(0) ack 2 win 65535");
+        peer.told(&["accepted", "finished"]);
+        assert_eq!(peer.act(|conn| conn.state()), State::LastAck);
+        assert_eq!(peer.stack.levels().flights, 0);
+        peer.pass(199);
+        peer.silent();
+        peer.pass(1);
+        peer.expect("F. 101:101(0) ack 2 win 65535");
+        peer.pass(400);
+        peer.expect("F. 101:101(0) ack 2 win 65535");
+        let counters = peer.counters();
+        assert_eq!((counters.tcp_retransmits, counters.tcp_probes), (2, 0));
+        peer.arrive(". 2:2(0) ack 102 win 60000");
+        peer.told(&["closed: finished"]);
+        peer.silent();
+        peer.gone();
+    }
 }
 
 #[test]
