@@ -8,7 +8,7 @@
 
 mod probe;
 
-use crate::machine::Qemu;
+use crate::machine::{Accel, Qemu};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::fs;
@@ -25,34 +25,6 @@ pub(crate) enum AccelChoice {
     Kvm,
     /// QEMU's own translation, which runs anywhere
     Tcg,
-}
-
-/// What QEMU is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accel {
-    /// Hardware virtualisation.
-    Kvm,
-    /// Translation.
-    Tcg,
-}
-
-impl Accel {
-    /// QEMU's word for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Accel::Kvm => "kvm",
-            Accel::Tcg => "tcg",
-        }
-    }
-
-    /// The CPU model that goes with it. Both have RDRAND where there is one: a guest without
-    /// entropy refuses to start.
-    pub(crate) fn cpu(self) -> &'static str {
-        match self {
-            Accel::Kvm => "host,migratable=off",
-            Accel::Tcg => "max",
-        }
-    }
 }
 
 /// Decides; `Auto` may boot the probe, for at most a few seconds and once a machine.

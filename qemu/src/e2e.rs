@@ -20,13 +20,12 @@ mod protocol;
 mod sites;
 mod xdp;
 
-use crate::accel::{self, Accel, AccelChoice};
+use crate::accel::{self, AccelChoice};
 use crate::console::Line;
 use crate::guest::Guest;
 use crate::kernel::{self, FILESERVER, Kernel};
-use crate::machine::{self, Entropy, Launch, Machine, Net, Qemu};
+use crate::machine::{self, Accel, Entropy, Launch, Machine, Net, Qemu};
 use crate::site::Packed;
-use crate::test::Step;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
@@ -281,6 +280,16 @@ const fn step(
     run: fn(&mut World) -> Result<Outcome>,
 ) -> Step {
     Step { name, what, run }
+}
+
+/// One step of `test`.
+pub(crate) struct Step {
+    /// Its name, which the filter sees.
+    pub(crate) name: &'static str,
+    /// What it shows, in a few words.
+    pub(crate) what: &'static str,
+    /// Does it.
+    pub(crate) run: fn(&mut World) -> Result<Outcome>,
 }
 
 /// How a case ended, when it did not fail.

@@ -4,7 +4,6 @@
 //! a console on the first UART (standard output), defmt on the second (a pipe),
 //! one network card without an option ROM, a device whose port ends QEMU with an exit code.
 
-use crate::accel::Accel;
 use crate::install;
 use crate::text::{MIB, shell_word};
 use anyhow::{Context, Result};
@@ -23,6 +22,34 @@ pub(crate) const EXIT_SUCCESS: i32 = 0x10 << 1 | 1;
 const BESIDE_SITE_MIB: u64 = 32;
 /// Least guest memory, MiB: firmware included.
 const MEMORY_MIN_MIB: u64 = 48;
+
+/// How QEMU runs a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accel {
+    /// Hardware virtualisation.
+    Kvm,
+    /// Translation.
+    Tcg,
+}
+
+impl Accel {
+    /// QEMU's word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+
+    /// The CPU model that goes with it. Both have RDRAND where there is one: a guest without
+    /// entropy refuses to start.
+    pub(crate) fn cpu(self) -> &'static str {
+        match self {
+            Accel::Kvm => "host,migratable=off",
+            Accel::Tcg => "max",
+        }
+    }
+}
 
 /// A kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

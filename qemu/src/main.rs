@@ -15,7 +15,6 @@ mod accel;
 mod bench;
 mod console;
 mod deflog;
-mod demo;
 mod e2e;
 mod guest;
 mod host;

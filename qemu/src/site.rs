@@ -10,12 +10,12 @@
 
 mod archive;
 mod compress;
+mod demo;
 mod pack;
 mod walk;
 
 pub(crate) use pack::{Entry, Source, pack};
 
-use crate::demo;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io;

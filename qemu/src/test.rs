@@ -5,7 +5,7 @@
 //! last. One QEMU runs at a time, so that the figures mean something, and a deadline ends
 //! everything.
 
-use crate::e2e::{self, Outcome, World};
+use crate::e2e::{self, Outcome, Step, World};
 use crate::guest;
 use crate::kernel::{self, FILESERVER};
 use crate::stop;
@@ -29,16 +29,6 @@ pub(crate) struct TestArgs {
     /// Name the steps and do nothing
     #[arg(long)]
     list: bool,
-}
-
-/// One step of the run.
-pub(crate) struct Step {
-    /// Its name, which the filter sees.
-    pub(crate) name: &'static str,
-    /// What it shows, in a few words.
-    pub(crate) what: &'static str,
-    /// Does it.
-    pub(crate) run: fn(&mut World) -> Result<Outcome>,
 }
 
 /// What cargo says about the source.

@@ -24,6 +24,15 @@ pub(crate) fn bytes(len: u64) -> String {
     }
 }
 
+/// A length that is a round one: `64 B`, `4 KB`, `1 MB`.
+pub(crate) fn size(size: usize) -> String {
+    match size {
+        0..1_024 => format!("{size} B"),
+        1_024..1_048_576 => format!("{} KB", size >> 10),
+        _ => format!("{} MB", size >> 20),
+    }
+}
+
 /// A whole number with its thousands apart: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();

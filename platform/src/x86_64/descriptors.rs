@@ -3,7 +3,7 @@
 //! Every gate switches to a stack of its own (Intel SDM 3, 6.14.5): interrupts to one, exceptions
 //! to another. So neither a full stack nor the red zone of the interrupted function matters.
 
-use super::entry::BootRecord;
+use super::record::BootRecord;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 

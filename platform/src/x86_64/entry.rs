@@ -2,41 +2,13 @@
 
 use super::boot::{BootError, BootInfo, Physical};
 use super::machine::{Facts, Machine, MachineKind};
-use super::{acpi, clock, console as serial, descriptors, entropy, exceptions, exit, hal};
+use super::record::BootRecord;
+use super::{acpi, clock, console as serial, descriptors, entropy, exceptions, exit, free};
 use super::{irq, logger, mmio, paging, pci};
 use crate::command_line::{CommandLine, CommandLineError, ConsoleAt};
 use crate::console;
 use crate::memory::{OutOfMemory, Range};
 use core::fmt;
-
-/// What the entry stub and the linker know; `simoom_boot` in `asm/entry.s`.
-#[repr(C)]
-pub struct BootRecord {
-    pub(crate) protocol: u64,
-    pub(crate) info: u64,
-    pub(crate) entered_tsc: u64,
-    pub(crate) text_start: u64,
-    pub(crate) rodata_start: u64,
-    pub(crate) data_start: u64,
-    pub(crate) image_end: u64,
-    pub(crate) page_tables: u64,
-    pub(crate) vectors: u64,
-    pub(crate) interrupt_counts: u64,
-    pub(crate) interrupt_stack_top: u64,
-    pub(crate) exception_stack_top: u64,
-    pub(crate) stack_top: u64,
-    pub(crate) guards: [u64; 3],
-}
-
-impl BootRecord {
-    /// Where the image lies, with its stacks.
-    pub(crate) fn image(&self) -> Range {
-        Range {
-            start: self.text_start,
-            end: self.image_end,
-        }
-    }
-}
 
 /// Why the machine cannot run the image.
 enum EntryError {
@@ -98,7 +70,7 @@ fn machine(record: &'static BootRecord) -> Result<Machine, EntryError> {
         .free(record.image(), paging::MEMORY_END)
         .map_err(EntryError::Boot)?;
     let usable_len = info.regions.usable(paging::MEMORY_END).free_len();
-    let mut memory = hal::install(free);
+    let mut memory = free::install(free);
     let text = memory.take_slice(info.command_line.len(), |byte_idx| {
         info.command_line[byte_idx]
     });

@@ -17,8 +17,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::entry::BootRecord;
 use super::exit::{self, ExitCode};
+use super::record::BootRecord;
 use super::{console as serial, cpu};
 use crate::console;
 use core::ops::Range;

@@ -3,28 +3,17 @@
 //! Physical and virtual addresses are the same, and every device reaches all memory: there is no
 //! IOMMU, so sharing a buffer costs nothing.
 
+use super::free::CARVE;
 use super::paging;
-use crate::memory::{Carve, Memory, Range};
+use crate::memory::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
-
-/// The free memory of the machine.
-pub(crate) static CARVE: spin::Mutex<Carve> = spin::Mutex::new(Carve::new());
 
 /// Bytes that drivers may have for their rings at once: rings of 1024 slots take 32 KiB a queue.
 pub const DMA_LEN_MAX: u64 = 16 << 20;
 
 static DMA_LEN: AtomicU64 = AtomicU64::new(0);
-
-/// Makes `free` the machine's memory. Called once.
-pub(crate) fn install(free: Carve) -> Memory {
-    *CARVE.lock() = free;
-    // SAFETY: usable memory that nothing holds (`BootInfo::free`), mapped by entry.s below 4 GiB
-    // and by `paging` above, at its own address; RAM holds some value in every byte. What comes
-    // back to `CARVE` later (`dma_dealloc`) was taken from it.
-    unsafe { Memory::new(&CARVE) }
-}
 
 /// Memory at its own address.
 pub struct MachineHal;
@@ -64,7 +53,7 @@ unsafe impl Hal for MachineHal {
     ///
     /// The registers are where memory is, or beyond the address space: the firmware's mistake.
     unsafe fn mmio_phys_to_virt(paddr: PhysAddr, size: usize) -> NonNull<u8> {
-        match super::mmio::map(paddr, size as u64) {
+        match paging::map(paddr, size as u64) {
             Ok(registers) => registers,
             Err(error) => panic!("{size} bytes at {paddr:#x}: {error}"),
         }

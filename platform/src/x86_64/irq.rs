@@ -11,8 +11,9 @@
 
 use super::acpi::{IO_APICS_MAX, IoApic, Tables};
 use super::cpu::{self, Registers};
-use super::entry::BootRecord;
+use super::paging;
 use super::port::Port;
+use super::record::BootRecord;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -120,7 +121,7 @@ fn find_io_apics(tables: &Tables) {
     };
     let mut io_apics = IO_APICS.lock();
     for (slot, place) in io_apics.iter_mut().zip(places.iter().flatten()) {
-        if super::mmio::map(u64::from(place.base), IO_APIC_LEN).is_err() {
+        if paging::map(u64::from(place.base), IO_APIC_LEN).is_err() {
             continue;
         }
         // SAFETY: mapped just now; an I/O APIC's registers reach no memory.

@@ -1,10 +1,9 @@
 //! Devices at addresses that no bus tells: virtio over MMIO, and mapping of any registers.
 
 use super::irq;
-use super::paging::{self, MapError};
 use crate::command_line::{CommandLine, MmioDevice};
-use crate::memory::Range;
-use core::ptr::NonNull;
+
+pub use super::paging::map;
 
 /// Where a virtio-mmio device may be. An empty slot has the magic number and device number 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +62,6 @@ impl Slots {
                 gsi: irq,
             })
     }
-}
-
-/// Makes `len` bytes of device registers at `base` accessible, not cached. The pointer is good for
-/// ever; again for the same registers is fine.
-///
-/// # Errors
-///
-/// [`MapError`]: an impossible place, memory there, or no memory for page tables.
-pub fn map(base: u64, len: u64) -> Result<NonNull<u8>, MapError> {
-    let registers = Range::new(base, len).ok_or(MapError::BadRange)?;
-    paging::map_device(registers)?;
-    NonNull::new(core::ptr::with_exposed_provenance_mut(base as usize)).ok_or(MapError::BadRange)
 }
 
 const SCAN_START: u64 = 0xfeb0_0000;

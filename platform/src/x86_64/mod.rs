@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   asm/entry.s   32-bit entry, first page tables, long mode
+//!   record        what the image tells of itself
 //!   entry         checks and orders everything below, then calls the image's main
 //!   boot          what the loader says: memory map, command line, initrd
 //!   paging        who may read, write, execute what; holes below the stacks
@@ -11,7 +12,7 @@
 //!   clock         the TSC, calibrated; sleeping until a time or an interrupt
 //!   rtc           the date
 //!   entropy       RDRAND, or a virtio entropy device
-//!   pci, mmio     where devices are; hal: memory for them
+//!   pci, mmio     where devices are; hal: memory for them, out of what is free
 //!   net, run      the network device, a stack over it, and the loop that drives it
 //!   uart, console the first serial port; logger: defmt on the second
 //!   selftest      what the machine gives, checked; failures on purpose
@@ -31,6 +32,7 @@ pub mod entropy;
 mod entry;
 mod exceptions;
 mod exit;
+mod free;
 pub mod hal;
 mod image;
 pub mod irq;
@@ -42,17 +44,20 @@ pub mod net;
 mod paging;
 pub mod pci;
 mod port;
+mod record;
 pub mod rtc;
 pub mod run;
 pub mod selftest;
 pub mod uart;
 
 #[doc(hidden)]
-pub use entry::{BootRecord, enter};
+pub use entry::enter;
 #[doc(hidden)]
 pub use exceptions::panicked;
 pub use exit::{ExitCode, exit};
 pub use machine::{Facts, Machine, MachineKind};
+#[doc(hidden)]
+pub use record::BootRecord;
 
 #[doc(inline)]
 pub use crate::console;

@@ -8,14 +8,15 @@
 //!
 //! Everything is at its own address. The tables that entry.s made are edited in place; further
 //! ones are taken from the free memory. Above 4 GiB only memory is mapped, and what
-//! [`map_device`] adds.
+//! [`map`] adds.
 
 use super::boot::{BootInfo, RegionKind};
-use super::entry::BootRecord;
-use super::hal;
+use super::free::CARVE;
+use super::record::BootRecord;
 use crate::memory::{Carve, OutOfMemory, Range};
 use core::arch::asm;
 use core::fmt;
+use core::ptr::NonNull;
 
 /// Memory at or above this address is not used: 60 pages of tables map it all.
 pub(crate) const MEMORY_END: u64 = 64 << 30;
@@ -53,7 +54,7 @@ impl core::error::Error for MapError {}
 
 /// Gives every page its rights.
 pub(crate) fn install(record: &BootRecord, info: &BootInfo<'_>) -> Result<(), OutOfMemory> {
-    let mut carve = hal::CARVE.lock();
+    let mut carve = CARVE.lock();
     let mut root = ROOT.lock();
     *root = record.page_tables;
     let mut tables = Tables {
@@ -115,13 +116,19 @@ pub(crate) fn install(record: &BootRecord, info: &BootInfo<'_>) -> Result<(), Ou
     Ok(())
 }
 
-/// Makes a device's registers accessible, not cached. Again for the same registers is fine.
-pub(crate) fn map_device(registers: Range) -> Result<(), MapError> {
+/// Makes `len` bytes of device registers at `base` accessible, not cached. The pointer is good for
+/// ever; again for the same registers is fine.
+///
+/// # Errors
+///
+/// [`MapError`]: an impossible place, memory there, or no memory for page tables.
+pub fn map(base: u64, len: u64) -> Result<NonNull<u8>, MapError> {
+    let registers = Range::new(base, len).ok_or(MapError::BadRange)?;
     if registers.is_empty() || registers.len() > DEVICE_LEN_MAX || registers.end > DEVICE_END {
         return Err(MapError::BadRange);
     }
     let pages = registers.align_out(PAGE_LEN);
-    let mut carve = hal::CARVE.lock();
+    let mut carve = CARVE.lock();
     let mut tables = Tables {
         root: *ROOT.lock(),
         carve: &mut carve,
@@ -140,7 +147,7 @@ pub(crate) fn map_device(registers: Range) -> Result<(), MapError> {
         }
         start = (start | (len - 1)) + 1;
     }
-    Ok(())
+    NonNull::new(core::ptr::with_exposed_provenance_mut(base as usize)).ok_or(MapError::BadRange)
 }
 
 /// The tree of tables: four levels of 512 entries, of which the lower two have leaves.

@@ -2,7 +2,7 @@
 
 use super::acpi::Tables;
 use super::cpu::Registers;
-use super::mmio;
+use super::paging;
 use super::port::Port;
 use virtio_drivers::transport::pci::bus::{ConfigurationAccess, DeviceFunction};
 
@@ -43,7 +43,7 @@ impl Config {
         if let Some(place) = tables.ecam
             && let Some(start) = place.base.checked_add(u64::from(place.bus_start) << 20)
             && place.bus_start <= place.bus_end
-            && mmio::map(
+            && paging::map(
                 start,
                 (u64::from(place.bus_end - place.bus_start) + 1) << 20,
             )

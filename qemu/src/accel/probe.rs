@@ -10,8 +10,7 @@
 //!   0x200000  PML4, PDPT, PD                                  (one segment, memory only)
 //! ```
 
-use super::Accel;
-use crate::machine::{EXIT_DEVICE, EXIT_SUCCESS, Qemu};
+use crate::machine::{Accel, EXIT_DEVICE, EXIT_SUCCESS, Qemu};
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,6 +1,7 @@
 //! The cache of the answer.
 
-use super::{Accel, recall, remember};
+use super::{recall, remember};
+use crate::machine::Accel;
 
 #[test]
 fn an_answer_is_recalled_for_its_own_key_only() {

@@ -12,15 +12,15 @@ mod cpio;
 mod linux;
 
 use super::child::{self, Running};
-use super::http::{self, size_name};
-use super::plot::{At, Axis};
-use super::report::{Better, Row, Sample, print_heading};
+use super::http;
+use super::report::{At, Axis, Better, Row, Sample, print_heading};
 use super::wrk::{self, Load};
-use crate::accel::{self, Accel, AccelChoice};
+use crate::accel::{self, AccelChoice};
 use crate::kernel::{self, FILESERVER, Kernel};
 use crate::linux::netns::Netns;
-use crate::machine::{Entropy, Launch, Machine, Net, Qemu};
+use crate::machine::{Accel, Entropy, Launch, Machine, Net, Qemu};
 use crate::site::Packed;
+use crate::text;
 use anyhow::{Context, Result, bail};
 use linux::Linux;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -137,7 +137,7 @@ fn speed(parts: &Parts, rounds: u32) -> Result<Vec<Row>> {
                 their_figures.push(theirs.ask(&load).context("Linux")?);
             }
             let way = if is_kept { "kept" } else { "closed" };
-            let case = format!("{}, {} {way}", kind.machine().name(), size_name(size));
+            let case = format!("{}, {} {way}", kind.machine().name(), text::size(size));
             let samples = |of: fn(&Figures) -> f64| {
                 let sample = |all: &[Figures]| Sample::of(&all.iter().map(of).collect::<Vec<_>>());
                 (sample(&our_figures), sample(&their_figures))

@@ -11,6 +11,7 @@ use super::report::{Better, Row, Sample, print_heading};
 use super::wrk::{self, Load};
 use crate::host;
 use crate::kernel;
+use crate::text;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -88,7 +89,7 @@ struct Figures {
 
 impl Figures {
     fn rows(&self, backend: Backend, load: &Load) -> Vec<Row> {
-        let case = format!("{}, {}", backend.name(), http::size_name(load.size));
+        let case = format!("{}, {}", backend.name(), text::size(load.size));
         let gbit_s = self.rate * load.size as f64 * 8.0 / 1e9;
         let (more, less) = (Better::More, Better::Less);
         let row = |metric, unit, value, rival, better| {

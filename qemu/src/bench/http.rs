@@ -13,12 +13,12 @@ mod link;
 mod servers;
 
 use super::child;
-use super::plot::{At, Axis};
-use super::report::{Better, Row, Sample, print_heading};
+use super::report::{At, Axis, Better, Row, Sample, print_heading};
 use super::wrk::{self, Answered, Load};
 use crate::host;
 use crate::linux;
 use crate::site::{self, Entry, Packed, Source};
+use crate::text;
 use anyhow::{Context, Result};
 use link::LINUX_ADDR;
 pub(crate) use link::{Link, OUR_ADDR, ip};
@@ -101,22 +101,13 @@ fn loads(sizes: &[usize], is_quick: bool) -> Vec<Load> {
 }
 
 fn name(backend: Backend, load: &Load) -> String {
-    let size = size_name(load.size);
+    let size = text::size(load.size);
     let way = if load.is_kept { "kept" } else { "closed" };
     let conns = match load.conns {
         CONNS => String::new(),
         conns => format!(", {conns} conns"),
     };
     format!("{}, {size} {way}{conns}", backend.name())
-}
-
-/// As a person writes it: `64 B`, `4 KB`, `1 MB`.
-pub(crate) fn size_name(size: usize) -> String {
-    match size {
-        0..1_024 => format!("{size} B"),
-        1_024..1_048_576 => format!("{} KB", size >> 10),
-        _ => format!("{} MB", size >> 20),
-    }
 }
 
 /// The files, as an archive.

@@ -1,22 +1,12 @@
 //! Figures as plots: one SVG for each suite, metric and axis, both axes logarithmic.
 
-use super::http::size_name;
-use super::report::Row;
+use super::report::{Axis, Row};
 use crate::text;
 use anyhow::{Context, Result, anyhow};
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-/// What is along the bottom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Axis {
-    /// Bytes of a file.
-    Size,
-    /// Connections.
-    Conns,
-}
 
 impl Axis {
     fn name(self) -> &'static str {
@@ -28,21 +18,10 @@ impl Axis {
 
     fn label(self, x: f64) -> String {
         match self {
-            Self::Size => size_name(x as usize),
+            Self::Size => text::size(x as usize),
             Self::Conns => text::count(x as u64),
         }
     }
-}
-
-/// Where a row is drawn.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct At {
-    pub(crate) axis: Axis,
-    pub(crate) x: f64,
-    /// On which plot, where one would have too many lines: "tap"; or "".
-    pub(crate) chart: &'static str,
-    /// What the points are joined by: "kept".
-    pub(crate) line: String,
 }
 
 /// Points of a line, from left to right.

@@ -1,6 +1,5 @@
 //! What a suite has measured, as a table and as JSON.
 
-use super::plot::At;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
@@ -74,6 +73,26 @@ pub(crate) struct Row {
     pub(crate) bar: Option<f64>,
     /// Where it is drawn.
     pub(crate) at: Vec<At>,
+}
+
+/// Where a row is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct At {
+    pub(crate) axis: Axis,
+    pub(crate) x: f64,
+    /// On which plot, where one would have too many lines: "tap"; or "".
+    pub(crate) chart: &'static str,
+    /// What the points are joined by: "kept".
+    pub(crate) line: String,
+}
+
+/// What is along the bottom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Axis {
+    /// Bytes of a file.
+    Size,
+    /// Connections.
+    Conns,
 }
 
 /// The heading of the rows.

@@ -5,8 +5,7 @@
 
 use super::callgrind::{self, Layer, Split};
 use super::child::{self, Running};
-use super::plot::{At, Axis};
-use super::report::{Better, Row, Sample, print_heading};
+use super::report::{At, Axis, Better, Row, Sample, print_heading};
 use crate::install;
 use crate::kernel;
 use anyhow::{Context, Result, bail};

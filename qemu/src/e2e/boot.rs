@@ -3,8 +3,8 @@
 use super::http::Client;
 use super::sites;
 use super::{Outcome, World};
-use crate::accel::{self, Accel};
-use crate::machine::{Entropy, Machine, Net, Qemu};
+use crate::accel;
+use crate::machine::{Accel, Entropy, Machine, Net, Qemu};
 use crate::site::Packed;
 use crate::text::MIB;
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,8 @@
 //! QEMU's command line, row by row.
 
-use super::{Disk, Entropy, Launch, Machine, Medium, Net, NetChoice, Qemu, memory_mib, version};
-use crate::accel::Accel;
+use super::{
+    Accel, Disk, Entropy, Launch, Machine, Medium, Net, NetChoice, Qemu, memory_mib, version,
+};
 use crate::text::MIB;
 use std::path::{Path, PathBuf};
 

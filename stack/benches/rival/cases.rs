@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::clients::{Clients, Side};
-use crate::ours::Ours;
-use crate::smol::Smol;
 
 /// What the clients want of the server.
 #[derive(Clone, Copy, Debug)]
@@ -122,19 +120,8 @@ pub(crate) const CASES: [Case; 17] = [
 
 /// A server that can be made for a case.
 pub(crate) trait Made: Side {
-    fn made(case: &Case) -> Self;
-}
-
-impl Made for Ours {
-    fn made(case: &Case) -> Self {
-        Self::new(case)
-    }
-}
-
-impl Made for Smol {
-    fn made(case: &Case) -> Self {
-        Self::new(case)
-    }
+    /// Nothing is connected yet.
+    fn new(case: &Case) -> Self;
 }
 
 /// A server and its clients, in the middle of a case.
@@ -149,7 +136,7 @@ pub(crate) struct Run<S> {
 impl<S: Made> Run<S> {
     /// Opens all connections, and warms up.
     pub(crate) fn new(case: &'static Case) -> Self {
-        let clients = Clients::new(S::made(case), case.clients());
+        let clients = Clients::new(S::new(case), case.clients());
         let mut run = Self {
             case,
             clients,

@@ -7,7 +7,7 @@ use simoom::tcp::{App, Conn, Settings};
 use simoom::{Body, Instant, Polled, Stack, Sums};
 use simoom_ring::Caps;
 
-use crate::cases::{CONTENT, Case, HEAD, REQUEST, Wish};
+use crate::cases::{CONTENT, Case, HEAD, Made, REQUEST, Wish};
 use crate::clients::Side;
 use crate::memory::{Sizes, pool, stack, storage};
 use crate::said::{ENDS, PORT};
@@ -75,9 +75,9 @@ pub(crate) struct Ours {
     rings: Rings,
 }
 
-impl Ours {
+impl Made for Ours {
     /// With places for as many connections as the case has.
-    pub(crate) fn new(case: &Case) -> Self {
+    fn new(case: &Case) -> Self {
         let pool = pool(11, FRAMES);
         let caps = Caps {
             fragments_max: 4,

@@ -12,7 +12,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::cases::{CONTENT, Case, HEAD, REQUEST, Wish};
+use crate::cases::{CONTENT, Case, HEAD, Made, REQUEST, Wish};
 use crate::clients::{Side, WND};
 use crate::said::{ENDS, PORT};
 use rings::{RX_SLOTS, Rings};
@@ -43,9 +43,9 @@ thread_local! {
     static NOW_MS: Cell<u32> = const { Cell::new(0) };
 }
 
-impl Smol {
+impl Made for Smol {
     /// With as many sockets as the case has connections at a time.
-    pub(crate) fn new(case: &Case) -> Self {
+    fn new(case: &Case) -> Self {
         let mut rings = Rings::new();
         let mac = HardwareAddress::Ethernet(EthernetAddress(ENDS.to_mac.0));
         let now = Instant::from_micros(1_000_000);
@@ -79,7 +79,9 @@ impl Smol {
             wish: case.wish,
         }
     }
+}
 
+impl Smol {
     /// The application, with the sockets that it is told to look at.
     fn serve(&mut self) {
         for n in self.touched.drain(..) {

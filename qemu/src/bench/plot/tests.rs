@@ -1,5 +1,5 @@
 use super::*;
-use crate::bench::report::{Better, Sample};
+use crate::bench::report::{At, Better, Sample};
 
 fn row(x: f64, ours: f64, rival: Option<f64>) -> Row {
     Row {

@@ -5,19 +5,19 @@
 
 mod dunes;
 
-use crate::site::{Entry, Source};
+use super::pack::{Entry, Source};
 
 /// Primes are listed below this number: 1.2 MB of them.
 const PRIMES_BELOW: usize = 1 << 21;
 
 /// The pages, drawings and styles.
 const FILES: [(&str, &str); 6] = [
-    ("design.html", include_str!("../demo/design.html")),
-    ("icon.svg", include_str!("../demo/icon.svg")),
-    ("index.html", include_str!("../demo/index.html")),
-    ("packet.html", include_str!("../demo/packet.html")),
-    ("ring.svg", include_str!("../demo/ring.svg")),
-    ("style.css", include_str!("../demo/style.css")),
+    ("design.html", include_str!("../../demo/design.html")),
+    ("icon.svg", include_str!("../../demo/icon.svg")),
+    ("index.html", include_str!("../../demo/index.html")),
+    ("packet.html", include_str!("../../demo/packet.html")),
+    ("ring.svg", include_str!("../../demo/ring.svg")),
+    ("style.css", include_str!("../../demo/style.css")),
 ];
 
 /// Every file of the demo site, sorted by name.
