@@ -41,6 +41,15 @@ impl Load {
         }
     }
 
+    /// Counts pieces in whose sum is known, so many bytes of them content.
+    #[inline]
+    pub(super) fn add_known(&mut self, sum: Sum, content_len: usize, counters: &mut Counters) {
+        if self.is_ours {
+            counters.payload_bytes_presummed += content_len as u64;
+            self.sum.combine(sum);
+        }
+    }
+
     /// The sum of a piece, if it is ours to know.
     #[inline]
     pub(super) fn sum_of(

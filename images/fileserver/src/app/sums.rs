@@ -19,11 +19,13 @@ impl FileServer {
     /// Says where the sums of the site's bytes are, for a port that leaves checksums to the stack.
     pub fn set_sums(&mut self, sums: Option<&'static Sums>) {
         self.sums = sums;
+        self.known.set_sums(sums);
     }
 
     /// Keeps requests in `known`. Without, each is read.
     pub fn set_known(&mut self, known: Known) {
         self.known = known;
+        self.known.set_sums(self.sums);
     }
 
     /// Answers a request that is known, where nothing else comes with it. How many bytes were
@@ -36,26 +38,27 @@ impl FileServer {
         bytes: &[u8],
     ) -> Option<usize> {
         let is_usual = client.is_at_rest() && conn.now() < self.date_until;
-        if !is_usual || !conn.has_room_for(super::ANSWER_PIECES) {
+        if !is_usual {
             return None;
         }
-        let (prepared, status, len) = self.server.known(&self.known, &client.exchange, bytes)?;
-        if len != bytes.len() {
+        let known = self.server.known(&self.known, &client.exchange, bytes)?;
+        if known.len() != bytes.len() {
             return None;
         }
         let (date, mut head_len) = (self.server.date_lines(), 0);
         let write = |room: &mut [u8]| {
-            head_len = prepared.write(date, room)?;
+            head_len = known.prepared().write(date, room)?;
             Some(head_len)
         };
-        let body = Body::summed(prepared.body, self.sums);
-        match conn.send_answer(write, body) {
+        let body = Body::summed(known.prepared().body, self.sums);
+        let sum = known.sum(self.server.head_end_sum());
+        match conn.send_answer(write, body, sum) {
             Ok(()) => {}
             // No frame for a head now. The stack asks again.
             Err(SendError::NoFrame | SendError::Full) => return Some(0),
             Err(_) => return None,
         }
-        let answer = prepared.answer(status, len, head_len);
+        let answer = known.answer(head_len);
         client.exchange.count_known();
         self.count(client, &answer);
         if self.log.is_on() {
@@ -63,7 +66,7 @@ impl FileServer {
         }
         client.offered_len = 0;
         self.begin_sending(conn, client);
-        Some(len)
+        Some(bytes.len())
     }
 
     pub(super) fn respond(&mut self, client: &mut Client, bytes: &[u8], head: &mut [u8]) -> Step {

@@ -12,6 +12,9 @@
 //! all of a request, so nobody can have another's answer but by asking the same. A place is taken
 //! by the last request that falls on it.
 
+use simoom::Sums;
+use simoom::wire::checksum::Sum;
+
 use super::reply::DateLines;
 use super::{Answer, Status};
 
@@ -28,6 +31,10 @@ pub struct Place {
     len: u16,
     status: Status,
     prepared: Prepared,
+    /// The sum of the head but for its end.
+    lines_sum: Sum,
+    /// That of the body, where there is a table of sums.
+    body_sum: Option<Sum>,
 }
 
 impl Place {
@@ -40,7 +47,33 @@ impl Place {
             lines: [&[]; 2],
             body: &[],
         },
+        lines_sum: Sum::new(),
+        body_sum: None,
     };
+
+    /// Bytes of the request.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len.into()
+    }
+
+    /// What is answered.
+    #[inline]
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// The answer, with a head of `head_len` bytes.
+    #[inline]
+    pub(crate) fn answer(&self, head_len: usize) -> Answer {
+        self.prepared.answer(self.status, self.len(), head_len)
+    }
+
+    /// The sum of the answer, of whose head the end sums to `end`.
+    #[inline]
+    pub(crate) fn sum(&self, end: Sum) -> Option<Sum> {
+        Some(self.lines_sum.followed_by(end).followed_by(self.body_sum?))
+    }
 }
 
 /// What an answer is made of, but for its Date.
@@ -69,8 +102,8 @@ impl Prepared {
                 lines.len()
             }
             None => {
-                *rest.first_chunk_mut()? = *b"\r\n";
-                2
+                *rest.first_chunk_mut()? = *HEAD_END;
+                HEAD_END.len()
             }
         };
         Some(first.len() + second.len() + end_len)
@@ -94,6 +127,7 @@ impl Prepared {
 /// The requests that are known.
 pub struct Known {
     places: &'static mut [Place],
+    sums: Option<&'static Sums>,
 }
 
 impl Known {
@@ -101,7 +135,12 @@ impl Known {
     /// [`KNOWN_CNT`].
     #[must_use]
     pub fn new(places: &'static mut [Place]) -> Self {
-        Self { places }
+        Self { places, sums: None }
+    }
+
+    /// Says where the sums of the site's bytes are.
+    pub(crate) fn set_sums(&mut self, sums: Option<&'static Sums>) {
+        self.sums = sums;
     }
 
     /// Where a request that begins with `bytes` would be kept; `None` for one that is not.
@@ -118,13 +157,13 @@ impl Known {
         Some(place as usize)
     }
 
-    /// The answer of the request at the start of `bytes`, with its length, if it is known.
+    /// Where the request at the start of `bytes` is kept with its answer, if it is known.
     #[inline]
-    pub(super) fn find(&self, place: usize, bytes: &[u8]) -> Option<(&Prepared, Status, usize)> {
+    pub(super) fn find(&self, place: usize, bytes: &[u8]) -> Option<&Place> {
         let place = self.places.get(place)?;
-        let len = usize::from(place.len);
+        let len = place.len();
         let is_same = len > 0 && is_same(bytes.get(..len)?, place.bytes.get(..len)?);
-        is_same.then_some((&place.prepared, place.status, len))
+        is_same.then_some(place)
     }
 
     /// Keeps a request and its answer.
@@ -138,6 +177,9 @@ impl Known {
             place.len = head.len() as u16;
             place.status = status;
             place.prepared = prepared;
+            let [first, second] = prepared.lines.map(Sum::of);
+            place.lines_sum = first.followed_by(second);
+            place.body_sum = self.sums.and_then(|sums| sums.sum(prepared.body));
         }
     }
 }
@@ -161,6 +203,9 @@ fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
     };
     !differ
 }
+
+/// The end of a head without a Date.
+pub(super) const HEAD_END: &[u8; 2] = b"\r\n";
 
 /// Spreads all bits of a number over its upper ones.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -42,10 +42,12 @@ pub use status::Status;
 
 use core::mem::MaybeUninit;
 
+use simoom::wire::checksum::Sum;
+
 use crate::site::Site;
 use answer::Out;
 use chunked::{Chunks, Progress};
-use known::Prepared;
+use known::HEAD_END;
 use reply::{DateLines, Reply};
 use request::{HEADERS_MAX, HeaderRoom};
 
@@ -192,6 +194,8 @@ pub struct Server {
     site: Site,
     limits: Limits,
     date: Option<DateLines>,
+    /// The sum of what ends the heads that were prepared.
+    head_end_sum: Sum,
 }
 
 impl Server {
@@ -202,6 +206,7 @@ impl Server {
             site,
             limits,
             date: None,
+            head_end_sum: Sum::of(HEAD_END),
         }
     }
 
@@ -214,6 +219,8 @@ impl Server {
     /// Sets Date, seconds since 1970. To be called when a second has passed.
     pub fn set_time(&mut self, seconds: Option<i64>) {
         self.date = seconds.map(reply::date_lines);
+        let end = self.date.as_ref().map_or(&HEAD_END[..], |lines| lines);
+        self.head_end_sum = Sum::of(end);
     }
 
     /// Whether a connection has had all the requests that it may have.
@@ -256,25 +263,25 @@ impl Server {
         if exchange.state != State::HEAD {
             return self.respond_in_full(exchange, bytes, head, parts);
         }
-        if let Some((prepared, status, consumed)) = self.known(known, exchange, bytes)
-            && let Some(head_len) = prepared.write(self.date_lines(), head)
+        if let Some(place) = self.known(known, exchange, bytes)
+            && let Some(head_len) = place.prepared().write(self.date_lines(), head)
         {
             exchange.count_known();
-            return Step::Answer(prepared.answer(status, consumed, head_len));
+            return Step::Answer(place.answer(head_len));
         }
         let known = known.place_of(bytes).map(|place| (known, place));
         self.respond_unknown(known, exchange, bytes, head, parts)
     }
 
-    /// What the request at the start of `bytes` is answered with, if it is known, and its length.
-    /// `None` for the last one that a connection may have, too.
+    /// Where the request at the start of `bytes` is kept with its answer, if it is known. `None`
+    /// for the last one that a connection may have, too.
     #[inline]
     pub(crate) fn known<'k>(
         &self,
         known: &'k Known,
         exchange: &Exchange,
         bytes: &[u8],
-    ) -> Option<(&'k Prepared, Status, usize)> {
+    ) -> Option<&'k Place> {
         let is_last = exchange.answered_cnt.saturating_add(1) >= self.limits.requests_max;
         if exchange.state != State::HEAD || is_last {
             return None;
@@ -286,6 +293,12 @@ impl Server {
     #[inline]
     pub(crate) fn date_lines(&self) -> Option<&DateLines> {
         self.date.as_ref()
+    }
+
+    /// The sum of these.
+    #[inline]
+    pub(crate) fn head_end_sum(&self) -> Sum {
+        self.head_end_sum
     }
 
     #[inline(never)]

@@ -102,16 +102,21 @@ impl<'p> Bodies<'p> {
             return None;
         };
         let (head, body_len) = (head.bytes(), len.checked_sub(head.len())?);
-        let body = body.get(..body_len)?;
+        let (body, is_whole) = (body.get(..body_len)?, body.len() == body_len);
         if head.len() > GENERATED_COPY_MAX || body.is_empty() || load.fragments_max <= 1 {
             return None;
         }
         // Generated headers are few bytes: cheaper to copy than a fragment of their own.
         let room = packet.head_mut().extend(head.len()).ok()?;
         room.copy_from_slice(head);
-        load.add(head, false, None, counters);
         let _fits = packet.append(Fragment::Content(body));
-        load.add(body, true, second.sums, counters);
+        match first.answer_sum {
+            Some(sum) if is_whole => load.add_known(sum, body_len, counters),
+            _ => {
+                load.add(head, false, None, counters);
+                load.add(body, true, second.sums, counters);
+            }
+        }
         counters.payload_bytes_referenced += body_len as u64;
         *place = Place {
             node: first.next,

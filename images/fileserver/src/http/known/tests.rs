@@ -21,9 +21,9 @@ fn keep(known: &mut Known, head: &[u8]) {
 }
 
 fn find(known: &Known, bytes: &[u8]) -> Option<usize> {
-    let (prepared, status, len) = known.find(known.place_of(bytes)?, bytes)?;
-    assert_eq!((prepared, status), (&PREPARED, Status::Ok));
-    Some(len)
+    let place = known.find(known.place_of(bytes)?, bytes)?;
+    assert_eq!((place.prepared, place.status), (PREPARED, Status::Ok));
+    Some(place.len())
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_follows_is_no_part_of_it() {
     keep(&mut known, &two[..head.len()]);
     // The place depends on what follows, the answer does not.
     let place = known.place_of(&head).unwrap();
-    assert_eq!(known.find(place, &two).unwrap().2, head.len());
+    assert_eq!(known.find(place, &two).unwrap().len(), head.len());
     two.truncate(head.len() - 1);
     assert!(known.find(place, &two).is_none());
 }
@@ -98,6 +98,37 @@ fn a_head_is_written_whole_or_not_at_all() {
             if let Some(len) = written {
                 assert_eq!(&room[..len], text.as_bytes());
             }
+        }
+    }
+}
+
+#[test]
+fn the_sum_of_an_answer_is_that_of_its_bytes() {
+    let site: &'static [u8] = vec![7; 1_000].leak();
+    let table = vec![0; Sums::entries(site.len())].leak();
+    let sums: &'static Sums = std::boxed::Box::leak(std::boxed::Box::new(
+        Sums::of(site, table).expect("the table is long enough"),
+    ));
+    let date = super::super::reply::date_lines(784_111_777);
+    for (line, body) in [(&b"odd"[..], &site[3..700]), (b"even", &site[..501])] {
+        let prepared = Prepared {
+            lines: [line, b"ETag: \"1\"\r\n"],
+            body,
+        };
+        let (mut known, head) = (known(), request("/", ""));
+        let place = known.place_of(&head).unwrap();
+        known.keep(place, &head, Status::Ok, prepared);
+        let has_none = known.find(place, &head).unwrap().sum(Sum::of(&date));
+        assert_eq!(has_none, None);
+        known.set_sums(Some(sums));
+        known.keep(place, &head, Status::Ok, prepared);
+        for (date, end) in [(Some(&date), Sum::of(&date)), (None, Sum::of(HEAD_END))] {
+            let mut room = vec![0; 512];
+            let place = known.find(place, &head).unwrap();
+            let head_len = place.prepared().write(date, &mut room).unwrap();
+            let bytes = [&room[..head_len], body].concat();
+            let sum = place.sum(end).expect("the table has it");
+            assert_eq!(sum.folded(), Sum::of(&bytes).folded());
         }
     }
 }
