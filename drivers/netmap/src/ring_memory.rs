@@ -64,6 +64,12 @@ impl RingMemory {
         self.offset_mask
     }
 
+    /// Where in its buffer the packet in a slot begins, as the slot says.
+    #[inline]
+    pub fn offset(&self, slot: &NetmapSlot) -> usize {
+        usize::try_from(slot.ptr & self.offset_mask).unwrap_or(usize::MAX)
+    }
+
     /// What the start of a packet to send must be a multiple of; 0 and 1 say nothing.
     #[inline]
     pub fn buf_align(&self) -> u64 {

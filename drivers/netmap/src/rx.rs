@@ -195,18 +195,17 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         if self.received_cnt >= self.cursor.space() {
             return Err(Violation::Chain);
         }
-        let at = self.cursor.cur() + self.received_cnt;
-        let idx = wrapped(at, self.memory.num_slots()) as usize;
+        let idx = self.cursor.cur() + self.received_cnt;
+        let idx = wrapped(idx, self.memory.num_slots());
         // Read once; what is looked at below is our copy.
-        let slot = self.memory.slot(idx);
+        let slot = self.memory.slot(idx as usize);
         self.received_cnt += 1;
-        let lent = self.shadow[idx].frame.take();
+        self.prefetch_behind(idx);
+        let lent = self.shadow[idx as usize].frame.take();
         // Every slot that the far side has holds a frame; a reset may have found one that does not.
         let lent = lent.ok_or(Violation::BufIdx)?;
         let seen = FrameIdx(slot.buf_idx);
-        let offset = slot.ptr & self.memory.offset_mask();
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let len = usize::from(slot.len);
+        let (offset, len) = (self.memory.offset(&slot), slot.len.into());
         let frame = match self.traits.buffers {
             Buffers::Stay if seen == lent => self.pool.take_back(seen, offset, len),
             Buffers::Stay => None,
@@ -219,6 +218,17 @@ impl<'m, 'p, F: FarSide> Rx<'m, 'p, F> {
         match frame {
             Some(frame) => Ok((frame, slot.flags.contains(SlotFlags::MOREFRAG))),
             None => Err(self.refuse(lent, seen)),
+        }
+    }
+
+    /// Has the headers in the slot behind `idx` fetched meanwhile, if a packet is ready there.
+    #[inline(always)]
+    fn prefetch_behind(&self, idx: u32) {
+        if self.ready_cnt > 0 {
+            let idx = after(idx, self.memory.num_slots());
+            let slot = self.memory.slot(idx as usize);
+            let offset = self.memory.offset(&slot);
+            self.pool.prefetch(FrameIdx(slot.buf_idx), offset);
         }
     }
 

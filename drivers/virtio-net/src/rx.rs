@@ -89,6 +89,10 @@ impl<'p, H: Hal> Rx<'_, 'p, H> {
     fn reap(&mut self) -> Option<Frame<'p>> {
         let mut frame_idx = None;
         let written_len = self.queue.reap(|idx| frame_idx = Some(idx)).ok()??;
+        // While this one is attended to.
+        if let Some(next) = self.queue.next_frame() {
+            self.pool.prefetch(next, 0);
+        }
         // The queue has checked the length against what was offered, the whole frame, and the frame
         // is what `refill` lent: this fails for no device.
         self.pool.take_back(frame_idx?, 0, written_len as usize)

@@ -15,12 +15,14 @@
 //! Indices (`avail_idx`, `last_used_idx`) are free-running `u16`s, masked only when indexing.
 
 mod memory;
+mod violation;
 
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 
 use memory::{Desc, RingMemory};
 use simoom_ring::FrameIdx;
+pub use violation::Violation;
 
 /// What we know of one descriptor. The embedder provides one for each.
 #[derive(Clone, Copy, Debug)]
@@ -89,35 +91,6 @@ impl Piece {
 /// There are not enough free descriptors, or the queue is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
-
-/// What the device did wrong. The queue must be reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Violation {
-    /// used.idx claims more chains than are outstanding.
-    UsedIdx,
-    /// A used id that is no descriptor of this queue.
-    IdRange,
-    /// A used id that is not the head of an outstanding chain: free, repeated, further down a
-    /// chain, or not published yet.
-    IdNotHead,
-    /// More bytes written than the chain has room for.
-    LenOver,
-    /// A packet in more buffers than the device has returned.
-    NumBuffers,
-}
-
-impl core::fmt::Display for Violation {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::UsedIdx => "used.idx is ahead of what is outstanding",
-            Self::IdRange => "used id out of range",
-            Self::IdNotHead => "used id is not an outstanding head",
-            Self::LenOver => "used length over what was offered",
-            Self::NumBuffers => "a packet in more buffers than there are",
-        })
-    }
-}
 
 /// Where the areas of a queue lie, in bytes from the start of its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -372,6 +345,18 @@ impl<'m> SplitQueue<'m> {
         }
         self.last_used_idx = self.last_used_idx.wrapping_add(1);
         Ok(Some(written_len))
+    }
+
+    /// The frame of the chain that [`reap`](Self::reap) takes next, as far as can be told without
+    /// checking what the device says: to prefetch.
+    #[inline]
+    pub fn next_frame(&self) -> Option<FrameIdx> {
+        if self.last_used_idx == self.used_idx {
+            return None;
+        }
+        let (id, _) = self.memory.read_used(self.last_used_idx);
+        let shadow = self.shadow.get(id as usize)?;
+        shadow.frame.checked_sub(1).map(FrameIdx)
     }
 
     /// Asks for no interrupts, while polling. Only a hint to the device.

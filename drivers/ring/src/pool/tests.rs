@@ -25,6 +25,19 @@ fn a_frame_goes_home_when_it_is_dropped() {
     assert_eq!(pool.free_low(), 0);
 }
 
+/// It is a hint: an index that a device made up does no harm.
+#[test]
+fn what_is_not_there_can_be_prefetched() {
+    let (mut bytes, mut metas) = memory(2);
+    let pool = FramePool::new(&mut bytes, &mut metas);
+    for idx in [0, 1, 2, 1 << 20, u32::MAX] {
+        for start in [0, 78, FRAME_SIZE, usize::MAX] {
+            pool.prefetch(FrameIdx(idx), start);
+        }
+    }
+    assert!(pool.all_home());
+}
+
 #[test]
 fn headroom_larger_than_a_frame_is_refused() {
     let (mut bytes, mut metas) = memory(1);

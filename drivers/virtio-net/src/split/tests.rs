@@ -169,6 +169,37 @@ fn empty_chain_is_refused() {
     assert!(!bench.queue.publish(), "nothing was added");
 }
 
+/// In the order of the used ring; nothing where the device names what is not lent.
+#[test]
+fn the_next_frame_is_known_before_it_is_reaped() {
+    let mut bench = Bench::new(8, true);
+    for frame in [4, 5, 6] {
+        bench.add(frame, 1, true).unwrap();
+    }
+    bench.queue.publish();
+    let heads = [0; 3].map(|_| u32::from(bench.device.pop().unwrap().head));
+    assert_eq!(bench.queue.next_frame(), None, "nothing is used yet");
+    for head in [heads[2], heads[0], heads[1]] {
+        bench.device.push(head, 10);
+    }
+    assert_eq!(bench.queue.next_frame(), None, "nothing is learned of yet");
+    assert_eq!(bench.queue.learn(), Ok(3));
+    for frame in [6, 4, 5] {
+        assert_eq!(bench.queue.next_frame(), Some(FrameIdx(frame)));
+        assert_eq!(bench.reap(), Ok(Some(10)));
+    }
+    assert_eq!(bench.queue.next_frame(), None);
+    bench.add(7, 1, true).unwrap();
+    bench.queue.publish();
+    for lie in [0, 7, 8, 1 << 16, u32::MAX] {
+        bench.device.write_used(3, lie, 10);
+        bench.device.store_used_idx(4);
+        assert_eq!(bench.queue.learn(), Ok(1));
+        let named = bench.queue.next_frame();
+        assert!(matches!(named, None | Some(FrameIdx(7))), "{lie}");
+    }
+}
+
 /// A device that sleeps as soon as it has caught up, and wakes for a kick only, as virtio 1.2
 /// 2.7.10 has it: one lost kick stops it for good.
 fn sleeping_device(has_event_idx: bool, chains: u32, burst: impl Fn(u32) -> u32) -> u32 {
