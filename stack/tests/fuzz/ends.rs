@@ -13,6 +13,7 @@ use simoom_ring::TxRing;
 
 use super::cursor::Cursor;
 use super::far::Far;
+use super::pairs::told_of;
 
 /// What the stack's type is for an application.
 pub(crate) trait Way: App + Sized + 'static {
@@ -74,6 +75,7 @@ impl Act {
             11 => conn.set_dscp(amount as u8),
             _ => {
                 let status = conn.status();
+                far.told(|| told_of(Some(status)));
                 assert_eq!(status.unacked_len, conn.unacked_len());
                 let _room = conn.has_room_for(self.amount);
             }
@@ -144,6 +146,13 @@ pub(crate) struct Told {
 
 impl Script {
     fn does(&self, when: usize, conn: &mut Conn<'_, '_, Cubic>) {
+        let id = conn.id();
+        (self.far.borrow_mut()).told(|| {
+            format!(
+                "{} of {id:?}",
+                ["accepted", "received", "writable", "finished"][when]
+            )
+        });
         assert!(
             self.ids.borrow().contains(&conn.id()),
             "a connection that is known"
@@ -178,6 +187,7 @@ impl App for Script {
             flow.shows(told.taken, bytes);
         }
         let taken = bytes.len().min(self.habits.takes.into());
+        (self.far.borrow_mut()).told(|| format!("shown {} bytes", bytes.len()));
         told.taken += taken as u32;
         self.does(1, conn);
         taken
@@ -197,7 +207,8 @@ impl App for Script {
         self.does(2, conn);
     }
 
-    fn closed(&mut self, id: ConnId, _told: Told, _why: Closed) {
+    fn closed(&mut self, id: ConnId, _told: Told, why: Closed) {
+        (self.far.borrow_mut()).told(|| format!("{id:?} closed: {why:?}"));
         let mut ids = self.ids.borrow_mut();
         let at = ids.iter().position(|known| *known == id);
         ids.swap_remove(at.expect("a connection closes once"));

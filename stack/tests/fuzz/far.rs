@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use simoom::wire::checksum::Sum;
 use simoom::wire::ipv4::proto;
 use simoom::wire::tcp::{Ctl, FastOpen, Options, Segment};
-use simoom::{Addr, FourTuple};
+use simoom::{Addr, FourTuple, Instant};
 use simoom_ring::TxOffload;
 
 /// Our address, the stack's.
@@ -91,6 +91,11 @@ impl Flow {
             strays: Vec::new(),
             is_dirty: false,
         }
+    }
+
+    /// Whether its far side has ever said something.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.told.is_empty()
     }
 
     /// The far side says this much, beginning here.
@@ -193,6 +198,19 @@ pub(crate) struct Far {
     pub(crate) sent_cnt: usize,
     /// All bytes that were sent last, for errors that quote them.
     pub(crate) last: Vec<u8>,
+    /// The time of the stack's last look.
+    pub(crate) now: Instant,
+    /// All that was seen, where it is written down.
+    pub(crate) seen: Option<Vec<Seen>>,
+}
+
+/// What is to be seen of a stack from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// A packet went out.
+    Sent(Instant, TxOffload, Vec<u8>),
+    /// Its application was told something, or has asked.
+    Told(String),
 }
 
 impl Far {
@@ -210,6 +228,22 @@ impl Far {
             dhcp_xid: 0,
             sent_cnt: 0,
             last: Vec::new(),
+            now: Instant::ZERO,
+            seen: None,
+        }
+    }
+
+    /// Writes down what was seen, where that is wanted.
+    pub(crate) fn write(&mut self, what: Seen) {
+        if let Some(seen) = &mut self.seen {
+            seen.push(what);
+        }
+    }
+
+    /// The same of something that the application was told.
+    pub(crate) fn told(&mut self, what: impl FnOnce() -> String) {
+        if let Some(seen) = &mut self.seen {
+            seen.push(Seen::Told(what()));
         }
     }
 
@@ -226,6 +260,9 @@ impl Far {
     /// A packet leaves the stack.
     pub(crate) fn sees(&mut self, mut bytes: Vec<u8>, offload: TxOffload) {
         self.sent_cnt += 1;
+        if let Some(seen) = &mut self.seen {
+            seen.push(Seen::Sent(self.now, offload, bytes.clone()));
+        }
         assert!(bytes.len() >= 14, "shorter than an Ethernet header");
         assert_eq!(bytes[6..12], OUR_MAC);
         match bytes[12..14] {

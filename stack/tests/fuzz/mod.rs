@@ -3,9 +3,10 @@
 //!
 //! ```text
 //!   bytes ─ cursor ─┬─ program.rs  operations on a live stack: time, calls, its device
-//!                   │    segments.rs, packets.rs   what arrives
+//!                   │    segments.rs, rows.rs, packets.rs   what arrives
 //!                   │    world.rs    the stack, its rings (rings.rs), its application (ends.rs)
 //!                   │    far.rs      the far sides: what they have seen, and so may say
+//!                   ├─ pairs.rs    a program with the short cuts of TCP and without, compared
 //!                   └─ parsers.rs  the parsers by themselves
 //! ```
 //!
@@ -15,11 +16,13 @@ mod cursor;
 mod ends;
 mod far;
 mod packets;
+mod pairs;
 mod parsers;
 mod program;
 mod rings;
+mod rows;
 mod segments;
 mod world;
 
 #[allow(unused_imports)] // Each fuzz target uses one of them.
-pub(crate) use {parsers::options, program::frames};
+pub(crate) use {pairs::pairs, parsers::options, program::frames};

@@ -18,16 +18,15 @@ use super::world::{Plan, World};
 pub(crate) fn frames(bytes: &[u8]) {
     let mut bytes = Cursor::new(bytes);
     let way = bytes.u8();
-    let mut plan = plan(&mut bytes);
-    let algorithms = [Algorithm::Reno, Algorithm::Westwood, Algorithm::Cubic];
-    plan.tcp.congestion = algorithms[usize::from(way >> 1) % 3];
+    let plan = plan(&mut bytes, way);
     match way % 2 {
         0 => run(World::<Script>::new(&plan), bytes),
         _ => run(World::<Calls<Chosen>>::new(&plan), bytes),
     }
 }
 
-fn plan(bytes: &mut Cursor<'_>) -> Plan {
+pub(super) fn plan(bytes: &mut Cursor<'_>, way: u8) -> Plan {
+    let algorithms = [Algorithm::Reno, Algorithm::Westwood, Algorithm::Cubic];
     let (port, tables) = (bytes.u8(), bytes.u8());
     let has = |bit: u8| port & bit != 0;
     let checksums = Checksums {
@@ -60,7 +59,7 @@ fn plan(bytes: &mut Cursor<'_>) -> Plan {
         fast_open: switches & 0x20 != 0,
         short_cuts: true,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
-        congestion: Algorithm::default(),
+        congestion: algorithms[usize::from(way >> 1) % 3],
     };
     Plan {
         caps,
@@ -87,7 +86,7 @@ fn run<A: Way>(mut world: World<A>, mut bytes: Cursor<'_>) {
     world.end();
 }
 
-fn step<A: Way>(world: &mut World<A>, op: u8, bytes: &mut Cursor<'_>) {
+pub(super) fn step<A: Way>(world: &mut World<A>, op: u8, bytes: &mut Cursor<'_>) {
     match op % 32 {
         0..=8 => segment(world, bytes),
         9..=12 => time(world, bytes),

@@ -67,7 +67,7 @@ fn syn_options(flow: &mut Flow, variant: u8, now_us: u64) -> Vec<u8> {
 }
 
 /// NOP, NOP, timestamps: off from what is right by so much.
-fn timestamps(flow: &Flow, now_us: u64, val_off: u32, ecr_off: u32) -> [u8; 12] {
+pub(super) fn timestamps(flow: &Flow, now_us: u64, val_off: u32, ecr_off: u32) -> [u8; 12] {
     let val = (now_us / 1_000) as u32;
     let [v0, v1, v2, v3] = val.wrapping_add(val_off).to_be_bytes();
     let [e0, e1, e2, e3] = flow.tsval.wrapping_add(ecr_off).to_be_bytes();
@@ -113,7 +113,7 @@ impl Shape {
 }
 
 /// The far side of a flow says what is right.
-fn answer<A: Way>(world: &mut World<A>, n: usize, ctl: u8, payload_len: usize) {
+pub(super) fn answer<A: Way>(world: &mut World<A>, n: usize, ctl: u8, payload_len: usize) {
     let shape = {
         let flow = &world.far.borrow().flows[n];
         let mut shape = Shape::new(ctl, flow.nxt, flow.seen_end);
@@ -270,7 +270,7 @@ fn options(flow: &Flow, now_us: u64, bytes: &mut Cursor<'_>) -> Vec<u8> {
 }
 
 /// Builds a segment of a flow, and puts it on the ring.
-fn arrive<A: Way>(world: &mut World<A>, n: usize, shape: &Shape) {
+pub(super) fn arrive<A: Way>(world: &mut World<A>, n: usize, shape: &Shape) {
     let mut options = shape.options.clone();
     options.truncate(40);
     options.resize(options.len().next_multiple_of(4), 0);

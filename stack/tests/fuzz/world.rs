@@ -164,6 +164,7 @@ impl<A: Way> World<A> {
 
     /// Polls until there is nothing more to do at once.
     pub(crate) fn poll(&mut self) {
+        self.far.borrow_mut().now = self.now;
         for _ in 0..POLLS_MAX {
             let arrived = self.rings.rx.0.len();
             let before = self.stack.counters().clone();
@@ -250,6 +251,7 @@ impl<A: Way> World<A> {
             while let Some(id) = A::accept(&mut self.stack, *listener) {
                 self.ids.borrow_mut().push(id);
                 let far = &self.far;
+                far.borrow_mut().told(|| format!("accepted {id:?}"));
                 self.stack
                     .with_conn(self.now, id, |conn, _| begins(&mut far.borrow_mut(), conn));
             }

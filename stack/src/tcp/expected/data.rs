@@ -157,11 +157,14 @@ impl<'p, A: App> Tcp<'p, A> {
         mut frame: Frame<'p>,
         taken: usize,
     ) {
-        if let Some(tcb) = self.conns.tcb(idx) {
-            frame.pull(taken);
-            tcb.rcv.put_back(frame);
-        }
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return;
+        };
+        frame.pull(taken);
+        tcb.rcv.put_back(frame);
         match taken {
+            // Who gives a connection up is shown no more of it.
+            _ if tcb.flags.has(TcbFlags::ABORT_DUE) => {}
             0 => self.after_offer(cx, idx),
             _ => self.offer(cx, idx),
         }

@@ -66,7 +66,11 @@ impl<'p, A: App> Tcp<'p, A> {
         self.recent = conn;
         self.unsettled = conn;
         self.tell_established(cx, conn);
-        // Frames may have come home since the SYN-ACK.
-        self.after_offer(cx, conn);
+        // Who accepts later neither sends nor reads yet.
+        if !A::ACCEPTS_LATER {
+            self.tell_writable(cx, conn);
+            // Frames may have come home since the SYN-ACK.
+            self.after_offer(cx, conn);
+        }
     }
 }

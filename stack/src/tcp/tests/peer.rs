@@ -49,12 +49,14 @@ pub(super) struct Diary {
     pub(super) takes_max: usize,
     pub(super) taken: usize,
     pub(super) last: Option<ConnId>,
-    /// What it queues when it is told that it may.
+    /// What it queues when it is told that it may, which it asks for where connections begin.
     pub(super) on_writable: Option<&'static [u8]>,
     /// What it queues when it has received something.
     pub(super) answer: Option<&'static [u8]>,
     /// It closes when it has answered, or when the other end has.
     pub(super) closes: bool,
+    /// It aborts when it has received something.
+    pub(super) gives_up: bool,
 }
 
 impl App for Diary {
@@ -64,6 +66,9 @@ impl App for Diary {
     fn accepted(&mut self, conn: &mut Conn<'_, '_, Cubic>) {
         self.last = Some(conn.id());
         self.lines.push("accepted".to_string());
+        if self.on_writable.is_some() {
+            conn.want_writable();
+        }
     }
 
     fn connected(&mut self, _conn: &mut Conn<'_, '_, Cubic>, (): &mut ()) {
@@ -81,6 +86,9 @@ impl App for Diary {
             if self.closes {
                 conn.close();
             }
+        }
+        if self.gives_up {
+            conn.abort();
         }
         taken
     }

@@ -26,17 +26,24 @@ struct Habit {
     answer_len: usize,
     /// It closes when it has answered, or when the other end has.
     closes: bool,
+    /// It says so much as soon as it may.
+    greeting_len: usize,
+    /// It takes so many bytes, and aborts.
+    gives_up_at: Option<usize>,
 }
 
 const ANSWERS: Habit = Habit {
     answer_len: 1_500,
     closes: true,
+    greeting_len: 0,
+    gives_up_at: None,
 };
 
 /// It leaves closing to others.
 const OPEN: Habit = Habit {
     answer_len: 900,
     closes: false,
+    ..ANSWERS
 };
 
 /// All that was to be seen of it, step by step; and how many segments took the short cut.
@@ -49,6 +56,9 @@ fn story(habit: Habit, steps: &[Step], short_cuts: bool) -> (Vec<String>, u64) {
     let mut peer = Peer::with(Sizes::SMALL, settings);
     peer.app.closes = habit.closes;
     peer.app.answer = (habit.answer_len > 0).then(|| &stream()[..habit.answer_len]);
+    peer.app.on_writable = (habit.greeting_len > 0).then(|| &stream()[..habit.greeting_len]);
+    peer.app.gives_up = habit.gives_up_at.is_some();
+    peer.app.takes_max = habit.gives_up_at.unwrap_or(usize::MAX);
     let mut story = Vec::new();
     for step in steps {
         match *step {
@@ -106,7 +116,7 @@ fn a_client_closes_when_it_has_its_answer() {
     // In one burst or not.
     let quiet = Habit {
         answer_len: 0,
-        closes: true,
+        ..ANSWERS
     };
     both(
         quiet,
@@ -173,6 +183,36 @@ fn a_server_closes_behind_its_answer() {
         Come(&["F. 101:101(0) ack 1502 win 60000"]),
     ];
     both(ANSWERS, &[&begin[..], &lost[..]].concat(), 2);
+}
+
+#[test]
+fn who_asks_to_be_told_is_told_when_the_handshake_is_over() {
+    let greets = Habit {
+        answer_len: 0,
+        greeting_len: 300,
+        ..OPEN
+    };
+    let steps = [
+        SYN,
+        Come(&[THIRD]),
+        Come(&["P. 1:101(100) ack 301 win 60000"]),
+    ];
+    both(greets, &steps, 2);
+    let (told, _) = story(greets, &steps, true);
+    assert!(told[1].contains("writable"), "{told:?}");
+}
+
+#[test]
+fn who_gives_up_is_shown_no_more() {
+    let gives_up = Habit {
+        answer_len: 0,
+        gives_up_at: Some(40),
+        ..OPEN
+    };
+    let steps = [SYN, Come(&[THIRD]), Come(&[REQUEST])];
+    both(gives_up, &steps, 2);
+    let (told, _) = story(gives_up, &steps, true);
+    assert_eq!(told[2].matches("received").count(), 1, "{told:?}");
 }
 
 #[test]
