@@ -194,6 +194,9 @@ pub struct Counters {
     /// Segments of no connection here that went on to another stack with our address. They are
     /// counted as received by the one that keeps them.
     pub tcp_passed_on: u64,
+    /// Connections, half-open ones and those in TIME-WAIT that were forgotten here, because the far
+    /// side has opened one of the same endpoints with another stack.
+    pub tcp_opened_elsewhere: u64,
     /// Connections that were accepted.
     pub tcp_accepted: u64,
     /// Challenge ACKs sent (RFC 5961).
@@ -262,6 +265,7 @@ impl Counters {
             tcp_frames_shed: 0,
             tcp_urgent_in: 0,
             tcp_passed_on: 0,
+            tcp_opened_elsewhere: 0,
             tcp_accepted: 0,
             tcp_challenge_acks: 0,
             tcp_challenge_acks_suppressed: 0,

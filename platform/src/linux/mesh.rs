@@ -20,7 +20,8 @@
 //! The first core alone asks for an address and says it to the others. Each queue has one producer
 //! and one consumer, [`NOTES_MAX`] places, and no lock; what finds it full is counted and lost, as
 //! on a wire. A segment that came by another queue than its flow's is a matter for the stacks, and
-//! goes round until it is found whose it is ([`circle`]).
+//! goes round until it is found whose it is ([`circle`]). Whose endpoints have come to another core
+//! for a new connection is told by that core, so that no other keeps the old one.
 
 mod bell;
 mod circle;
@@ -34,7 +35,7 @@ use std::vec::Vec;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use simoom::iface::{Asked, Siblings};
-use simoom::{Addr, Cidr};
+use simoom::{Addr, Cidr, FourTuple};
 use simoom_ring::{FramePool, RxChecksum, RxPacket, RxRing};
 
 use bell::Bell;
@@ -77,6 +78,9 @@ struct Other {
     idx: usize,
     to: Producer<Note>,
     from: Consumer<Note>,
+    /// Endpoints of connections that were opened here, and there.
+    opened_to: Producer<FourTuple>,
+    opened_from: Consumer<FourTuple>,
     bell: Arc<Bell>,
     /// Something was told since it was last woken.
     is_told: bool,
@@ -108,10 +112,10 @@ impl Mesh {
             .collect();
         for one in 0..cnt {
             for two in one + 1..cnt {
-                let (there, here) = RingBuffer::new(NOTES_MAX);
-                let (back, over) = RingBuffer::new(NOTES_MAX);
-                meshes[one].join(two, there, over, &bells);
-                meshes[two].join(one, back, here, &bells);
+                let (there, here) = (RingBuffer::new(NOTES_MAX), RingBuffer::new(NOTES_MAX));
+                let (new, old) = (RingBuffer::new(OPENED_MAX), RingBuffer::new(OPENED_MAX));
+                meshes[one].join(two, (there.0, here.1), (new.0, old.1), &bells);
+                meshes[two].join(one, (here.0, there.1), (old.0, new.1), &bells);
             }
         }
         Ok(meshes)
@@ -130,11 +134,19 @@ impl Mesh {
         }
     }
 
-    fn join(&mut self, idx: usize, to: Producer<Note>, from: Consumer<Note>, bells: &[Arc<Bell>]) {
+    fn join(
+        &mut self,
+        idx: usize,
+        (to, from): (Producer<Note>, Consumer<Note>),
+        (opened_to, opened_from): (Producer<FourTuple>, Consumer<FourTuple>),
+        bells: &[Arc<Bell>],
+    ) {
         self.others.push(Other {
             idx,
             to,
             from,
+            opened_to,
+            opened_from,
             bell: Arc::clone(&bells[idx]),
             is_told: false,
         });
@@ -408,6 +420,25 @@ impl<'p, R: RxRing<'p>> Siblings<'p> for Tee<'_, 'p, R> {
             Passed::Back(packet) => Asked::Nowhere(packet),
         }
     }
+
+    #[inline]
+    fn opened(&mut self, tuple: FourTuple) {
+        for other in &mut self.mesh.others {
+            if other.opened_to.push(tuple).is_err() {
+                self.mesh.lost_cnt += 1;
+            }
+            // No hurry, but for who sleeps for long.
+            other.is_told |= other.opened_to.slots() < OPENED_MAX / 2;
+        }
+    }
+
+    #[inline]
+    fn opened_elsewhere(&mut self) -> Option<FourTuple> {
+        let others = &mut self.mesh.others;
+        others
+            .iter_mut()
+            .find_map(|other| other.opened_from.pop().ok())
+    }
 }
 
 fn addr_of(address: Address) -> Option<Ipv4Addr> {
@@ -419,6 +450,10 @@ fn addr_of(address: Address) -> Option<Ipv4Addr> {
 
 /// Notes that wait at once, from one core to another: more control frames than come in a burst.
 pub const NOTES_MAX: usize = 31;
+/// Endpoints of new connections that wait at once, from one core to another. Those that find no
+/// room are counted: an old connection of the same endpoints, if there is one, stays until its
+/// timers end it.
+const OPENED_MAX: usize = 1_024;
 /// Bytes of a frame that is told: any of Ethernet's usual size.
 const NOTE_LEN: usize = 1_518;
 

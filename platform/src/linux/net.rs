@@ -8,7 +8,6 @@ use std::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simoom::iface::{Setup, Stack};
-use simoom::tcp::cc::Algorithm;
 use simoom::tcp::{App, Settings, Storage};
 use simoom::{Addr, Cidr, Duration, Instant};
 use simoom_netmap::hosts::{OpenError, Started, Syscalls, Wake};
@@ -125,7 +124,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         started: Started<H>,
         sizes: Sizes,
         addressing: Addressing,
-        congestion: Algorithm,
+        tcp: Settings,
         clock: &Clock,
     ) -> Result<Self, NetError> {
         let Started {
@@ -148,7 +147,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
         if let Some(probe) = probe {
             hear(probe, &mut queue, &wake, clock, asked_at + PROBE)?;
         }
-        let stack = stack_on(pool, caps, mac, storage, congestion, clock)?;
+        let stack = stack_on(pool, caps, mac, storage, tcp, clock)?;
         let mut net = Self {
             served: Served::new(stack, queue, port, pool),
             wake,
@@ -165,14 +164,14 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
     }
 
     /// Puts a stack on a further queue pair, for another core. It has no address before the first
-    /// core says it ([`Mesh`](super::Mesh)).
+    /// core says it ([`Mesh`](super::Mesh)). `tcp` is as the first core's, seed included.
     ///
     /// # Errors
     /// [`NetError::System`].
     pub fn beside(
         started: Started<H>,
         sizes: Sizes,
-        congestion: Algorithm,
+        tcp: Settings,
         clock: &Clock,
     ) -> Result<Self, NetError> {
         let Started {
@@ -184,7 +183,7 @@ impl<A: App + 'static, H: Host + 'static> Net<A, H> {
             syscalls,
         } = started;
         let Ok(storage) = sizes.storage(&mut Leaked);
-        let mut stack = stack_on(pool, port.caps(), port.mac(), storage, congestion, clock)?;
+        let mut stack = stack_on(pool, port.caps(), port.mac(), storage, tcp, clock)?;
         stack.set_link(port.link(), clock.now());
         Ok(Self {
             served: Served::new(stack, queue, port, pool),
@@ -201,7 +200,7 @@ fn stack_on<A: App>(
     caps: Caps,
     mac: MacAddr,
     storage: Storage<'static, A>,
-    congestion: Algorithm,
+    tcp: Settings,
     clock: &Clock,
 ) -> Result<Stack<'static, A>, NetError> {
     Ok(Stack::new(Setup {
@@ -209,10 +208,7 @@ fn stack_on<A: App>(
         caps,
         mac,
         storage,
-        tcp: Settings {
-            congestion,
-            ..Settings::default()
-        },
+        tcp,
         seed: seed()?,
         now: clock.now(),
     }))

@@ -132,6 +132,9 @@ impl<'p, A: App> Stack<'p, A> {
         app: &mut A,
     ) -> Polled {
         self.net.others.are = rx.has_any();
+        if rx.has_any() {
+            self.hear_of_opened(now, rx, tx, app);
+        }
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
         self.net.counters.take_last_drop();
@@ -143,8 +146,8 @@ impl<'p, A: App> Stack<'p, A> {
             };
             left -= 1;
             self.input(now, pkt, tx, app);
-            if rx.has_any() && self.net.others.stray.is_some() {
-                self.ask_others(now, rx, tx, app);
+            if rx.has_any() && self.net.others.has_news() {
+                self.tell_others(now, rx, tx, app);
             }
             if let Some(reason) = self.net.counters.take_last_drop() {
                 rx.dropped(reason.name());

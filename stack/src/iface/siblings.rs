@@ -15,9 +15,11 @@
 use simoom_ring::{RxPacket, RxRing, TxRing};
 
 use super::Stack;
+use crate::addr::FourTuple;
+use crate::config::BURST_MAX;
 use crate::counters::DropReason;
 use crate::net::Net;
-use crate::tcp::App;
+use crate::tcp::{App, Cx};
 use crate::time::Instant;
 
 /// What became of a packet that may be another stack's.
@@ -41,6 +43,13 @@ pub trait Siblings<'p>: RxRing<'p> {
     /// (a half-open connection, or one in TIME-WAIT) which does not fit: if nobody has the
     /// connection, this stack must answer, and no other.
     fn stray(&mut self, packet: RxPacket<'p>, has_trace: bool) -> Asked<'p>;
+
+    /// The far side has completed a handshake here: whatever the others have of the same endpoints
+    /// is of an old connection, which the far side knows nothing of any more. They should be told.
+    fn opened(&mut self, tuple: FourTuple);
+
+    /// The next endpoints of a connection that was opened with another stack.
+    fn opened_elsewhere(&mut self) -> Option<FourTuple>;
 }
 
 /// The ring of a stack that has its address for itself.
@@ -72,6 +81,12 @@ impl<'p, R: RxRing<'p>> Siblings<'p> for Alone<'_, R> {
     fn stray(&mut self, packet: RxPacket<'p>, _has_trace: bool) -> Asked<'p> {
         Asked::Nowhere(packet)
     }
+
+    fn opened(&mut self, _tuple: FourTuple) {}
+
+    fn opened_elsewhere(&mut self) -> Option<FourTuple> {
+        None
+    }
 }
 
 /// A packet on its way to the others.
@@ -89,9 +104,17 @@ pub(crate) struct Others<'p> {
     pub(crate) were_asked: bool,
     /// It is theirs.
     pub(crate) stray: Option<Stray<'p>>,
+    /// It has opened a connection.
+    pub(crate) opened: Option<FourTuple>,
 }
 
 impl<'p> Others<'p> {
+    /// Whether there is something to say of the packet that was looked at last.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.stray.is_some() || self.opened.is_some()
+    }
+
     /// Whether somebody could know better whose a packet is.
     #[inline]
     pub(crate) fn may_know(&self) -> bool {
@@ -100,19 +123,54 @@ impl<'p> Others<'p> {
 }
 
 impl<'p, A: App> Stack<'p, A> {
-    /// What the last packet was found to be, if it was, goes to the others, or is looked at as the
-    /// only stack would. It is counted once, by the stack that keeps it.
-    #[cold]
-    pub(super) fn ask_others<R: Siblings<'p>, T: TxRing<'p>>(
+    /// Forgets what others have opened anew: a burst of it.
+    #[inline(never)]
+    pub(super) fn hear_of_opened<R: Siblings<'p>, T: TxRing<'p>>(
         &mut self,
         now: Instant,
         rx: &mut R,
         tx: &mut T,
         app: &mut A,
     ) {
-        let Some(Stray { packet, has_trace }) = self.net.others.stray.take() else {
-            return;
-        };
+        for _ in 0..BURST_MAX {
+            let Some(tuple) = rx.opened_elsewhere() else {
+                break;
+            };
+            let net = &mut self.net;
+            self.tcp
+                .opened_elsewhere(&mut Cx { net, tx, app, now }, &tuple);
+        }
+    }
+
+    /// Says to the others what there is to say of the last packet.
+    #[inline(never)]
+    pub(super) fn tell_others<R: Siblings<'p>, T: TxRing<'p>>(
+        &mut self,
+        now: Instant,
+        rx: &mut R,
+        tx: &mut T,
+        app: &mut A,
+    ) {
+        if let Some(stray) = self.net.others.stray.take() {
+            self.ask_others(stray, now, rx, tx, app);
+        }
+        if let Some(tuple) = self.net.others.opened.take() {
+            rx.opened(tuple);
+        }
+    }
+
+    /// A packet that is not ours goes to the others, or is looked at as the only stack would. It is
+    /// counted once, by the stack that keeps it.
+    #[cold]
+    fn ask_others<R: Siblings<'p>, T: TxRing<'p>>(
+        &mut self,
+        stray: Stray<'p>,
+        now: Instant,
+        rx: &mut R,
+        tx: &mut T,
+        app: &mut A,
+    ) {
+        let Stray { packet, has_trace } = stray;
         let frame_len = packet.frame_len();
         match rx.stray(packet, has_trace) {
             Asked::Elsewhere => {

@@ -101,6 +101,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         if outcome.has_opened {
             self.opened_fast(idx, cx.now);
+            self.note_opened(cx, idx);
         }
         if outcome.is_established {
             self.tell_established(cx, idx);
@@ -119,6 +120,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     pub(super) fn tell_established<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        self.note_opened(cx, idx);
         let id = self.conns.id(idx);
         let Some(live) = self.conns.live(idx) else {
             return;

@@ -227,13 +227,13 @@ impl<'p, A: App> Tcp<'p, A> {
         } = storage;
         let mut draw = || random.next_u64();
         let key = [draw(), draw(), draw(), draw()];
-        let isn_key = Key([draw(), draw()]);
+        let isn = [draw(), draw()];
         let cookies = Cookies::new(SipHasher24::new_with_keys(draw(), draw()));
         let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
         let wheel = Wheel::new(timers, now);
         let challenges = ChallengeLimit::new(Random::new(draw()));
-        let fast_opens = FastOpens::new(SipHasher24::new_with_keys(draw(), draw()));
-        let ts_key = Key([draw(), draw()]);
+        let [isn, [k0, k1], ts] = settings.in_common([isn, [draw(), draw()], [draw(), draw()]]);
+        let fast_opens = FastOpens::new(SipHasher24::new_with_keys(k0, k1));
         assert!(
             wheel.len() >= conns.len() + syns.capacity(),
             "Storage::timers has one for each connection, half-open or not"
@@ -249,8 +249,8 @@ impl<'p, A: App> Tcp<'p, A> {
             narrowed: Narrowed::default(),
             wheel,
             demux: Demux::new(demux, key),
-            isn_key,
-            ts_key,
+            isn_key: Key(isn),
+            ts_key: Key(ts),
             neighbor_hint: 0,
             cookies,
             challenges,

@@ -3,6 +3,7 @@
 use super::cc::Algorithm;
 use super::ecn::EcnUse;
 use crate::config::QUICK_ACKS;
+use crate::random::Random;
 
 /// Choices for all connections of a stack. The default is what a server on the open Internet wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,25 @@ pub struct Settings {
     pub congestion: Algorithm,
     /// Take short cuts for what nearly every segment is. Off to compare: what goes out is the same.
     pub short_cuts: bool,
+    /// What stacks with one address have in common: a seed for the secrets by which one of them
+    /// opens a connection anew that another has had, initial sequence numbers (RFC 6528 3) and the
+    /// beginnings of timestamps (RFC 7323 5.4), and for Fast Open's cookies (RFC 7413 4.1.2), with
+    /// which a client comes to any of them. It must not be guessed. `None` for a stack alone.
+    ///
+    /// SYN cookies are not among them: one is good with the stack that has given it, for only that
+    /// one knows whether it has come back already.
+    pub station_seed: Option<u64>,
+}
+
+impl Settings {
+    /// The secrets that a stack has in common with the others of its station; where there are no
+    /// others, its own.
+    pub(crate) fn in_common(&self, own: [[u64; 2]; 3]) -> [[u64; 2]; 3] {
+        self.station_seed.map_or(own, |seed| {
+            let mut random = Random::new(seed);
+            own.map(|_| [random.next_u64(), random.next_u64()])
+        })
+    }
 }
 
 impl Default for Settings {
@@ -50,6 +70,7 @@ impl Default for Settings {
             ecn: EcnUse::Accept,
             congestion: Algorithm::default(),
             short_cuts: true,
+            station_seed: None,
         }
     }
 }

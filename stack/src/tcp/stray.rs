@@ -9,14 +9,16 @@
 //!
 //! A SYN is never stray: any stack can open the connection. So one that comes twice, by two queues,
 //! leaves a half-open connection too many, with an ISS that the other side has not taken. What the
-//! other side acknowledges tells which of the two is its connection.
+//! other side acknowledges tells which of the two is its connection. When it completes the
+//! handshake with one stack, the others hear of it, and forget what they have of the endpoints.
 
 use simoom_ring::{RxChecksum, RxPacket};
 
 use super::demux::Found;
 use super::flood::Brought;
 use super::tuple::Tuple;
-use super::{App, Cx, Tcp};
+use super::{App, Closed, Cx, Tcp};
+use crate::addr::FourTuple;
 use crate::config::RCV_WND_MAX;
 use crate::iface::Stray;
 use crate::wire::tcp::{Ctl, Options, Segment};
@@ -64,6 +66,38 @@ impl<'p, A: App> Tcp<'p, A> {
                 (!is_cookie).then_some(false)
             }
         }
+    }
+}
+
+impl<'p, A: App> Tcp<'p, A> {
+    /// Has the others told of connection `idx`, if its handshake is complete: that of a fast open
+    /// is when its SYN-ACK is acknowledged, for its SYN may be an old duplicate.
+    #[inline]
+    pub(super) fn note_opened<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        if cx.net.others.are
+            && let Some(tcb) = self.conns.tcb(idx)
+            && !tcb.opening.is_unacked()
+        {
+            cx.net.others.opened = Some(tcb.tuple.full());
+        }
+    }
+
+    /// The far side has opened a connection of these endpoints with another stack, and completed
+    /// the handshake. RFC 9293 3.10.7.4, fourth, has a SYN for a connection challenged, and what
+    /// the far side answers end the old one: it has acknowledged another ISS, which says as much.
+    /// It is not told: a reset would be for the connection that it has now.
+    pub(crate) fn opened_elsewhere<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, tuple: &FourTuple) {
+        let Some(tuple) = Tuple::new(tuple) else {
+            return;
+        };
+        let found = self.find(self.demux.hash(tuple), tuple);
+        match found {
+            None => return,
+            Some(Found::Conn(idx)) => self.end(cx, idx, Closed::Reset),
+            Some(Found::Syn(idx)) => self.forget_syn(idx),
+            Some(Found::TimeWait(idx)) => self.forget_time_wait(idx),
+        }
+        cx.net.counters.tcp_opened_elsewhere += 1;
     }
 }
 

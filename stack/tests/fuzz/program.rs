@@ -60,6 +60,7 @@ pub(super) fn plan(bytes: &mut Cursor<'_>, way: u8) -> Plan {
         short_cuts: true,
         ecn: [EcnUse::Accept, EcnUse::Ask, EcnUse::Never][usize::from(switches >> 3) % 3],
         congestion: algorithms[usize::from(way >> 1) % 3],
+        station_seed: None,
     };
     Plan {
         caps,

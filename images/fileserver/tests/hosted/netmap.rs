@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use simoom::tcp::cc::Algorithm;
+use simoom::tcp::Settings;
 use simoom::{Cidr, Duration, Endpoint, Instant};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::http::{Limits, Server};
@@ -147,7 +147,7 @@ fn fetched(adapter: Adapter, ports: [&'static str; 2], specs: [&str; 2], files: 
         gateway: None,
     };
     let clock = Clock::start();
-    let net = Net::start(server, SIZES, addressing, Algorithm::default(), &clock);
+    let net = Net::start(server, SIZES, addressing, Settings::default(), &clock);
     let mut served = net.expect("nobody else has the address").served;
     served.stack.listen(80, 1_024).expect("a free port");
 

@@ -19,6 +19,7 @@ const PLAIN: Settings = Settings {
     ecn: EcnUse::Accept,
     congestion: Algorithm::Cubic,
     short_cuts: true,
+    station_seed: None,
 };
 
 fn asking() -> Peer {

@@ -9,7 +9,7 @@ use crate::config::{FAST_OPEN_PERIOD, FAST_OPEN_RESET_AGE};
 use crate::tcp::cc::Algorithm;
 use crate::tcp::{Settings, State};
 
-const FAST: Settings = Settings {
+pub(super) const FAST: Settings = Settings {
     short_cuts: true,
     ecn: crate::tcp::EcnUse::Accept,
     sack: false,
@@ -19,6 +19,7 @@ const FAST: Settings = Settings {
     syn_cookies: false,
     fast_open: true,
     congestion: Algorithm::Cubic,
+    station_seed: None,
 };
 
 const SYN_ACK: &str = "S. 0:0(0) ack 1 win 65535 <mss 1460>";
@@ -26,7 +27,7 @@ const SYN_ACK_OF_100: &str = "S. 0:0(0) ack 101 win 65535 <mss 1460>";
 
 /// A SYN-ACK that gives a cookie, expected now.
 #[track_caller]
-fn take_cookie(peer: &mut Peer, ack: u32) -> String {
+pub(super) fn take_cookie(peer: &mut Peer, ack: u32) -> String {
     peer.take_iss();
     let bytes = &peer.sent.front().expect("a SYN-ACK").bytes;
     let cookie: String = bytes[60..68].iter().map(|b| format!("{b:02x}")).collect();
@@ -37,7 +38,7 @@ fn take_cookie(peer: &mut Peer, ack: u32) -> String {
 }
 
 /// A stack whose client has been here before: what its SYN carries beside the MSS.
-fn known(sizes: Sizes) -> (Peer, String) {
+pub(super) fn known(sizes: Sizes) -> (Peer, String) {
     let mut peer = Peer::with(sizes, FAST);
     peer.arrive("S 0:0(0) win 5000 <mss 1000,FO,nop,nop>");
     let cookie = take_cookie(&mut peer, 1);

@@ -238,6 +238,7 @@ impl Peer {
             syn_cookies: false,
             fast_open: false,
             congestion: Algorithm::Cubic,
+            station_seed: None,
         };
         Self::with(sizes, plain)
     }
@@ -253,6 +254,11 @@ impl Peer {
 
     /// A stack as of `new` over a port with these capabilities, with these settings.
     pub(super) fn over(caps: Caps, sizes: Sizes, settings: Settings) -> Self {
+        Self::seeded(caps, sizes, settings, 1)
+    }
+
+    /// A stack as of `over`, with another seed.
+    pub(super) fn seeded(caps: Caps, sizes: Sizes, settings: Settings, seed: u64) -> Self {
         let pool = pool(sizes.frames);
         let now = Instant::from_micros(1_000_000);
         let mut stack = Stack::new(Setup {
@@ -261,7 +267,7 @@ impl Peer {
             mac: OUR_MAC,
             storage: storage(sizes),
             tcp: settings,
-            seed: 1,
+            seed,
             now,
         });
         stack.configure(our_cidr(), Some(v4(PEER_IP)));

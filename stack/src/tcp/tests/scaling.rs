@@ -20,6 +20,7 @@ const SCALING: Settings = Settings {
     fast_open: false,
     ecn: crate::tcp::EcnUse::Never,
     congestion: Algorithm::Cubic,
+    station_seed: None,
 };
 
 /// A connection with window scaling that the other end opened over a path of `rtt_ms`. Our scale is

@@ -33,6 +33,7 @@ pub(super) const PLAIN: Settings = Settings {
     ecn: EcnUse::Accept,
     congestion: Algorithm::Cubic,
     short_cuts: true,
+    station_seed: None,
 };
 
 /// A connection with segments of 1,000 bytes, over a port with `caps`.

@@ -12,7 +12,7 @@ macro_rules! of_stack {
     };
 }
 
-pub(super) static FAMILIES: [Family; 42] = [
+pub(super) static FAMILIES: [Family; 43] = [
     each(
         Kind::Counter,
         "simoom_drops_total",
@@ -146,6 +146,11 @@ pub(super) static FAMILIES: [Family; 42] = [
         "simoom_tcp_passed_on_total",
         tcp_passed_on,
         "Segments of no connection here that went on to another core."
+    ),
+    of_stack!(
+        "simoom_tcp_opened_elsewhere_total",
+        tcp_opened_elsewhere,
+        "Connections forgotten because the far side has opened them anew with another core."
     ),
     of_stack!(
         "simoom_tcp_accepted_total",

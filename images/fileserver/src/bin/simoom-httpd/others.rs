@@ -94,7 +94,7 @@ fn run<H: Open + 'static>(
         cores.pin(mesh.idx())?;
     }
     let started = H::join(more)?.start_beside(content)?;
-    let net = Net::<Front, H>::beside(started, SIZES, shared.args.cc, &shared.clock)?;
+    let net = Net::<Front, H>::beside(started, SIZES, shared.tcp, &shared.clock)?;
     let mut app = shared.app()?;
     let signals = Signals::beside(mesh.idx())?;
     let (mut process, mut served) = shared.process(net, signals, mesh)?;

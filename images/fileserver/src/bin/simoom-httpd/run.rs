@@ -6,7 +6,7 @@ use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use simoom::tcp::ListenerId;
+use simoom::tcp::{ListenerId, Settings};
 use simoom::{Addr, Duration, Endpoint, Instant, Sums};
 use simoom_capture::{Slot, Store};
 use simoom_fileserver::accesslog::{Log, PLACES, Place};
@@ -59,6 +59,11 @@ pub(crate) fn run<H: Open + 'static>(
     let shared = Shared {
         site: site(args, &options, bytes)?,
         options,
+        tcp: Settings {
+            congestion: args.cc,
+            station_seed: (cores_cnt > 1).then(seed).transpose()?,
+            ..Settings::default()
+        },
         sums: content::sums(&started.port, bytes),
         args: args.clone(),
         clock,
@@ -72,7 +77,7 @@ pub(crate) fn run<H: Open + 'static>(
     let (more, content) = (started.port.host().more(), started.port.content());
     let others = Others::start::<H>(more, content, meshes, &shared)?;
 
-    let net = Net::<Front, H>::start(started, SIZES, addressing, args.cc, &clock)?;
+    let net = Net::<Front, H>::start(started, SIZES, addressing, shared.tcp, &clock)?;
     others.wait()?;
     for line in &net.bound {
         say(format_args!("{line}"));
@@ -105,6 +110,7 @@ type ServedOn<H> = Served<Front, NetmapPort<'static, H>>;
 pub(crate) struct Shared {
     pub(crate) site: Site,
     pub(crate) options: Options,
+    pub(crate) tcp: Settings,
     /// Of the site's bytes, where we sum.
     pub(crate) sums: Option<&'static Sums>,
     pub(crate) args: Args,

@@ -281,6 +281,60 @@ fn a_reset_by_another_queue_ends_the_connection() {
 }
 
 #[test]
+fn endpoints_that_are_opened_anew_by_another_queue_leave_no_old_connection() {
+    for cores_cnt in [2, 3] {
+        let mut world = World::new(cores_cnt);
+        world.connect();
+        for _ in 0..OPENED {
+            world.step(&mut |_| 0);
+        }
+        assert_eq!(world.cores[0].0.stack.levels().conns, 1);
+        // The client's machine starts anew, and draws the same port.
+        let old = core::mem::replace(&mut world.client, Host::new(THEIRS, 1, 2_000));
+        world.connect();
+        for _ in 0..100_000 {
+            world.step(&mut |_| 1);
+            if world.client.app.taken == LEN && world.conns() == 0 {
+                break;
+            }
+        }
+        assert_eq!((world.client.app.taken, world.conns()), (LEN, 0));
+        assert_eq!(world.cores[0].0.app.closed, [Closed::Reset]);
+        assert_eq!(world.cores[1].0.app.closed, [Closed::Finished]);
+        let forgotten = |(host, _): &(Host, Mesh)| host.stack.counters().tcp_opened_elsewhere;
+        let forgotten: Vec<_> = world.cores.iter().map(forgotten).collect();
+        assert_eq!((forgotten[0], forgotten[1]), (1, 0));
+        drop(old.stack);
+        world.end();
+    }
+}
+
+#[test]
+fn who_sleeps_is_woken_before_there_is_no_room_for_what_was_opened() {
+    let mut meshes = Mesh::of(2).expect("descriptors");
+    let mut host = Host::new(OURS, 2, 8);
+    let tuple = |port| FourTuple {
+        local: Endpoint::new(OURS, 80),
+        remote: Endpoint::new(THEIRS, port),
+    };
+    let (first, second) = meshes.split_at_mut(1);
+    let (first, second) = (&mut first[0], &mut second[0]);
+    let (rx, _) = host.rings.rings();
+    second.lie_down();
+    for port in 0..=OPENED_MAX as u16 {
+        Tee::new(rx, first, host.pool).opened(tuple(port));
+        let is_told = first.others[0].is_told;
+        assert_eq!(is_told, usize::from(port) >= OPENED_MAX / 2, "{port}");
+    }
+    assert_eq!(first.lost_cnt(), 1);
+    for port in 0..OPENED_MAX as u16 {
+        let heard = Tee::new(rx, second, host.pool).opened_elsewhere();
+        assert_eq!(heard, Some(tuple(port)));
+    }
+    assert_eq!(Tee::new(rx, second, host.pool).opened_elsewhere(), None);
+}
+
+#[test]
 fn a_syn_by_two_queues_makes_one_connection() {
     // Its SYN-ACKs are late, so the SYN is sent again, by the other queue.
     let mut world = World::new(2);
@@ -314,6 +368,10 @@ fn a_syn_by_two_queues_makes_one_connection() {
     }
     assert_eq!(world.conns(), 2, "half-open, twice");
     late.iter().for_each(|bytes| world.client.arrive(bytes));
+    for _ in 0..OPENED {
+        world.step(&mut |n| n);
+    }
+    assert_eq!(world.conns(), 1, "the other one is forgotten");
     for _ in 0..100_000 {
         world.step(&mut |n| n);
         if world.client.app.taken == LEN && world.conns() == 0 {
