@@ -19,7 +19,6 @@ use crate::counters::{Counters, DropReason};
 use crate::icmp::ErrorLimit;
 use crate::iface::Others;
 use crate::ip::PathMtus;
-use crate::tcp::run::Kept;
 use crate::tcp::{Budget, super_segment};
 use crate::time::Instant;
 
@@ -44,8 +43,6 @@ pub struct Net<'p> {
     /// The next hop for what is not on our network.
     pub(crate) gateway: Option<Addr>,
     pub(crate) neighbors: Neighbors<'p>,
-    /// The headers of what TCP has sent last.
-    pub(crate) kept: Option<Kept>,
     pub(crate) path_mtus: PathMtus,
     pub(crate) icmp_errors: ErrorLimit,
     pub(crate) counters: Counters,
@@ -76,7 +73,6 @@ impl<'p> Net<'p> {
             v4: (0, 0),
             gateway: None,
             neighbors: Neighbors::new(),
-            kept: None,
             path_mtus: PathMtus::new(),
             icmp_errors: ErrorLimit::new(),
             counters: Counters::new(),

@@ -166,12 +166,9 @@ impl<'p> TxPacket<'p> {
     /// A packet that is all in `head`, from the Ethernet header on.
     #[inline]
     pub fn new(head: Frame<'p>, offload: TxOffload) -> Self {
-        const NONE: Fragment<'static> = Fragment::Content(&[]);
         Self {
-            head,
-            fragments: [NONE; FRAGMENTS_MAX],
             fragments_cnt: 0,
-            offload,
+            ..Self::with_content(head, &[], offload)
         }
     }
 

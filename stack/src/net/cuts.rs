@@ -80,6 +80,12 @@ struct Watched {
 }
 
 impl Cuts {
+    /// Whether there is something to be judged or watched.
+    #[inline]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
+    }
+
     /// Payload bytes of a super-segment that is beyond doubt, at most: what is lost may go again in
     /// such a one, too. 0 while all are in doubt.
     #[inline]

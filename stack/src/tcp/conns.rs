@@ -92,10 +92,9 @@ impl<'p, A: App> Tcp<'p, A> {
         outcome: Outcome,
     ) {
         if outcome.is_reset {
-            let why = if outcome.is_refused {
-                Closed::Refused
-            } else {
-                Closed::Reset
+            let why = match outcome.is_refused {
+                true => Closed::Refused,
+                false => Closed::Reset,
             };
             return self.end(cx, idx, why);
         }
@@ -243,6 +242,7 @@ impl<'p, A: App> Tcp<'p, A> {
             bodies: &self.bodies,
             gaps: &mut self.gaps,
             flights: &mut self.flights,
+            template: &mut self.template,
             short_cuts: self.settings.short_cuts,
         };
         cx.net.judge_cuts(tcb.tuple, &tcb.snd);
@@ -265,7 +265,7 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => {}
         }
-        let deadline = tcb.next_deadline().min(flight_at);
+        let deadline = tcb.next_deadline(flight_at);
         if let Some(tick) = deadline.tick() {
             self.wheel.set_tick(idx, tick);
         }

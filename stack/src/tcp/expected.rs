@@ -20,6 +20,7 @@
 //! window that opens by many acknowledgments is filled by one run, or one super-segment.
 
 mod ack;
+mod acked;
 mod acks;
 mod asked;
 mod closing;
@@ -317,8 +318,7 @@ impl<'p, A: App> Tcp<'p, A> {
         // The frame goes home first: a window that goes out tells what there is, and so does
         // whether bytes may be generated.
         drop(frame);
-        if may_send {
-            self.tell_writable(cx, idx);
+        if may_send && self.tell_writable(cx, idx) {
             self.look_again(idx);
         }
         self.after_offer(cx, idx);
@@ -361,7 +361,9 @@ impl<'p, A: App> Tcp<'p, A> {
         self.take_acks(cx.net, cx.now);
         let idx = core::mem::replace(&mut self.unsettled, NONE);
         if idx != NONE {
-            if !self.settings.short_cuts || !self.settle_quietly(cx, idx) {
+            let is_settled = self.settings.short_cuts
+                && (self.settle_quietly(cx, idx) || self.settle_acked(cx, idx));
+            if !is_settled {
                 self.settle(cx, idx);
             }
             self.has_moved = false;

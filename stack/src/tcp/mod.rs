@@ -57,7 +57,7 @@ mod plain;
 mod rcv;
 mod recovery;
 mod rtt;
-pub(crate) mod run;
+mod run;
 pub mod seqnum;
 mod settings;
 mod slots;
@@ -189,6 +189,8 @@ pub struct Tcp<'p, A: App> {
     challenges: ChallengeLimit,
     random: Random,
     settings: Settings,
+    /// The headers of what was sent last.
+    template: run::Template,
     /// The connection that the last expected segment was for.
     recent: u32,
     /// What that segment looked like, while nothing else has happened to its connection.
@@ -257,6 +259,7 @@ impl<'p, A: App> Tcp<'p, A> {
             fast_opens,
             random,
             settings,
+            template: run::Template::NONE,
             recent: slots::NONE,
             image: Image::NONE,
             acks: Acks::NONE,
@@ -384,10 +387,9 @@ impl<'p, A: App> Tcp<'p, A> {
         let timer = self.wheel.next_at().unwrap_or(Instant::NEVER);
         let time_wait = self.time_waits.next_at(now).unwrap_or(Instant::NEVER);
         // What waits for space or frames looks again by itself, too.
-        let retry = if self.conns.has_ready() {
-            now + SEND_RETRY
-        } else {
-            Instant::NEVER
+        let retry = match self.conns.has_ready() {
+            true => now + SEND_RETRY,
+            false => Instant::NEVER,
         };
         timer.min(time_wait).min(retry)
     }
@@ -417,8 +419,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// The window scale that we offer, if we do.
     fn our_wscale(&self, net: &Net<'p>) -> Option<WndScale> {
-        let does_scale = self.settings.window_scaling;
-        does_scale.then(|| net.budget().wscale())
+        (self.settings.window_scaling).then(|| net.budget().wscale())
     }
 
     /// Connections, half-open connections and connections in TIME-WAIT now.
@@ -488,9 +489,8 @@ fn parse(ip: &Datagram, pkt: &RxPacket<'_>) -> Result<(Segment, Options), DropRe
 
 /// The largest segment that we send: what they accept, if we may send that much.
 fn smss(theirs: Option<u16>, ours: u16) -> u16 {
-    theirs
-        .unwrap_or(MSS_DEFAULT)
-        .clamp(MSS_MIN, ours.max(MSS_MIN))
+    let theirs = theirs.unwrap_or(MSS_DEFAULT);
+    theirs.clamp(MSS_MIN, ours.max(MSS_MIN))
 }
 
 /// The largest segment that we send to `remote`: less where the path is known to be narrow.

@@ -38,6 +38,8 @@ pub(crate) struct Tables<'a, 'p> {
     pub(crate) bodies: &'a Bodies<'p>,
     pub(crate) gaps: &'a mut Gaps<'p>,
     pub(crate) flights: &'a mut Flights<'p>,
+    /// The headers of the last run.
+    pub(crate) template: &'a mut run::Template,
     /// Whether the short cut may be taken.
     pub(crate) short_cuts: bool,
 }

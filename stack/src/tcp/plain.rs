@@ -31,8 +31,9 @@ impl<C: Congestion> Tcb<'_, C> {
             // The clock of the ranges has wrapped.
             rtt = theirs.and_then(|theirs| self.ts.rtt(theirs, now));
         }
+        let una = self.snd.una;
         self.una_moves(flight, ack, rtt, now);
-        self.una_moved(ack);
+        self.una_moved(una, ack);
     }
 
     /// The same, of acknowledgments one behind the other.
@@ -41,7 +42,7 @@ impl<C: Congestion> Tcb<'_, C> {
         &mut self,
         bodies: &mut Bodies<'_>,
         (flight, nodes): (&mut Flight, &mut Nodes<'_>),
-        mut acks: &[SeqNum],
+        acks: &[SeqNum],
         now: Instant,
     ) {
         let Some(&last) = acks.last() else {
@@ -49,28 +50,22 @@ impl<C: Congestion> Tcb<'_, C> {
         };
         let len = last.0.wrapping_sub(self.snd.una.0);
         bodies.acked(&mut self.snd.queue, len.into());
-        // Each round takes one out of them at least.
-        while let Some(&first) = acks.first() {
-            let end = flight.first_end(nodes);
-            let within = match last.after(end) {
-                // All that are left, nearly always.
-                false => acks.len(),
-                true => acks.iter().take_while(|ack| !ack.after(end)).count(),
-            };
-            let (step, rest) = acks.split_at(within.max(1));
-            let to = *step.last().unwrap_or(&first);
-            let rtt_us = flight.acked_plainly(nodes, to, wrapped(now), &mut self.reordering);
-            // What was sent once and has waited for longer would have been sent again.
-            let rtt = Duration::from_micros(rtt_us.into());
-            let rtt = Some(rtt).filter(|rtt| *rtt <= RTO_MAX);
-            for &ack in step {
-                // One that ends a round trip begins the next.
-                flight.rack.measured_again(rtt_us);
-                self.una_moves(flight, ack, rtt, now);
+        let una = self.snd.una;
+        // What the flight has been told of, and what that has measured.
+        let (mut told, mut rtt_us, mut rtt) = (una, 0, None);
+        for &ack in acks {
+            if ack.after(told) {
+                // All that are in one range are one step.
+                told = ack.max(last.min(flight.first_end(nodes)));
+                rtt_us = flight.acked_plainly(nodes, told, wrapped(now), &mut self.reordering);
+                // What was sent once and has waited for longer would have been sent again.
+                rtt = Some(Duration::from_micros(rtt_us.into())).filter(|rtt| *rtt <= RTO_MAX);
             }
-            acks = rest;
+            // One that ends a round trip begins the next.
+            flight.rack.measured_again(rtt_us);
+            self.una_moves(flight, ack, rtt, now);
         }
-        self.una_moved(last);
+        self.una_moved(una, last);
     }
 
     /// What each acknowledgment counts for by itself: the estimator and congestion control.
@@ -84,7 +79,6 @@ impl<C: Congestion> Tcb<'_, C> {
         {
             self.rtt.measured(rtt);
         }
-        self.totals.una_moved(una, ack, self.iss);
         self.snd.una = ack;
         let is_cwnd_limited = self.was_cwnd_limited(ack, len);
         if !self.cc.noted(ack, self.snd.nxt, rtt, is_cwnd_limited) {
@@ -93,7 +87,8 @@ impl<C: Congestion> Tcb<'_, C> {
     }
 
     #[inline(always)]
-    fn una_moved(&mut self, ack: SeqNum) {
+    fn una_moved(&mut self, from: SeqNum, ack: SeqNum) {
+        self.totals.una_moved(from, ack, self.iss);
         self.snd.nxt = self.snd.nxt.max(ack);
         self.snd.dupacks = 0;
         self.retransmits = 0;

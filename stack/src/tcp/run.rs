@@ -33,8 +33,7 @@ use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
 use self::row::Row;
-pub(crate) use self::template::Kept;
-use self::template::Template;
+pub(crate) use self::template::Template;
 pub(super) use self::template::part;
 
 /// Sends what is plain of what the connection may send now. `None` when there is something to be
@@ -51,22 +50,66 @@ pub(super) fn send<'p, C: Congestion>(
         return None;
     }
     let cwnd = tcb.usable_cwnd();
-    let in_flight = tcb.snd.max.bytes_since(tcb.snd.una);
-    let mut room = Room {
-        // Nothing is SACKED, lost or told by duplicates: all that is in flight is in the pipe.
-        quota: cwnd.saturating_sub(in_flight),
-        window: tcb.snd.wnd.0.saturating_sub(in_flight),
-        unsent: tcb.snd.queue.len().checked_sub(in_flight.into())?,
-    };
+    let mut room = Room::of(&tcb.snd, cwnd)?;
     let sent = match room.next(&tcb.snd) {
         Some(next) => send_data(tcb, tables, net, tx, now, next, &mut room)?,
-        None if tcb.flags.has(TcbFlags::ACK_DUE) => send_ack(tcb, net, tx, now)?,
+        None if tcb.flags.has(TcbFlags::ACK_DUE) => send_ack(tcb, tables.template, net, tx, now)?,
         None => Sent::All,
     };
     if sent == Sent::All {
         room.note_limit(tcb, cwnd);
     }
     Some(sent)
+}
+
+/// Sends full segments in a row, if the windows have opened for any, of a quiet connection of which
+/// something was acknowledged. True if that was all that may be sent now.
+#[inline]
+pub(super) fn send_row<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    tables: &mut Tables<'_, 'p>,
+    net: &mut Net<'p>,
+    tx: &mut impl TxRing<'p>,
+    now: Instant,
+) -> bool {
+    let Some((flight, nodes)) = tables.flights.get_mut(tcb.flight) else {
+        return false;
+    };
+    let cwnd = tcb.usable_cwnd();
+    let is_plain = tcb.snd.nxt == tcb.snd.max && flight.is_all_in_pipe() && !flight.probe.is_due;
+    let Some(mut room) = Room::of(&tcb.snd, cwnd).filter(|_| is_plain) else {
+        return false;
+    };
+    let (template, nxt) = (&mut *tables.template, tcb.snd.nxt);
+    let in_flight = nxt.bytes_since(tcb.snd.una) as usize;
+    let place = tables.bodies.place(&tcb.snd.queue, in_flight);
+    let content = tables.bodies.content_at(&place);
+    let row = content.and_then(|content| room.row(tcb.snd.smss, nxt, content));
+    if let Some(row) = row {
+        // Longer packets are the device's to cut, and copies have no room to share.
+        let can = net.super_len == 0
+            && net.caps.fragments_max > 1
+            && template.is_for(tcb, net)
+            && tx.space() > 0;
+        let len = Template::len_of(tcb);
+        let head = net.pool.alloc_window(net.caps.headroom.into(), len);
+        let Some(head) = head.filter(|_| can) else {
+            return false;
+        };
+        template.say(tcb, net, now);
+        let taken = template.send_row(net, tx, head, &row);
+        room.take(taken);
+        tcb.snd.nxt += taken;
+        tcb.snd.max = tcb.snd.nxt;
+        tcb.acknowledged();
+        tcb.snd.sent_ms = now.wrapping_millis();
+        flight.sent_plainly(nodes, tcb.snd.max, now, tcb.rtt.srtt());
+    }
+    let is_all = !tcb.flags.has(TcbFlags::ACK_DUE) && room.next(&tcb.snd).is_none();
+    if is_all {
+        room.note_limit(tcb, cwnd);
+    }
+    is_all
 }
 
 /// Whether all that can be due is new data or an acknowledgment.
@@ -100,6 +143,18 @@ struct Room {
 }
 
 impl Room {
+    /// That of a connection of which nothing is SACKED, lost or told by duplicates: all that is in
+    /// flight is in the pipe.
+    #[inline(always)]
+    fn of(snd: &Snd, cwnd: u32) -> Option<Self> {
+        let in_flight = snd.max.bytes_since(snd.una);
+        Some(Self {
+            quota: cwnd.saturating_sub(in_flight),
+            window: snd.wnd.0.saturating_sub(in_flight),
+            unsent: snd.queue.len().checked_sub(in_flight.into())?,
+        })
+    }
+
     /// What is sent next: a full segment of new data, or what [`Snd::next_new`] says.
     #[inline(always)]
     fn next(&self, snd: &Snd) -> Option<NextData> {
@@ -113,21 +168,24 @@ impl Room {
                 psh: is_last,
             });
         }
-        if self.unsent == 0 && !snd.has_fin() {
+        let usable = self.quota.min(self.window);
+        // Silly window: neither a full segment, nor all there is, nor half the window.
+        let is_silly = u64::from(usable) < self.unsent && usable < snd.wnd_max.0 / 2;
+        if is_silly || self.unsent == 0 && !snd.has_fin() {
             return None;
         }
-        snd.next_of(self.unsent, self.quota.min(self.window))
+        snd.next_of(self.unsent, usable)
     }
 
-    /// Where several full segments come next, and the last that there is not among them: as many as
-    /// are in `content`, which begins at `seq`.
+    /// Where full segments come next, and the last that there is not among them: as many as are in
+    /// `content`, which begins at `seq`.
     #[inline(always)]
     fn row(&self, smss: u16, seq: SeqNum, (content, sums): Content) -> Option<Row> {
         let smss = usize::from(smss);
         let usable = u64::from(self.quota.min(self.window)).min(self.unsent.saturating_sub(1));
         let usable = usize::try_from(usable).unwrap_or(usize::MAX);
         let cnt = usable.min(content.len()).checked_div(smss)?;
-        let bytes = content.get(..cnt * smss).filter(|_| cnt > 1)?;
+        let bytes = content.get(..cnt * smss).filter(|_| cnt > 0)?;
         Some(Row {
             bytes,
             cnt,
@@ -165,7 +223,8 @@ fn send_data<'p, C: Congestion>(
     mut next: NextData,
     room: &mut Room,
 ) -> Option<Sent> {
-    let mut template = Template::find(tcb, net)?;
+    let template = &mut *tables.template;
+    template.find(tcb, net)?;
     let has_flight = tcb.flight != super::slots::NONE;
     let has_memory = has_flight && tcb.snd.una != tcb.snd.max || tables.flights.has_free();
     if !has_memory {
@@ -192,7 +251,7 @@ fn send_data<'p, C: Congestion>(
     let mut first_len = 0;
     let sent = loop {
         let source = (tables.bodies, &mut place);
-        let (taken, one) = send_next(&mut template, net, tx, head, (next, room), source);
+        let (taken, one) = send_next(template, net, tx, head, (next, room), source);
         let fin = next.fin && taken == next.len;
         if first_len == 0 {
             first_len = one + u32::from(fin);
@@ -271,52 +330,64 @@ fn mark_sent<'p, C: Congestion>(
 ) {
     tcb.acknowledged();
     tcb.snd.sent_ms = now.wrapping_millis();
-    let (second, end) = (first + first_len, tcb.snd.max);
-    let srtt = tcb.rtt.srtt();
+    let end = tcb.snd.max;
     let mut start = first;
     if tcb.snd.una == first {
         // RFC 6298 5.1: what ran while nothing was in flight was not for what is sent now.
         tcb.rexmt_at = Deadline::NEVER;
-        // The first segment by itself: a measurement is taken when it is acknowledged.
-        start = second;
         if tcb.is_last_fin() {
             return flights.end(&mut tcb.flight);
         }
-        match flights.get_mut(tcb.flight) {
-            Some((flight, nodes)) => flight.sent_plainly(nodes, second, now, srtt),
-            None => match flights.begin(first, second, now) {
-                Some(flight) => tcb.flight = flight,
-                None => net.counters.tcp_flights_full += 1,
-            },
-        }
+        start = begin_flight(tcb, flights, net, now, first + first_len);
     }
     if start != end
         && let Some((flight, nodes)) = flights.get_mut(tcb.flight)
     {
-        flight.sent_plainly(nodes, end, now, srtt);
+        flight.sent_plainly(nodes, end, now, tcb.rtt.srtt());
     }
+}
+
+/// Nothing was in flight: the first segment, which ends at `end`, is marked by itself, since a
+/// measurement is taken when it is acknowledged.
+fn begin_flight<'p, C: Congestion>(
+    tcb: &mut Tcb<'p, C>,
+    flights: &mut Flights<'p>,
+    net: &mut Net<'p>,
+    now: Instant,
+    end: SeqNum,
+) -> SeqNum {
+    match flights.get_mut(tcb.flight) {
+        Some((flight, nodes)) => flight.sent_plainly(nodes, end, now, tcb.rtt.srtt()),
+        None => match flights.begin(tcb.snd.una, end, now) {
+            Some(flight) => tcb.flight = flight,
+            None => net.counters.tcp_flights_full += 1,
+        },
+    }
+    end
 }
 
 /// An acknowledgment that found nothing to ride on.
 #[inline]
 pub(super) fn send_ack<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
+    template: &mut Template,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
 ) -> Option<Sent> {
-    send_empty(tcb, net, tx, now, Ctl::default())
+    send_empty(tcb, template, net, tx, now, Ctl::default())
 }
 
 /// A FIN behind nothing, for the first time, with nothing in flight.
 #[inline]
 pub(super) fn send_fin<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
+    template: &mut Template,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
 ) -> Option<Sent> {
-    let sent = send_empty(tcb, net, tx, now, Ctl::FIN)?;
+    let sent = send_empty(tcb, template, net, tx, now, Ctl::FIN)?;
     if sent == Sent::All {
         tcb.snd.nxt += 1;
         tcb.snd.max = tcb.snd.nxt;
@@ -327,12 +398,13 @@ pub(super) fn send_fin<'p, C: Congestion>(
 
 fn send_empty<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,
+    template: &mut Template,
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     now: Instant,
     ctl: Ctl,
 ) -> Option<Sent> {
-    let mut template = Template::find(tcb, net)?;
+    template.find(tcb, net)?;
     if tx.space() == 0 {
         return Some(Sent::Blocked);
     }

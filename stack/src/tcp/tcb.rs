@@ -153,12 +153,15 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         self.state == State::LastAck && self.snd.queue.is_empty()
     }
 
-    /// The earliest of all deadlines.
-    pub(crate) fn next_deadline(&self) -> Deadline {
-        self.rexmt_at
-            .min(self.delack_at)
-            .min(self.app_at)
-            .min(self.keep.at)
+    /// The earliest of all deadlines, and of that of its flight.
+    #[inline(always)]
+    pub(crate) fn next_deadline(&self, flight_at: Deadline) -> Deadline {
+        let first = self.rexmt_at.min(flight_at);
+        if [self.delack_at, self.app_at, self.keep.at] == [Deadline::NEVER; 3] {
+            // Nearly always, while something is in flight.
+            return first;
+        }
+        first.min(self.delack_at).min(self.app_at).min(self.keep.at)
     }
 
     /// Bytes that may be sent now, as far as the network goes.
@@ -208,7 +211,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 
     /// Runs the retransmission timer while something is in flight, and the persist timer while
     /// something waits for a window; stops it otherwise. `moved` restarts it (RFC 6298 5.3).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_rexmt(&mut self, now: Instant, moved: bool) {
         let is_needed =
             self.snd.una != self.snd.max || self.snd.has_unsent() || self.opening.is_unacked();
@@ -222,7 +225,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// Gives the flight back when nothing is in flight any more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_flight(&mut self, flights: &mut Flights<'_>) {
         if self.snd.una == self.snd.max && self.flight != NONE {
             self.flags
@@ -233,7 +236,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
 
     /// All that may be sent has been: sets the timers. `has_moved` is whether an acknowledgment has
     /// moved SND.UNA. When something is to be done for what is in flight.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_timers(
         &mut self,
         flights: &mut Flights<'_>,
@@ -252,7 +255,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// Has a tail loss probe sent when nothing is heard (RFC 8985 7.2).
-    #[inline]
+    #[inline(always)]
     fn set_probe(&self, flight: &mut Flight, now: Instant) {
         let can = self.is_sack_permitted() && self.state.is_synchronized();
         if can && flight.probe.is_stale() {
@@ -282,7 +285,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     ///
     /// # Panics
     /// When one does not hold: a bug of ours.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn invariants(&self) {
         let Snd { una, nxt, max, .. } = self.snd;
         // Seen from SND.UNA, what lies before it is far away.

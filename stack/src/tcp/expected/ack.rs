@@ -93,8 +93,9 @@ impl<'p, A: App> Tcp<'p, A> {
         pkt.go_home();
         if is_watched {
             self.take_acks(cx.net, cx.now);
-            self.tell_writable(cx, idx);
-            self.look_again(idx);
+            if self.tell_writable(cx, idx) {
+                self.look_again(idx);
+            }
             self.after_offer(cx, idx);
         }
         None

@@ -171,14 +171,15 @@ impl<'p, A: App> Tcp<'p, A> {
             && tcb.snd.una == tcb.snd.max
             && !tcb.flags.has(UNUSUAL)
             && !tcb.snd.flags.has(UNTIMELY.with(SndFlags::NARROWED));
-        if !is_last || run::send_fin(tcb, cx.net, cx.tx, cx.now) != Some(Sent::All) {
+        let template = &mut self.template;
+        if !is_last || run::send_fin(tcb, template, cx.net, cx.tx, cx.now) != Some(Sent::All) {
             return false;
         }
         self.flights.end(&mut tcb.flight);
         tcb.set_rexmt(cx.now, true);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline().tick() {
+        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
             self.wheel.set_tick(idx, tick);
         }
         true
@@ -212,7 +213,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         tcb.rexmt_at = Deadline::at(cx.now + FIN_WAIT_2_MAX);
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline().tick() {
+        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
             self.wheel.set_tick(idx, tick);
         }
     }
@@ -229,7 +230,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         let is_over = !tcb.flags.has(TcbFlags::ABORT_DUE)
-            && run::send_ack(tcb, cx.net, cx.tx, cx.now) == Some(Sent::All);
+            && run::send_ack(tcb, &mut self.template, cx.net, cx.tx, cx.now) == Some(Sent::All);
         if is_over {
             self.enter_time_wait(cx, idx);
         } else {

@@ -185,11 +185,12 @@ impl<'p, A: App> Tcp<'p, A> {
             return false;
         }
         let is_due = tcb.flags.has(TcbFlags::ACK_DUE);
-        if is_due && run::send_ack(tcb, cx.net, cx.tx, cx.now) != Some(Sent::All) {
+        let template = &mut self.template;
+        if is_due && run::send_ack(tcb, template, cx.net, cx.tx, cx.now) != Some(Sent::All) {
             return false;
         }
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline().tick() {
+        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
             self.wheel.set_tick(idx, tick);
         }
         true

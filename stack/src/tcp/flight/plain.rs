@@ -9,7 +9,7 @@ use crate::time::{Duration, Instant};
 impl Flight {
     /// As [`sent`](Self::sent), of new data up to `end`, while all that is in flight is in the
     /// network and no probe is due. What a recovery would count begins with it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sent_plainly(
         &mut self,
         nodes: &mut Nodes<'_>,

@@ -152,7 +152,7 @@ impl<'p> Flights<'p> {
 
 impl Flight {
     /// The same, of a flight.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn invariants(&self, snd: &Snd) {
         assert!(
             self.ranges.ends() == (snd.una, snd.max),

@@ -19,48 +19,26 @@ use crate::wire::checksum::{Sum, fold, fold_words};
 use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN};
 use crate::wire::{ethernet, ipv4};
 
-/// The headers of a run, and what is known of their checksums.
-#[derive(Clone, Copy)]
-pub(super) struct Template {
-    /// With zero for all that is not the same in each segment.
+/// The headers of the last run: those of the next, if it is of the same connection. And what is
+/// known of their checksums.
+pub(crate) struct Template {
+    /// Whose they are; `NOBODY` when there are none.
+    tuple: Tuple,
+    /// That of the neighbors.
+    epoch: u32,
+    /// With anything for what is not the same in each segment.
     pub(super) bytes: [u8; LEN_MAX],
     pub(super) len: usize,
-    /// The sum of the IP header, in the machine's order as the other.
+    /// The sum of the IP header, in the machine's order as the others.
     ip_sum: u16,
-    /// The sum of the pseudo-header and, where the device does not sum, the TCP header.
+    /// The sum of the pseudo-header and, where the device does not sum, of what is the same in the
+    /// TCP headers of all runs; and of what is in all of this run.
+    made_sum: u16,
     tcp_sum: u16,
     /// What the device is asked to do to each.
     pub(super) offload: TxOffload,
     /// Payload of a full segment.
     pub(super) smss: u16,
-}
-
-/// The headers of the last run: those of the next, if it is for the same connection.
-pub(crate) struct Kept {
-    tuple: Tuple,
-    /// That of the neighbors.
-    epoch: u32,
-    template: Template,
-}
-
-impl Kept {
-    /// Whether those that would be made for `tcb` now are the same.
-    #[inline]
-    fn is_for<C>(&self, tcb: &Tcb<'_, C>, net: &Net<'_>) -> bool {
-        let Template {
-            bytes,
-            len,
-            offload,
-            ..
-        } = &self.template;
-        let has = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
-        self.tuple == tcb.tuple
-            && self.epoch == net.neighbors.epoch()
-            && *len == Template::len_of(tcb)
-            && offload.csum.is_some() == net.caps.checksums.tx
-            && has(IP_TOS, tcb.tos)
-            && has(IP_TTL, net.ttl.get())
-    }
 }
 
 /// What all segments of a row share beside their headers.
@@ -76,19 +54,50 @@ pub(super) struct Shared {
 }
 
 impl Template {
-    /// Those of what `tcb` sends, but for what each run says anew: those that were kept, or made.
-    /// `None` when it is not known which station they go to.
+    /// None yet.
+    pub(in crate::tcp) const NONE: Self = Self {
+        tuple: Tuple::NOBODY,
+        epoch: 0,
+        bytes: FIXED,
+        len: 0,
+        ip_sum: 0,
+        made_sum: 0,
+        tcp_sum: 0,
+        offload: TxOffload {
+            csum: None,
+            gso: None,
+        },
+        smss: 0,
+    };
+
+    /// Those of what `tcb` sends, but for what each run says anew: as they are, or made. `None`
+    /// when it is not known which station they go to.
     #[inline]
-    pub(super) fn find<'p, C: Congestion>(tcb: &mut Tcb<'p, C>, net: &mut Net<'p>) -> Option<Self> {
-        match &net.kept {
-            Some(kept) if kept.is_for(tcb, net) => Some(kept.template),
-            _ => Self::make(tcb, net),
+    pub(super) fn find<'p, C: Congestion>(
+        &mut self,
+        tcb: &mut Tcb<'p, C>,
+        net: &Net<'p>,
+    ) -> Option<()> {
+        if self.is_for(tcb, net) {
+            return Some(());
         }
+        self.make(tcb, net)
     }
 
-    /// Makes them, and keeps them.
+    /// Whether those that would be made for `tcb` now are the same.
+    #[inline]
+    pub(super) fn is_for<C>(&self, tcb: &Tcb<'_, C>, net: &Net<'_>) -> bool {
+        let has = |at: usize, byte: u8| self.bytes.get(at) == Some(&byte);
+        self.tuple == tcb.tuple
+            && self.epoch == net.neighbors.epoch()
+            && self.len == Self::len_of(tcb)
+            && self.offload.csum.is_some() == net.caps.checksums.tx
+            && has(IP_TOS, tcb.tos)
+            && has(IP_TTL, net.ttl.get())
+    }
+
     #[inline(never)]
-    fn make<'p, C: Congestion>(tcb: &mut Tcb<'p, C>, net: &mut Net<'p>) -> Option<Self> {
+    fn make<'p, C: Congestion>(&mut self, tcb: &mut Tcb<'p, C>, net: &Net<'p>) -> Option<()> {
         let way = Way::find(tcb, net)?;
         let (local, remote) = tcb.tuple.addrs();
         let (from, to) = (local.octets(), remote.octets());
@@ -121,32 +130,34 @@ impl Template {
             let part = bytes.get(TCP..len).unwrap_or_default();
             tcp_sum += u64::from(fold_words(Sum::of(part).words()));
         }
-        let template = Self {
+        let tcp_sum = fold_words(tcp_sum);
+        *self = Self {
+            tuple: tcb.tuple,
+            epoch: net.neighbors.epoch(),
             bytes,
             len,
             ip_sum: fold_words(addrs + ip.iter().sum::<u64>()),
-            tcp_sum: fold_words(tcp_sum),
+            made_sum: tcp_sum,
+            tcp_sum,
             offload,
             smss: tcb.snd.smss,
         };
-        net.kept = Some(Kept {
-            tuple: tcb.tuple,
-            epoch: net.neighbors.epoch(),
-            template,
-        });
-        Some(template)
+        Some(())
     }
 
     /// Has them say what `tcb` has to say now: what has come, how much more may, and the time. From
     /// here on their window is promised.
-    #[inline]
+    #[inline(always)]
     pub(super) fn say<'p, C: Congestion>(
         &mut self,
         tcb: &mut Tcb<'p, C>,
         net: &Net<'p>,
         now: Instant,
     ) {
-        let wnd = tcb.rcv.advertise(net.budget(), false);
+        let wnd = match tcb.rcv.advertised() {
+            Some(wnd) => wnd,
+            None => tcb.rcv.advertise(net.budget(), false),
+        };
         self.smss = tcb.snd.smss;
         let bytes = &mut self.bytes;
         let (nxt, wnd) = (tcb.rcv.nxt.0.to_be(), wnd.0.to_be());
@@ -160,7 +171,7 @@ impl Template {
             said += u64::from(val) + u64::from(ecr);
         }
         if self.offload.csum.is_none() {
-            self.tcp_sum = fold_words(said + u64::from(self.tcp_sum));
+            self.tcp_sum = fold_words(said + u64::from(self.made_sum));
         }
     }
 

@@ -1,0 +1,54 @@
+//! What follows from acknowledgments on a connection where nothing is the matter: the next full
+//! segments, if the windows have opened for any, and the timers.
+//!
+//! ```text
+//!   acknowledgments ─► SND.UNA, cwnd, RTT ─► full segments in a row, or none ─► timers
+//!                                            anything else ─► Tcp::settle
+//! ```
+
+use simoom_ring::TxRing;
+
+use super::is_quiet;
+use crate::tcp::app::App;
+use crate::tcp::flags::SndFlags;
+use crate::tcp::output::Tables;
+use crate::tcp::run;
+use crate::tcp::{Cx, Tcp};
+
+impl<'p, A: App> Tcp<'p, A> {
+    /// As [`settle`](Self::settle), for a connection of which something was acknowledged, and which
+    /// has nothing to send now but full segments. False for any other: it is to be settled still.
+    #[inline]
+    pub(super) fn settle_acked<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+    ) -> bool {
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return true;
+        };
+        let is_plain = self.has_moved
+            && is_quiet(tcb)
+            && !cx.net.cuts.is_in_doubt()
+            && !tcb.snd.flags.has(SndFlags::NARROWED)
+            && tcb.rcv.is_all_read()
+            && !tcb.rcv.is_receiver;
+        let mut tables = Tables {
+            bodies: &self.bodies,
+            gaps: &mut self.gaps,
+            flights: &mut self.flights,
+            template: &mut self.template,
+            short_cuts: true,
+        };
+        if !is_plain || !run::send_row(tcb, &mut tables, cx.net, cx.tx, cx.now) {
+            return false;
+        }
+        let flight_at = tcb.set_timers(&mut self.flights, cx.now, true);
+        tcb.invariants();
+        let deadline = tcb.next_deadline(flight_at);
+        if let Some(tick) = deadline.tick() {
+            self.wheel.set_tick(idx, tick);
+        }
+        true
+    }
+}
