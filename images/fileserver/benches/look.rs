@@ -310,10 +310,6 @@ fn main() -> ExitCode {
             if on == On::Nothing {
                 base = instructions;
             }
-            let most = match (client, on) {
-                ("browser", On::Log) => Some(BROWSER_MOST),
-                _ => most,
-            };
             let more = 100.0 * (instructions - base) / base;
             let verdict = match most {
                 None => "",
@@ -331,9 +327,5 @@ fn main() -> ExitCode {
         false => ExitCode::FAILURE,
     }
 }
-
-/// The bar is missed by the log of a browser's request, of which over 500 bytes are copied: what
-/// it may cost until it is met, in percent.
-const BROWSER_MOST: f64 = 3.6;
 
 const BODY_LEN: usize = 1_024;

@@ -249,7 +249,7 @@ impl Attend for Front {
         if !has_lines && !self.admin.has_work() {
             return false;
         }
-        let has_more = has_lines && self.files.log().drain(&mut round);
+        let has_more = has_lines && self.files.drain_log(&mut round);
         if has_lines {
             self.log_at = match has_more {
                 true => Instant::NEVER,

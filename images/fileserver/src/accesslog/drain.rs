@@ -9,7 +9,7 @@ use simoom_ring::Queue;
 
 use super::line::{self, Stamp};
 use super::{Log, Sink};
-use crate::http::HeadWriter;
+use crate::http::{HeadWriter, Known};
 
 /// Bytes of a line at most, its end included: what one datagram carries anywhere.
 pub const LINE_LEN_MAX: usize = 1_400;
@@ -114,9 +114,11 @@ impl Log {
         }
     }
 
-    /// Lets lines go. True when there is something to send, or more that could go at once.
+    /// Lets lines go, with the heads that are `known`. True when there is something to send, or
+    /// more that could go at once.
     pub(crate) fn drain<A: App + 'static, Q: Queue<'static>>(
         &mut self,
+        known: &mut Known,
         round: &mut Round<'_, A, Q>,
     ) -> bool {
         let most = self.due(round.is_idle);
@@ -125,7 +127,7 @@ impl Log {
             Some(Sink::Console) => {
                 let mut left = most;
                 while left > 0 || !self.batch.rest().is_empty() {
-                    if !self.print(&mut left, round.print) {
+                    if !self.print(known, &mut left, round.print) {
                         return false;
                     }
                 }
@@ -137,7 +139,7 @@ impl Log {
                 };
                 for _ in 0..most {
                     self.batch.clear();
-                    if !self.next_line(Some(host)) {
+                    if !self.next_line(known, Some(host)) {
                         break;
                     }
                     let (_, tx) = round.queue.rings();
@@ -158,12 +160,13 @@ impl Log {
     /// that; false when no more goes now, or there is nothing.
     pub(super) fn print(
         &mut self,
+        known: &mut Known,
         left: &mut usize,
         print: &mut dyn FnMut(&[u8]) -> usize,
     ) -> bool {
         if self.batch.rest().is_empty() {
             self.batch.clear();
-            while *left > 0 && self.batch.has_room() && self.next_line(None) {
+            while *left > 0 && self.batch.has_room() && self.next_line(known, None) {
                 *left -= 1;
             }
         }
@@ -174,7 +177,7 @@ impl Log {
 
     /// Adds the line of the oldest answer to the batch; false when there is none. With an address
     /// of ours it is a message for syslog, else it ends.
-    fn next_line(&mut self, syslog_host: Option<Addr>) -> bool {
+    fn next_line(&mut self, known: &mut Known, syslog_host: Option<Addr>) -> bool {
         let waits = self.waiting_cnt() > 0;
         let Some(place) = self
             .places
@@ -183,11 +186,11 @@ impl Log {
         else {
             return false;
         };
-        let request = place.request();
+        let (answered, head) = (&place.answered, place.head(known));
         let unix = self.clock.map(|(unix, at)| {
-            let after = i64::try_from(request.at.since(at).as_secs()).unwrap_or(i64::MAX);
+            let after = i64::try_from(answered.at.since(at).as_secs()).unwrap_or(i64::MAX);
             // It may have waited since before the clock was told last.
-            let before = i64::try_from(at.since(request.at).as_secs()).unwrap_or(0);
+            let before = i64::try_from(at.since(answered.at).as_secs()).unwrap_or(0);
             unix.saturating_add(after).saturating_sub(before)
         });
         if self.stamp.map(|stamp| stamp.unix) != unix {
@@ -198,12 +201,12 @@ impl Log {
             if let Some(host) = syslog_host {
                 line::syslog_head(out, host, stamp);
             }
-            line::combined(out, &request, stamp);
+            line::combined(out, answered, head, stamp);
             if syslog_host.is_none() {
                 out.put(b"\n");
             }
         });
-        self.forget_oldest();
+        self.forget_oldest(known);
         true
     }
 }

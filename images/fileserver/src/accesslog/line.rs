@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use simoom::Addr;
 
-use super::Request;
+use super::Answered;
 use crate::http::{HeadWriter, LANES, Lanes, first, imf_fixdate};
 
 /// Characters of a request line, and of either header, that are written at most.
@@ -61,23 +61,28 @@ fn put_all(room: &mut [u8], parts: &[&[u8]]) {
 }
 
 /// Writes the combined format: `host ident user [time] "request" status bytes "referer" "agent"`.
-/// `stamp` is the time of the answer, if it is known.
-pub(super) fn combined(out: &mut HeadWriter<'_>, request: &Request<'_>, stamp: Option<&Stamp>) {
-    put_addr(out, request.remote);
+/// `head` is that of the request, `stamp` the time of the answer, if it is known.
+pub(super) fn combined(
+    out: &mut HeadWriter<'_>,
+    answered: &Answered,
+    head: &[u8],
+    stamp: Option<&Stamp>,
+) {
+    put_addr(out, answered.remote);
     out.put(b" - - ");
     match stamp {
         None => out.put(b"[-]"),
         Some(stamp) => out.put(&stamp.combined),
     }
-    let mut lines = Lines(request.head);
+    let mut lines = Lines(head);
     // Empty lines in front of a request are not part of it.
     let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
     out.put(b" \"");
     put_escaped(out, first, LINE_MAX);
     out.put(b"\" ");
-    out.decimal(request.status.code().into());
+    out.decimal(answered.status.code().into());
     out.put(b" ");
-    match request.sent_len {
+    match answered.sent_len {
         0 => out.put(b"-"),
         len => out.decimal(len),
     }

@@ -2,17 +2,19 @@
 //! server.
 //!
 //! ```text
-//!   answer ─ record ─► places, each an answer and the head of its request, as it came
+//!   answer ─ record ─► places, each an answer and the head of its request: as it came,
+//!                         │          or where it is kept, of one that is known
 //!                         │ between two polls
 //!                         ▼
 //!                      line::write ─► console, as much as it takes ─┬─ or a datagram
 //!                                                                   └─ RFC 5424
 //! ```
 //!
-//! On the path of a request its head is copied and nothing is read: the text is made later, between
-//! two polls, when no packet waits or half of the places are taken, many lines for one call of the
-//! console. Places are given at start. When they are all taken, because nobody takes the lines, an
-//! answer is not written down, and counted; so is a datagram that cannot go out.
+//! On the path of a request nothing is read, and its head is copied only where it is not kept
+//! anyway (`http/known.rs`): the text is made later, between two polls, when no packet waits or
+//! half of the places are taken, many lines for one call of the console. Places are given at start.
+//! When they are all taken, because nobody takes the lines, an answer is not written down, and
+//! counted; so is a datagram that cannot go out.
 //!
 //! `-` stands for what is not known: identity and user always (nobody is asked for a name), the
 //! time when the machine has no clock, a header that the request did not have, the bytes of an
@@ -25,7 +27,7 @@ use core::fmt;
 
 use simoom::{Addr, Endpoint, Instant};
 
-use crate::http::Status;
+use crate::http::{Known, KnownIdx, Status};
 pub use drain::LINE_LEN_MAX;
 
 /// Bytes of a request's head that are kept at most: headers behind them are not in the log.
@@ -45,7 +47,7 @@ pub enum Sink {
 
 /// An answer, for the log.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Answered {
     /// When it was given.
     pub at: Instant,
     /// To whom.
@@ -54,17 +56,14 @@ pub struct Request<'a> {
     pub status: Status,
     /// Bytes of its body.
     pub sent_len: u64,
-    /// The head of the request, or what there was of it.
-    pub head: &'a [u8],
 }
 
 /// The memory of one answer that waits to be written down.
 #[derive(Clone)]
 pub struct Place {
-    at: Instant,
-    remote: Addr,
-    status: Status,
-    sent_len: u64,
+    answered: Answered,
+    /// The head of the request, or what there was of it, is kept there, and not here.
+    known: Option<KnownIdx>,
     head_len: u16,
     head: [u8; HEAD_LEN_MAX],
 }
@@ -72,28 +71,29 @@ pub struct Place {
 impl Place {
     /// For a table that a log is made over.
     pub const EMPTY: Self = Self {
-        at: Instant::ZERO,
-        remote: Addr::UNSPECIFIED,
-        status: Status::Ok,
-        sent_len: 0,
+        answered: Answered {
+            at: Instant::ZERO,
+            remote: Addr::UNSPECIFIED,
+            status: Status::Ok,
+            sent_len: 0,
+        },
+        known: None,
         head_len: 0,
         head: [0; HEAD_LEN_MAX],
     };
 
-    fn request(&self) -> Request<'_> {
-        Request {
-            at: self.at,
-            remote: self.remote,
-            status: self.status,
-            sent_len: self.sent_len,
-            head: self.head.get(..self.head_len.into()).unwrap_or_default(),
-        }
+    fn head<'a>(&'a self, known: &'a Known) -> &'a [u8] {
+        let head = match self.known {
+            Some(idx) => known.head(idx),
+            None => self.head.get(..self.head_len.into()),
+        };
+        head.unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.request().fmt(f)
+        self.answered.fmt(f)
     }
 }
 
@@ -187,35 +187,47 @@ impl Log {
         self.clock = clock;
     }
 
-    /// Takes an answer to be written down.
+    /// Takes an answer to be written down, to a request that began with `head`.
     #[inline]
-    pub fn record(&mut self, request: Request<'_>) {
-        let idx = self.place_of(self.counters.recorded);
-        let is_full = self.waiting_cnt() >= self.places.len();
-        let Some(place) = self.places.get_mut(idx).filter(|_| !is_full) else {
-            self.counters.overflowed += 1;
+    pub(crate) fn record(&mut self, answered: Answered, head: &[u8]) {
+        let Some(place) = self.next_place() else {
             return;
         };
-        let Request {
-            at,
-            remote,
-            status,
-            sent_len,
-            head,
-        } = request;
         // The frame that it lies in is not ours to keep, and a copy costs less than to read it now.
         let head = head.get(..HEAD_LEN_MAX).unwrap_or(head);
         if let Some(to) = place.head.get_mut(..head.len()) {
             to.copy_from_slice(head);
         }
         place.head_len = head.len() as u16;
-        (place.at, place.remote) = (at, remote);
-        (place.status, place.sent_len) = (status, sent_len);
-        self.counters.recorded += 1;
+        (place.answered, place.known) = (answered, None);
     }
 
-    fn forget_oldest(&mut self) {
+    /// The same for a request that is known: it is kept there until the line is made.
+    #[inline]
+    pub(crate) fn record_known(&mut self, answered: Answered, known: &mut Known, idx: KnownIdx) {
+        let Some(place) = self.next_place() else {
+            return;
+        };
+        (place.answered, place.known) = (answered, Some(idx));
+        known.hold(idx, self.counters.recorded);
+    }
+
+    /// The place of one more answer; `None` when too many wait.
+    #[inline]
+    fn next_place(&mut self) -> Option<&mut Place> {
+        let idx = self.place_of(self.counters.recorded);
+        let is_full = self.waiting_cnt() >= self.places.len();
+        let Some(place) = self.places.get_mut(idx).filter(|_| !is_full) else {
+            self.counters.overflowed += 1;
+            return None;
+        };
+        self.counters.recorded += 1;
+        Some(place)
+    }
+
+    fn forget_oldest(&mut self, known: &mut Known) {
         self.forgotten += u64::from(self.waiting_cnt() > 0);
+        known.release(self.forgotten);
     }
 }
 

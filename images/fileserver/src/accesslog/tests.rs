@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::HeadWriter;
+use crate::http::{self, HeadWriter, Known};
 use core::net::Ipv4Addr;
 use std::string::String;
 use std::vec;
@@ -7,22 +7,24 @@ use std::vec::Vec;
 
 const UNIX: i64 = 784_111_777;
 
-fn request(head: &[u8]) -> Request<'_> {
-    Request {
-        at: Instant::from_micros(5_000_000),
-        remote: Addr::v4(Ipv4Addr::new(192, 0, 2, 7)),
-        status: Status::NotFound,
-        sent_len: 153,
-        head,
-    }
+const ANSWERED: Answered = Answered {
+    at: Instant::from_micros(5_000_000),
+    remote: Addr::v4(Ipv4Addr::new(192, 0, 2, 7)),
+    status: Status::NotFound,
+    sent_len: 153,
+};
+
+fn known(cnt: usize) -> Known {
+    Known::new(vec![http::Place::EMPTY; cnt].leak())
 }
 
 fn line(head: &[u8], unix: Option<i64>) -> String {
-    line_of(&request(head), unix)
+    line_of(&ANSWERED, head, unix)
 }
 
-fn line_of(request: &Request<'_>, unix: Option<i64>) -> String {
-    written(|out| line::combined(out, request, unix.map(line::Stamp::new).as_ref()))
+fn line_of(answered: &Answered, head: &[u8], unix: Option<i64>) -> String {
+    let stamp = unix.map(line::Stamp::new);
+    written(|out| line::combined(out, answered, head, stamp.as_ref()))
 }
 
 fn written(write: impl FnOnce(&mut HeadWriter<'_>)) -> String {
@@ -44,11 +46,11 @@ fn the_combined_format() {
          \"http://r/\" \"curl/8\""
     );
     // What is not known: the time, the bytes of no body, headers, all of a request.
-    let nothing = Request {
+    let nothing = Answered {
         sent_len: 0,
-        ..request(b"")
+        ..ANSWERED
     };
-    let out = line_of(&nothing, None);
+    let out = line_of(&nothing, b"", None);
     assert_eq!(out, "192.0.2.7 - - [-] \"-\" 404 - \"-\" \"-\"");
     assert_eq!(
         line(b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", None),
@@ -118,7 +120,7 @@ fn syslog_has_its_own_head() {
     }
 }
 
-fn print_all(log: &mut Log, room: usize) -> String {
+fn print_all(log: &mut Log, known: &mut Known, room: usize) -> String {
     let mut out = Vec::new();
     for _ in 0..10_000 {
         let mut left = room;
@@ -128,7 +130,7 @@ fn print_all(log: &mut Log, room: usize) -> String {
             out.extend(&text[..taken]);
             taken
         };
-        if !log.print(&mut 100, &mut print) && !log.has_lines() {
+        if !log.print(known, &mut 100, &mut print) && !log.has_lines() {
             break;
         }
     }
@@ -144,10 +146,10 @@ fn what_waits_is_bounded_and_what_does_not_fit_is_counted() {
         for round in 1..=4_u64 {
             for path in ["/1", "/2", "/3", "/4", "/5", "/6"] {
                 let head = std::format!("GET {path} HTTP/1.1\r\n\r\n");
-                log.record(request(head.as_bytes()));
+                log.record(ANSWERED, head.as_bytes());
             }
             assert_eq!(log.waiting_cnt(), 4);
-            let out = print_all(&mut log, room);
+            let out = print_all(&mut log, &mut known(0), room);
             let paths: Vec<_> = out.lines().map(|line| line.split(' ').nth(5)).collect();
             assert_eq!(paths, ["/1", "/2", "/3", "/4"].map(Some), "{out}");
             assert!(out.ends_with('\n'));
@@ -160,7 +162,7 @@ fn what_waits_is_bounded_and_what_does_not_fit_is_counted() {
         }
     }
     let mut off = Log::off();
-    off.record(request(b""));
+    off.record(ANSWERED, b"");
     assert!(!off.is_on() && !off.has_lines());
 }
 
@@ -172,13 +174,13 @@ fn a_server_that_is_never_idle_keeps_up() {
     let mut log = Log::new(Sink::Console, vec![Place::EMPTY; PLACES].leak());
     for burst in 1..=100 {
         for _ in 0..BURST {
-            log.record(request(b"GET / HTTP/1.1\r\n\r\n"));
+            log.record(ANSWERED, b"GET / HTTP/1.1\r\n\r\n");
         }
         let due = log.due(false);
         assert_eq!(due, log.waiting_cnt().saturating_sub(PLACES / 2));
         let mut left = due;
         while left > 0 {
-            assert!(log.print(&mut left, &mut |text| text.len()));
+            assert!(log.print(&mut known(0), &mut left, &mut |text| text.len()));
         }
         let most = (burst * BURST).min(PLACES / 2);
         assert_eq!(log.waiting_cnt(), most);
@@ -202,14 +204,14 @@ fn a_head_that_is_too_long_is_cut_and_times_fit_a_clock_that_is_told_late() {
     let cookies = "c".repeat(HEAD_LEN_MAX);
     let head =
         std::format!("GET / HTTP/1.1\r\nUser-Agent: a\r\nCookie: {cookies}\r\nReferer: r\r\n\r\n");
-    log.record(request(head.as_bytes()));
+    log.record(ANSWERED, head.as_bytes());
     log.set_clock(Some((UNIX, Instant::from_micros(4_000_000))));
-    let out = print_all(&mut log, 2_000);
+    let out = print_all(&mut log, &mut known(0), 2_000);
     assert!(
         out.contains("08:49:38") && out.ends_with("\"-\" \"a\"\n"),
         "{out}"
     );
-    log.record(request(b""));
+    log.record(ANSWERED, b"");
     log.set_clock(Some((UNIX, Instant::from_micros(7_500_000))));
-    assert!(print_all(&mut log, 2_000).contains("08:49:35"));
+    assert!(print_all(&mut log, &mut known(0), 2_000).contains("08:49:35"));
 }

@@ -41,7 +41,7 @@ impl FileServer {
         if !is_usual {
             return None;
         }
-        let known = self.server.known(&self.known, &client.exchange, bytes)?;
+        let (idx, known) = self.server.known(&self.known, &client.exchange, bytes)?;
         if known.len() != bytes.len() {
             return None;
         }
@@ -62,7 +62,7 @@ impl FileServer {
         client.exchange.count_known();
         self.count(client, &answer);
         if self.log.is_on() {
-            self.write_down(conn, client, bytes, 0, &answer);
+            self.write_down_known(conn, idx, &answer);
         }
         client.offered_len = 0;
         self.begin_sending(conn, client);

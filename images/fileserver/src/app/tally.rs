@@ -1,8 +1,11 @@
 //! What is counted of every answer, and what of it goes into the access log.
 
 use super::{Client, Connection, FileServer};
-use crate::accesslog::{Log, Request};
-use crate::http::{Answer, Status};
+use crate::accesslog::{Answered, Log};
+use crate::http::{Answer, KnownIdx, Status};
+use simoom::tcp::App;
+use simoom_platform::net::Round;
+use simoom_ring::Queue;
 
 /// Answers by status, and bytes: small sums of what every answer has anyway.
 #[derive(Debug, Clone)]
@@ -73,6 +76,14 @@ impl FileServer {
         self.log.set_clock(self.clock);
     }
 
+    /// Lets lines of the log go; see [`Log::drain`].
+    pub(crate) fn drain_log<A: App + 'static, Q: Queue<'static>>(
+        &mut self,
+        round: &mut Round<'_, A, Q>,
+    ) -> bool {
+        self.log.drain(&mut self.known, round)
+    }
+
     /// Counts an answer.
     #[inline]
     pub(super) fn count(&mut self, client: &Client, answer: &Answer) {
@@ -132,12 +143,29 @@ impl FileServer {
             true => self.parts.vacant().map_or(0, |parts| parts.content_len()),
             false => answer.body.len() as u64,
         };
-        self.log.record(Request {
+        let answered = Answered {
             at: conn.now(),
             remote: conn.tuple().remote.addr,
             status: answer.status,
             sent_len,
-            head,
-        });
+        };
+        self.log.record(answered, head);
+    }
+
+    /// Writes down the answer to a request that is known.
+    #[inline]
+    pub(super) fn write_down_known(
+        &mut self,
+        conn: &Connection<'_, '_>,
+        idx: KnownIdx,
+        answer: &Answer,
+    ) {
+        let answered = Answered {
+            at: conn.now(),
+            remote: conn.tuple().remote.addr,
+            status: answer.status,
+            sent_len: answer.body.len() as u64,
+        };
+        self.log.record_known(answered, &mut self.known, idx);
     }
 }

@@ -10,7 +10,8 @@
 //! on nothing but the bytes of the request and a site that does not change: when the bytes are the
 //! same, so is the answer, and comparing them is a fraction of reading them. What is compared is
 //! all of a request, so nobody can have another's answer but by asking the same. A place is taken
-//! by the last request that falls on it.
+//! by the last request that falls on it, unless lines of the access log wait that are to be made of
+//! what it has: they refer to it, so that no head need be copied for the log.
 
 use simoom::Sums;
 use simoom::wire::checksum::Sum;
@@ -35,6 +36,8 @@ pub struct Place {
     lines_sum: Sum,
     /// That of the body, where there is a table of sums.
     body_sum: Option<Sum>,
+    /// Lines of the log, counted from the first, up to the last that is made of it.
+    lines_due: u64,
 }
 
 impl Place {
@@ -49,6 +52,7 @@ impl Place {
         },
         lines_sum: Sum::new(),
         body_sum: None,
+        lines_due: 0,
     };
 
     /// Bytes of the request.
@@ -128,14 +132,24 @@ impl Prepared {
 pub struct Known {
     places: &'static mut [Place],
     sums: Option<&'static Sums>,
+    /// Lines of the log that have been made.
+    lines_made: u64,
 }
+
+/// Where a request is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KnownIdx(u8);
 
 impl Known {
     /// Nothing is known, and as many requests can be as there are places, but no more than
     /// [`KNOWN_CNT`].
     #[must_use]
     pub fn new(places: &'static mut [Place]) -> Self {
-        Self { places, sums: None }
+        Self {
+            places,
+            sums: None,
+            lines_made: 0,
+        }
     }
 
     /// Says where the sums of the site's bytes are.
@@ -145,7 +159,7 @@ impl Known {
 
     /// Where a request that begins with `bytes` would be kept; `None` for one that is not.
     #[inline]
-    pub(super) fn place_of(&self, bytes: &[u8]) -> Option<usize> {
+    pub(super) fn place_of(&self, bytes: &[u8]) -> Option<KnownIdx> {
         // Behind the method: the beginning of the path and what follows it. The length tells paths
         // apart that begin alike.
         let (words, _) = bytes.get(4..20)?.as_chunks::<8>();
@@ -154,22 +168,48 @@ impl Known {
         let mixed = first ^ second.rotate_left(29) ^ (bytes.len() as u64).rotate_left(57);
         let place = mixed.wrapping_mul(SPREAD) >> (64 - KNOWN_CNT.ilog2());
         // Fewer than 64.
-        Some(place as usize)
+        Some(KnownIdx(place as u8))
     }
 
     /// Where the request at the start of `bytes` is kept with its answer, if it is known.
     #[inline]
-    pub(super) fn find(&self, place: usize, bytes: &[u8]) -> Option<&Place> {
-        let place = self.places.get(place)?;
+    pub(super) fn find(&self, idx: KnownIdx, bytes: &[u8]) -> Option<&Place> {
+        let place = self.place(idx)?;
         let len = place.len();
         let is_same = len > 0 && is_same(bytes.get(..len)?, place.bytes.get(..len)?);
         is_same.then_some(place)
     }
 
-    /// Keeps a request and its answer.
+    #[inline]
+    fn place(&self, idx: KnownIdx) -> Option<&Place> {
+        self.places.get(usize::from(idx.0))
+    }
+
+    /// The head of a request that is kept.
+    pub(crate) fn head(&self, idx: KnownIdx) -> Option<&[u8]> {
+        let place = self.place(idx)?;
+        place.bytes.get(..place.len.into())
+    }
+
+    /// The last of `lines_due` lines of the log is to be made of it: until then it is kept.
+    #[inline]
+    pub(crate) fn hold(&mut self, idx: KnownIdx, lines_due: u64) {
+        if let Some(place) = self.places.get_mut(usize::from(idx.0)) {
+            place.lines_due = lines_due;
+        }
+    }
+
+    /// So many lines of the log have been made.
+    pub(crate) fn release(&mut self, lines_made: u64) {
+        self.lines_made = lines_made;
+    }
+
+    /// Keeps a request and its answer, if lines of the log do not wait for what is there.
     #[inline(never)]
-    pub(super) fn keep(&mut self, place: usize, head: &[u8], status: Status, prepared: Prepared) {
-        if let Some(place) = self.places.get_mut(place)
+    pub(super) fn keep(&mut self, idx: KnownIdx, head: &[u8], status: Status, prepared: Prepared) {
+        let made = self.lines_made;
+        if let Some(place) = self.places.get_mut(usize::from(idx.0))
+            && place.lines_due <= made
             && let Some(room) = place.bytes.get_mut(..head.len())
         {
             room.copy_from_slice(head);
@@ -210,7 +250,8 @@ pub(super) const HEAD_END: &[u8; 2] = b"\r\n";
 /// Spreads all bits of a number over its upper ones.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-const _: () = assert!(KNOWN_CNT.is_power_of_two() && HEAD_LEN_MAX <= u16::MAX as usize);
+const _: () = assert!(KNOWN_CNT.is_power_of_two() && KNOWN_CNT <= 1 << u8::BITS);
+const _: () = assert!(HEAD_LEN_MAX <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ mod target;
 pub(crate) use date::{DATE_LEN, imf_fixdate};
 pub use gather::Gather;
 pub(crate) use head::{HeadWriter, sixteen_digits};
+pub(crate) use known::KnownIdx;
 pub use known::{KNOWN_CNT, Known, Place};
 pub(crate) use lanes::{LANES, Lanes, first};
 pub use range::{PIECE_LEN_MAX, Parts, Piece, RANGES_MAX};
@@ -263,7 +264,7 @@ impl Server {
         if exchange.state != State::HEAD {
             return self.respond_in_full(exchange, bytes, head, parts);
         }
-        if let Some(place) = self.known(known, exchange, bytes)
+        if let Some((_, place)) = self.known(known, exchange, bytes)
             && let Some(head_len) = place.prepared().write(self.date_lines(), head)
         {
             exchange.count_known();
@@ -281,12 +282,13 @@ impl Server {
         known: &'k Known,
         exchange: &Exchange,
         bytes: &[u8],
-    ) -> Option<&'k Place> {
+    ) -> Option<(KnownIdx, &'k Place)> {
         let is_last = exchange.answered_cnt.saturating_add(1) >= self.limits.requests_max;
         if exchange.state != State::HEAD || is_last {
             return None;
         }
-        known.find(known.place_of(bytes)?, bytes)
+        let idx = known.place_of(bytes)?;
+        Some((idx, known.find(idx, bytes)?))
     }
 
     /// The line of Date, and the empty one behind it.
@@ -304,7 +306,7 @@ impl Server {
     #[inline(never)]
     fn respond_unknown(
         &self,
-        known: Option<(&mut Known, usize)>,
+        known: Option<(&mut Known, KnownIdx)>,
         exchange: &mut Exchange,
         bytes: &[u8],
         head: &mut [u8],

@@ -16,7 +16,7 @@
 use httparse::{EMPTY_HEADER, Header};
 
 use super::answer::Out;
-use super::known::{Known, Prepared};
+use super::known::{Known, KnownIdx, Prepared};
 use super::lanes::{LANES, Lanes, below_first, first};
 use super::request::{Body, Fields, HEADERS_MAX, Method, Request};
 use super::status::Status;
@@ -191,7 +191,7 @@ impl Server {
         plain: &Plain<'_>,
         bytes: &[u8],
         out: Out<'_>,
-        known: Option<(&mut Known, usize)>,
+        known: Option<(&mut Known, KnownIdx)>,
     ) -> Answer {
         let answered_cnt = exchange.answered_cnt.saturating_add(1);
         if answered_cnt < self.limits.requests_max

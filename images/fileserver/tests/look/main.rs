@@ -14,6 +14,7 @@ use simoom_fileserver::accesslog::{Log, Place, Sink};
 use simoom_fileserver::admin::{Admin, Listening, PATIENCE, Words};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
+use simoom_fileserver::http::{self, KNOWN_CNT, Known};
 use simoom_platform::net::CoreFigures;
 use simoom_sim::PortConfig;
 use world::{Habits, Sizes, World};
@@ -47,6 +48,7 @@ fn world(words: &Words) -> World<Front> {
     if let Some(sink) = words.log {
         files.set_log(Log::new(sink, vec![Place::EMPTY; 8].leak()));
     }
+    files.set_known(Known::new(vec![http::Place::EMPTY; KNOWN_CNT].leak()));
     let app = Front::new(files, Admin::new(words, "sim0"));
     let mut world = World::of(app, 1, PortConfig::plain, SIZES);
     if words.listening.is_some() {
@@ -517,6 +519,35 @@ fn each_answer_is_a_line_on_the_console() {
     });
     let printed = String::from_utf8(world.server.printed.clone()).unwrap();
     assert_eq!(printed.lines().nth(2), Some(lines[0]));
+}
+
+/// Requests that fall on one place of those that are known, at the same time: each line is made of
+/// its own, whoever has the place by then.
+#[test]
+fn a_line_is_made_of_its_own_request_though_others_take_its_place() {
+    let mut world = world(&Words {
+        listening: None,
+        log: Some(Sink::Console),
+        ..words()
+    });
+    let request = |agent: &str| get("/").replace("test", agent);
+    let at_once = ["an-a", "an-b", "an-a", "an-b", "an-c", "an-a"];
+    // One of them is known by now.
+    let rounds = [&at_once[..1], &at_once[..], &at_once[1..5]];
+    for round in rounds {
+        let habits = Habits {
+            closes_early: true,
+            ..Habits::default()
+        };
+        let talks = round.iter().map(|agent| request(agent));
+        let talks: Vec<_> = talks.map(|text| world.open_to(80, text, habits)).collect();
+        world.run(Duration::from_secs(60), |world| {
+            talks.iter().all(|talk| world.talk(*talk).ended.is_some())
+        });
+    }
+    let printed = String::from_utf8(world.server.printed.clone()).unwrap();
+    let agents = printed.lines().map(|line| line.rsplit('"').nth(1).unwrap());
+    assert_eq!(agents.collect::<Vec<_>>(), rounds.concat());
 }
 
 #[test]

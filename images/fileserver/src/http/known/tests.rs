@@ -72,6 +72,30 @@ fn the_last_request_of_a_place_is_the_one_that_is_known() {
 }
 
 #[test]
+fn a_request_that_lines_of_the_log_wait_for_is_kept_until_they_are_made() {
+    let mut known = known();
+    let first = request("/a/page.html", "");
+    let mut second = first.clone();
+    // Of the same length and with the same path, so it falls on the same place.
+    let end = second.len() - 5;
+    second[end] = b'i';
+    let idx = known.place_of(&first).unwrap();
+    assert_eq!(known.place_of(&second), Some(idx));
+    keep(&mut known, &first);
+    known.hold(idx, 7);
+    known.hold(idx, 9);
+    for made in [0, 7, 8] {
+        known.release(made);
+        keep(&mut known, &second);
+        assert_eq!(known.head(idx), Some(&first[..]), "{made} lines are made");
+        assert_eq!(find(&known, &second), None);
+    }
+    known.release(9);
+    keep(&mut known, &second);
+    assert_eq!(known.head(idx), Some(&second[..]));
+}
+
+#[test]
 fn what_is_long_or_short_or_has_no_place_is_not_kept() {
     let mut known = known();
     let long = request("/", &std::format!("X: {}\r\n", "x".repeat(HEAD_LEN_MAX)));
