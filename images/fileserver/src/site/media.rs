@@ -65,14 +65,27 @@ media_types! {
     Docx "application/vnd.openxmlformats-officedocument.wordprocessingml.document" ["docx"];
     Xlsx "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" ["xlsx"];
     Pptx "application/vnd.openxmlformats-officedocument.presentationml.presentation" ["pptx"];
+    Doc "application/msword" ["doc"];
+    Xls "application/vnd.ms-excel" ["xls"];
+    Ppt "application/vnd.ms-powerpoint" ["ppt"];
     OpenText "application/vnd.oasis.opendocument.text" ["odt"];
     OpenSheet "application/vnd.oasis.opendocument.spreadsheet" ["ods"];
+    OpenSlides "application/vnd.oasis.opendocument.presentation" ["odp"];
+    OpenDrawing "application/vnd.oasis.opendocument.graphics" ["odg"];
+    Kml "application/vnd.google-earth.kml+xml" ["kml"];
+    Kmz "application/vnd.google-earth.kmz" ["kmz"];
+    Gpx "application/gpx+xml" ["gpx"];
+    Certificate "application/x-x509-ca-cert" ["crt" "der" "pem"];
     Mp4 "video/mp4" ["mp4" "m4v"];
     Webm "video/webm" ["webm"];
     Ogv "video/ogg" ["ogv"];
     QuickTime "video/quicktime" ["mov"];
     Matroska "video/matroska" ["mkv"];
     Mpeg "video/mpeg" ["mpeg" "mpg"];
+    Avi "video/x-msvideo" ["avi"];
+    Wmv "video/x-ms-wmv" ["wmv"];
+    Flv "video/x-flv" ["flv"];
+    ThreeGpp "video/3gpp" ["3gp" "3gpp"];
     TransportStream "video/mp2t" ["ts"];
     Playlist "application/vnd.apple.mpegurl" ["m3u8"];
     Mp3 "audio/mpeg" ["mp3"];
@@ -81,7 +94,7 @@ media_types! {
     Aac "audio/aac" ["aac"];
     Flac "audio/flac" ["flac"];
     Wav "audio/wav" ["wav"];
-    Midi "audio/midi" ["mid" "midi"];
+    Midi "audio/midi" ["mid" "midi" "kar"];
     Zip "application/zip" ["zip"];
     Gzip "application/gzip" ["gz" "tgz"];
     Brotli "application/x-brotli" ["br"];
@@ -90,7 +103,10 @@ media_types! {
     Xz "application/x-xz" ["xz"];
     Tar "application/x-tar" ["tar"];
     SevenZip "application/x-7z-compressed" ["7z"];
-    Jar "application/java-archive" ["jar"];
+    Rar "application/vnd.rar" ["rar"];
+    Rpm "application/x-redhat-package-manager" ["rpm"];
+    Jar "application/java-archive" ["jar" "war" "ear"];
+    Jnlp "application/x-java-jnlp-file" ["jnlp"];
     Debian "application/vnd.debian.binary-package" ["deb"];
     Unknown "application/octet-stream" ["bin" "exe" "dll" "iso" "img" "dmg"];
 }
