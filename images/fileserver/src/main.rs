@@ -49,7 +49,16 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
     let command_line = machine.command_line;
     let options = Options::read(|key| command_line.get(key)).map_err(BootError::Option)?;
     let port = options.port;
-    let site = site(machine, options.site)?;
+    let clock = match options.time {
+        Time::Machine => rtc::read_unix().map(|unix| (unix, now(machine))),
+        Time::Told(unix) => Some((unix, Instant::ZERO)),
+        Time::None => None,
+    };
+    let site_options = site::Options {
+        now: clock.map(|(unix, _)| unix),
+        ..options.site
+    };
+    let site = site(machine, site_options)?;
     let scratch = machine
         .memory
         .take_bytes(SCRATCHES * SCRATCH_LEN, align_of::<u64>())
@@ -62,11 +71,7 @@ fn start(machine: &mut Machine) -> Result<Started, BootError> {
         .map_err(BootError::Memory)?;
     let mut app = FileServer::new(Server::new(site, options.limits), Scratches::new(scratch));
     app.set_known(Known::new(known));
-    app.set_clock(match options.time {
-        Time::Machine => rtc::read_unix().map(|unix| (unix, now(machine))),
-        Time::Told(unix) => Some((unix, Instant::ZERO)),
-        Time::None => None,
-    });
+    app.set_clock(clock);
     if let Some(sink) = options.look.log {
         let places = machine.memory.take_slice(PLACES, |_| Place::EMPTY);
         app.set_log(Log::new(sink, places.map_err(BootError::Memory)?));

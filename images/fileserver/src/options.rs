@@ -122,6 +122,7 @@ impl Options {
         site: site::Options {
             listing: false,
             hosts: false,
+            now: None,
         },
         time: Time::Machine,
         limits: Limits::DEFAULT,

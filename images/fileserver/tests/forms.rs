@@ -15,6 +15,11 @@ impl Memory for Leak {
 }
 
 fn server() -> Server {
+    server_at(None)
+}
+
+/// The server of a machine that was started at a time, in seconds since 1970.
+fn server_at(now: Option<i64>) -> Server {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, body) in [
         ("big.bin", big()),
@@ -35,8 +40,12 @@ fn server() -> Server {
             .unwrap();
     }
     let archive = builder.into_inner().unwrap().leak();
+    let options = Options {
+        now,
+        ..Options::default()
+    };
     Server::new(
-        Site::open(archive, Options::default(), 1, &mut Leak).unwrap(),
+        Site::open(archive, options, 1, &mut Leak).unwrap(),
         Limits::DEFAULT,
     )
 }
@@ -60,7 +69,21 @@ impl Heard {
 }
 
 fn ask(server: &Server, path: &str, fields: &str) -> Heard {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let heard = ask_by("GET", server, path, fields);
+    let len = heard
+        .field("Content-Length")
+        .map(|len| len.parse().unwrap());
+    assert_eq!(
+        len.unwrap_or(0),
+        heard.body.len(),
+        "{fields}: {}",
+        heard.head
+    );
+    heard
+}
+
+fn ask_by(method: &str, server: &Server, path: &str, fields: &str) -> Heard {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let (mut head, mut parts) = ([0; HEAD_LEN_MIN], Parts::NONE);
     let mut exchange = Exchange::NEW;
     let step = server.respond(
@@ -72,21 +95,11 @@ fn ask(server: &Server, path: &str, fields: &str) -> Heard {
     let Step::Answer(answer) = step else {
         panic!("{step:?}")
     };
-    let heard = Heard {
+    Heard {
         status: answer.status.code(),
         head: String::from_utf8(head[..answer.head_len].to_vec()).unwrap(),
         body: body(&answer, &mut parts),
-    };
-    let len = heard
-        .field("Content-Length")
-        .map(|len| len.parse().unwrap());
-    assert_eq!(
-        len.unwrap_or(0),
-        heard.body.len(),
-        "{fields}: {}",
-        heard.head
-    );
-    heard
+    }
 }
 
 fn body(answer: &Answer, parts: &mut Parts) -> Vec<u8> {
@@ -296,4 +309,51 @@ fn variants() {
         (206, b"otli".to_vec(), true)
     );
     assert!(part.head.contains("Content-Encoding: br"));
+}
+
+/// RFC 9110 8.8.2.1: Last-Modified is never behind Date, whatever the archive says.
+#[test]
+fn a_change_to_come_is_one_of_now() {
+    const CHANGED: i64 = 784_111_777;
+    let said = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for now in [None, Some(CHANGED), Some(CHANGED + 9)] {
+        let heard = ask(&server_at(now), "/a.js", "");
+        assert_eq!(heard.field("Last-Modified"), Some(said), "{now:?}");
+    }
+    let early = server_at(Some(CHANGED - 7));
+    let heard = ask(&early, "/a.js", "Accept-Encoding: br\r\n");
+    let now = "Sun, 06 Nov 1994 08:49:30 GMT";
+    assert_eq!(heard.field("Last-Modified"), Some(now));
+    // Conditions are held against what was said.
+    let since = ask(&early, "/a.js", &format!("If-Modified-Since: {now}\r\n"));
+    assert_eq!(since.status, 304);
+    let part = format!("Range: bytes=0-1\r\nIf-Range: {now}\r\n");
+    assert_eq!(ask(&early, "/a.js", &part).status, 206);
+    // A clock from before 1970 says nothing that a date of ours could.
+    assert_eq!(ask(&server_at(Some(-5)), "/a.js", "").status, 200);
+}
+
+/// RFC 9110 9.3.2: HEAD gets the head that GET gets, and nothing behind it.
+#[test]
+fn head_has_the_fields_of_get() {
+    let mut server = server();
+    server.set_time(Some(784_111_777));
+    let tag = ask(&server, "/a.js", "").field("ETag").unwrap().to_owned();
+    let rows = [
+        ("/a.js", "", 200),
+        ("/a.js", "Accept-Encoding: br\r\n", 200),
+        ("/a.js", &format!("If-None-Match: {tag}\r\n"), 304),
+        ("/a.js", "If-Match: \"x\"\r\n", 412),
+        ("/a.js", "Accept-Encoding: *;q=0\r\n", 406),
+        ("/empty.txt", "", 200),
+        ("/dir", "", 301),
+        ("/dir/", "", 200),
+        ("/none", "", 404),
+    ];
+    for (path, fields, status) in rows {
+        let get = ask(&server, path, fields);
+        let head = ask_by("HEAD", &server, path, fields);
+        assert_eq!((get.status, head.status), (status, status), "{path}");
+        assert_eq!((get.head, head.body), (head.head, Vec::new()), "{path}");
+    }
 }

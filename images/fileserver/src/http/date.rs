@@ -96,7 +96,8 @@ pub(super) fn parse(text: &[u8]) -> Option<i64> {
             ],
         ) => {
             let short = number(&[y1, y2])?;
-            // Without a clock "50 years from now" has no meaning; Unix time starts in 1970.
+            // RFC 9110 5.6.7: what would be more than 50 years ahead is past. From 2019 on 2069 is
+            // no more than that; Unix time starts in 1970.
             let year = if short < 70 {
                 2000 + short
             } else {

@@ -285,7 +285,7 @@ impl<'b> Fields<'b> {
                 fields.is_chunked = true;
                 Ok(fields)
             }
-            Some(_) => Err(Status::NotImplemented),
+            Some(coding) => Err(unknown_coding(coding)),
         }
     }
 
@@ -327,6 +327,16 @@ impl<'b> Fields<'b> {
             self.has_close |= option.eq_ignore_ascii_case(b"close");
             self.has_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
+    }
+}
+
+/// What a body in codings that are not known here gets. RFC 9112 6.3: with `chunked` at their end
+/// its length is known, and it is 501 (6.1); without, nobody knows where it ends, and it is 400.
+fn unknown_coding(codings: &[u8]) -> Status {
+    let last = codings.rsplit(|byte| *byte == b',').next();
+    match last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        true => Status::NotImplemented,
+        false => Status::BadRequest,
     }
 }
 

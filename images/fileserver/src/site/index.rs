@@ -14,6 +14,8 @@ use super::{Entry, File};
 #[derive(Clone, Copy)]
 pub struct Archive {
     bytes: &'static [u8],
+    /// No file has changed later.
+    mtime_max: i64,
 }
 
 /// What the first pass counted.
@@ -33,7 +35,20 @@ impl Archive {
     /// The archive in `bytes`.
     #[must_use]
     pub fn new(bytes: &'static [u8]) -> Self {
-        Self { bytes }
+        Self {
+            bytes,
+            mtime_max: i64::MAX,
+        }
+    }
+
+    /// The same, read by a machine that knows what time it is, in seconds since 1970: what has
+    /// changed later has changed now (RFC 9110 8.8.2.1).
+    #[must_use]
+    pub fn read_at(self, now: Option<i64>) -> Self {
+        Self {
+            mtime_max: now.unwrap_or(i64::MAX).max(0),
+            ..self
+        }
     }
 
     /// Reads all headers, checks them and every name, and counts.
@@ -94,6 +109,7 @@ impl Archive {
         let mut builder = Builder {
             table: Table::new(memory, seed),
             path: PathBuf::new(),
+            mtime_max: self.mtime_max,
         };
         builder.table.clear();
         let fail = |fault| SiteError {
@@ -141,6 +157,7 @@ impl Archive {
 struct Builder {
     table: Table<&'static mut [Entry]>,
     path: PathBuf,
+    mtime_max: i64,
 }
 
 impl Builder {
@@ -152,7 +169,10 @@ impl Builder {
             Kind::Folder => Content::Folder(None),
             _ if path.is_empty() => return Err(Fault::Nameless),
             Kind::SymLink => Content::Link(member.link),
-            Kind::File => Content::File(File::new(member.body, member.mtime, path)?),
+            Kind::File => {
+                let mtime = member.mtime.min(self.mtime_max);
+                Content::File(File::new(member.body, mtime, path)?)
+            }
             Kind::HardLink => {
                 let target = Self::hard_link_target(&self.table, member.link)?;
                 match target {

@@ -19,6 +19,8 @@ pub struct Options {
     pub listing: bool,
     /// Each top-level folder is the site of the host of that name, `default` that of all others.
     pub hosts: bool,
+    /// What time it is, in seconds since 1970, if anybody knows: no file has changed later.
+    pub now: Option<i64>,
 }
 
 impl Site {
@@ -35,7 +37,7 @@ impl Site {
         memory: &mut impl Memory,
     ) -> Result<Self, SiteError> {
         let no_space = error(Fault::NoSpace);
-        let archive = Archive::new(archive);
+        let archive = Archive::new(archive).read_at(options.now);
         let slot_cnt = archive.census()?.slot_cnt;
         let entries = memory.take(slot_cnt, || Entry::VACANT).ok_or(no_space)?;
         let mut draft = archive.index(entries, seed)?;

@@ -334,6 +334,14 @@ fn what_is_answered_at_once() {
             .0
             .starts_with("HTTP/1.1 503 ")
     );
+    // A client of version 1.0 knows no chunks: the end of the connection is the end (RFC 9112 6.1).
+    let old = "GET /metrics HTTP/1.0\r\n\r\n".to_owned();
+    let talk = world.open_to(PORT, old, Habits::default());
+    world.run(Duration::from_secs(60), |world| {
+        world.talk(talk).finished_at.is_some()
+    });
+    let heard = String::from_utf8(world.heard(talk).to_vec()).unwrap();
+    assert!(!heard.contains("Transfer-Encoding") && heard.contains("\r\n\r\n# HELP "));
     // The site's port knows nothing of it.
     assert!(
         ask(&mut world, 80, "/metrics")

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use simoom::tcp::{ListenerId, Settings};
 use simoom::{Addr, Duration, Endpoint, Instant, Sums};
@@ -15,7 +16,7 @@ use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
 use simoom_fileserver::http::{self, Server};
 use simoom_fileserver::options::{self, Options, Time};
-use simoom_fileserver::site::{self, Site};
+use simoom_fileserver::site::{self, Options as SiteOptions, Site};
 use simoom_fileserver::warnings;
 use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
@@ -226,10 +227,25 @@ fn look_inside<P: Port<'static>>(
 
 /// The site, indexed once for all cores.
 fn site(args: &Args, options: &Options, bytes: &'static [u8]) -> Result<Site, Box<dyn Error>> {
-    let site = Site::open(bytes, options.site, seed()?, &mut Tables);
+    let now = match options.time {
+        Time::Machine => unix_now(),
+        Time::Told(unix) => Some(unix),
+        Time::None => None,
+    };
+    let site_options = SiteOptions {
+        now,
+        ..options.site
+    };
+    let site = Site::open(bytes, site_options, seed()?, &mut Tables);
     let site = site.map_err(|error| format!("{}: {error}", args.site.display()))?;
     warnings::tell(&site, |line| say(format_args!("warning: {line}")));
     Ok(site)
+}
+
+/// Seconds since 1970, unless it is before.
+fn unix_now() -> Option<i64> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()
 }
 
 /// What is said to the server.
