@@ -214,9 +214,6 @@ impl<'p, C: Congestion> Conn<'_, 'p, C> {
         sum: Option<Sum>,
     ) -> Result<(), SendError> {
         self.may_send()?;
-        if !self.has_room_for(2) {
-            return self.remember_refusal(Err(SendError::Full));
-        }
         let head = self.generate(write)?;
         let queued = self
             .bodies

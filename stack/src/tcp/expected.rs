@@ -337,7 +337,6 @@ impl<'p, A: App> Tcp<'p, A> {
     #[inline]
     fn after_offer<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
         if let Some(tcb) = self.conns.tcb(idx)
-            && !tcb.rcv.is_wide_open()
             && !tcb.flags.has(TcbFlags::ABORT_DUE)
             && tcb.state().can_receive()
             && tcb.rcv.window_opened(cx.net.budget())

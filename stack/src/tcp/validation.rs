@@ -15,12 +15,15 @@ impl<C: Congestion> Tcb<'_, C> {
     #[inline]
     pub(crate) fn restart_after_idle(&mut self, now: Instant) {
         let snd = &self.snd;
+        // A time that wraps every 49 days: after just that long, nothing is noticed.
+        let idle_ms = u64::from(now.wrapping_millis().wrapping_sub(snd.sent_ms));
+        if idle_ms <= RTO_MIN.as_millis() {
+            return;
+        }
         if snd.una != snd.max || !snd.has_unsent() || snd.max == self.iss + 1 {
             return;
         }
-        // A time that wraps every 49 days: after just that long, nothing is noticed.
-        let idle_ms = u64::from(now.wrapping_millis().wrapping_sub(snd.sent_ms));
-        if idle_ms > RTO_MIN.as_millis() && idle_ms > self.rtt.rto().as_millis() {
+        if idle_ms > self.rtt.rto().as_millis() {
             self.ecn.release();
             let signal = match self.snd.flags.has(SndFlags::LOST_EARLY) {
                 true => Signal::IdleAfterLoss,

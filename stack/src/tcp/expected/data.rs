@@ -101,10 +101,12 @@ impl<'p, A: App> Tcp<'p, A> {
         let taken = cx.app.received(&mut conn, state, frame.bytes());
         if taken >= frame.len() {
             drop(frame);
+            // Where an acknowledgment is due, it says the window anyway.
+            let may_say = !tcb.flags.has(TcbFlags::ACK_DUE) && tcb.rcv.may_open(budget.rmss);
             if !is_quiet(tcb) {
                 self.image.forget_of(idx);
             }
-            if !tcb.flags.has(TcbFlags::ACK_DUE) {
+            if may_say {
                 self.after_offer(cx, idx);
             }
         } else {

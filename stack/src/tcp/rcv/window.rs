@@ -66,12 +66,14 @@ impl<'p> Rcv<'p> {
     /// two segments or by half of what there can be.
     #[inline]
     pub(crate) fn window_opened(&self, budget: Budget<'p>) -> bool {
-        let least = (2 * u32::from(budget.rmss)).min(RCV_WND_MAX / 2);
-        // More than the limit it never is.
-        if self.limit().saturating_sub(self.wnd()) < least {
-            return false;
-        }
-        self.window(budget).saturating_sub(self.wnd()) >= least
+        self.may_open(budget.rmss)
+            && self.window(budget).saturating_sub(self.wnd()) >= worth_saying(budget.rmss)
+    }
+
+    /// Whether that may be, whatever the frames: more than its limit a window never is.
+    #[inline]
+    pub(crate) fn may_open(&self, rmss: u16) -> bool {
+        self.limit().saturating_sub(self.wnd()) >= worth_saying(rmss)
     }
 
     /// The window for a header, from now on promised. That of a SYN is never scaled (RFC 7323 2.2).
@@ -208,6 +210,12 @@ impl<'p> Rcv<'p> {
     fn queued_len(&self, budget: Budget<'p>) -> u32 {
         u32::try_from(self.unread_len(budget.pool)).unwrap_or(u32::MAX)
     }
+}
+
+/// Bytes by which a window must have moved to be worth a segment of its own.
+#[inline]
+fn worth_saying(rmss: u16) -> u32 {
+    (2 * u32::from(rmss)).min(RCV_WND_MAX / 2)
 }
 
 /// A pause of this many microseconds is not longer than a retransmission timeout.
