@@ -35,7 +35,9 @@ pub struct Net<'p> {
     pub(crate) mac: MacAddr,
     pub(crate) link: LinkState,
     /// IP MTU in bytes: the port's, or what DHCP has lowered it to.
-    pub(crate) mtu: u16,
+    mtu: u16,
+    /// The largest segment that it holds.
+    rmss: u16,
     /// Our address and network, once there is one.
     pub(crate) cidr: Option<Cidr>,
     /// Address and mask of that, if it is IPv4's: zero if not.
@@ -69,6 +71,7 @@ impl<'p> Net<'p> {
             mac,
             link: LinkState::Up,
             mtu: caps.mtu,
+            rmss: rmss_of(caps.mtu),
             cidr: None,
             v4: (0, 0),
             gateway: None,
@@ -84,10 +87,21 @@ impl<'p> Net<'p> {
         }
     }
 
+    /// IP MTU in bytes.
+    #[inline]
+    pub(crate) fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// Has datagrams be no longer than so many bytes.
+    pub(crate) fn set_mtu(&mut self, mtu: u16) {
+        (self.mtu, self.rmss) = (mtu, rmss_of(mtu));
+    }
+
     /// The largest segment that the port carries: the MTU without the headers of IPv4 and TCP.
     #[inline]
     pub(crate) fn rmss(&self) -> u16 {
-        self.mtu.saturating_sub(40).max(MSS_MIN)
+        self.rmss
     }
 
     /// The frames for received data.
@@ -164,7 +178,7 @@ impl<'p> Net<'p> {
         self.cidr = None;
         self.v4 = (0, 0);
         self.gateway = None;
-        self.mtu = self.caps.mtu;
+        self.set_mtu(self.caps.mtu);
     }
 
     fn forget_neighbors(&mut self) {
@@ -253,6 +267,10 @@ impl<'p> Net<'p> {
     pub(crate) fn headroom_of_frame(&self) -> usize {
         usize::from(self.caps.headroom) + ETHERNET_HEADER_LEN
     }
+}
+
+fn rmss_of(mtu: u16) -> u16 {
+    mtu.saturating_sub(40).max(MSS_MIN)
 }
 
 /// Where a datagram goes first.

@@ -261,7 +261,8 @@ impl Dhcp {
         let (cidr, gateway, duration) = (lease.cidr, lease.gateway, lease.duration);
         let is_renewal = self.lease.is_some();
         net.configure(cidr, gateway);
-        net.mtu = lease.mtu.map_or(net.caps.mtu, |mtu| mtu.min(net.caps.mtu));
+        let mtu = lease.mtu.map_or(net.caps.mtu, |mtu| mtu.min(net.caps.mtu));
+        net.set_mtu(mtu);
         self.state = State::Bound;
         self.due = lease.renew_at;
         self.tries = 0;

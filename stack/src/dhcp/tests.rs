@@ -191,7 +191,7 @@ fn four_messages_make_an_address() {
     assert!(world.ring.is_silent());
     assert_eq!(world.net.cidr, Some(testing::our_cidr()));
     assert_eq!(world.net.gateway, Some(v4(PEER_IP)));
-    assert_eq!(world.net.mtu, 1280);
+    assert_eq!(world.net.mtu(), 1280);
     let lease = world.dhcp.lease().unwrap();
     assert_eq!(lease.dns[1], Ipv4Addr::new(8, 8, 8, 8));
     let (cidr, gateway) = (testing::our_cidr(), Some(v4(PEER_IP)));
@@ -555,7 +555,7 @@ fn masks_routers_and_mtus_without_sense_are_replaced() {
         (1500, 1500),
         (9000, 1500),
     ] {
-        assert_eq!(bind(&[MASK, (26, &u16::to_be_bytes(mtu))]).mtu, taken);
+        assert_eq!(bind(&[MASK, (26, &u16::to_be_bytes(mtu))]).mtu(), taken);
     }
 }
 

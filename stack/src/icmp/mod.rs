@@ -169,7 +169,7 @@ pub(crate) fn unknown_protocol<'p>(
 
 /// Bytes of the longest message that the link takes.
 fn message_max(net: &Net<'_>) -> usize {
-    usize::from(net.mtu).saturating_sub(ipv4::HEADER_LEN)
+    usize::from(net.mtu()).saturating_sub(ipv4::HEADER_LEN)
 }
 
 /// Sends a message back to where a datagram came from.

@@ -62,7 +62,7 @@ fn an_echo_comes_back_in_the_very_frame() {
 #[test]
 fn nothing_is_longer_than_the_link_takes() {
     let (pool, mut net, mut ring) = world(2);
-    net.mtu = 296;
+    net.set_mtu(296);
     for (len, replies) in [(296 - 28, 1), (296 - 27, 0)] {
         let request = message(8, 0, &std::vec![7; len + 4]);
         let bytes = datagram(PEER_IP, OUR_IP, proto::ICMP, &request);

@@ -143,7 +143,7 @@ impl<'a, 'p, T: TxRing<'p>> UdpOut<'a, 'p, T> {
         if remote.port == 0 || local_port == 0 {
             return Err(SendError::NoRoute);
         }
-        let room = usize::from(self.net.mtu).saturating_sub(IP_HEADER_LEN + HEADER_LEN);
+        let room = usize::from(self.net.mtu()).saturating_sub(IP_HEADER_LEN + HEADER_LEN);
         if bytes.len() > room {
             return Err(SendError::TooLong);
         }
