@@ -177,7 +177,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 }
                 cx.net.counters.short_cut_taken(pkt.frame.len());
                 // The frame goes home first: a window that goes out tells what there is.
-                drop(pkt);
+                pkt.go_home();
                 self.completes(cx, (idx, hash), headers);
             }
             Some(Found::Conn(idx)) if self.settings.short_cuts => {
@@ -192,7 +192,7 @@ impl<'p, A: App> Tcp<'p, A> {
                     return Some(pkt);
                 };
                 cx.net.counters.short_cut_taken(pkt.frame.len());
-                drop(pkt);
+                pkt.go_home();
                 self.arrives_closing(cx, idx, close, headers);
             }
             // The frame stays while the SYN-ACK is made, as on the long way.
@@ -202,6 +202,7 @@ impl<'p, A: App> Tcp<'p, A> {
                     return Some(pkt);
                 }
                 cx.net.counters.short_cut_taken(pkt.frame.len());
+                pkt.go_home();
             }
             _ => return Some(pkt),
         }

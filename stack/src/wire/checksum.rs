@@ -228,7 +228,7 @@ pub(crate) fn is_valid_header(header: &[u8; 20]) -> bool {
     let sum = words
         .iter()
         .map(|word| u64::from(u32::from_ne_bytes(*word)));
-    fold_words(sum.sum()) == u16::MAX
+    is_valid_sum(sum.sum())
 }
 
 /// Whether a sum of words that includes the checksum is right (RFC 1071 1.3), of a header that is
