@@ -59,7 +59,8 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let tuple = self.free_tuple(addr, remote).ok_or(ConnectError::NoPort)?;
         let smss = smss_to(net, remote.addr, Some(net.rmss()), now);
-        let starts = (self.iss(tuple, now), smss);
+        let secret = self.isn_key.of(tuple);
+        let starts = (secret.iss(now), smss);
         let mut tcb = Tcb::new(tuple, starts, self.settings.congestion);
         tcb.transition(Event::ActiveOpen);
         // What we offer; their answer decides.
@@ -68,7 +69,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.rcv.wscale = self.our_wscale(net);
         tcb.rcv.quick_acks = self.settings.quick_acks;
         if self.settings.timestamps {
-            tcb.ts = Ts::on(self.ts_offset(tuple), 0, tcb.rcv.nxt, now);
+            tcb.ts = Ts::on(secret.ts_offset(), 0, tcb.rcv.nxt, now);
         }
         let idx = self
             .conns

@@ -77,7 +77,10 @@ impl<'p, A: App> Tcp<'p, A> {
         let timestamps = options.timestamps.filter(|_| self.settings.timestamps);
         let carried = timestamps.map(|theirs| Carried::from_ts(theirs.ecr));
         let ts = match timestamps {
-            Some(theirs) => Ts::on(self.ts_offset(tuple), theirs.val, seg.seq, cx.now),
+            Some(theirs) => {
+                let secret = self.isn_key.of(tuple);
+                Ts::on(secret.ts_offset(), theirs.val, seg.seq, cx.now)
+            }
             None => Ts::OFF,
         };
         Brought::Entry(SynEntry {

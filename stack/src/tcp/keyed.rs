@@ -2,34 +2,21 @@
 //! of which nothing is left but its rounds.
 //!
 //! It is the `siphasher` crate's, which is for bytes that come in pieces of any length, and takes
-//! twice as long for twelve. SipHash-2-4 is for what nobody may foresee (RFC 6528 3), SipHash-1-3
-//! for what must merely look like chance.
+//! twice as long for twelve. Both halves of what it gives are used, neither of which tells anything
+//! of the other.
 
+use super::seqnum::SeqNum;
 use super::tuple::Tuple;
+use crate::time::Instant;
 
 /// A secret key.
 #[derive(Clone, Copy)]
 pub(super) struct Key(pub(super) [u64; 2]);
 
 impl Key {
-    /// SipHash-2-4 of a four-tuple.
+    /// The secret of a four-tuple: its SipHash-2-4.
     #[inline]
-    pub(super) fn of_tuple(self, tuple: Tuple) -> u64 {
-        let (addrs, ports) = tuple.words();
-        self.sip::<2, 4>([addrs, u64::from(ports) | 12 << 56])
-    }
-
-    /// SipHash-1-3 of its addresses.
-    #[inline]
-    pub(super) fn of_addrs(self, tuple: Tuple) -> u64 {
-        let (addrs, _) = tuple.words();
-        self.sip::<1, 3>([addrs, 8 << 56])
-    }
-
-    /// With so many rounds for each word and at the end. The last word has the length in its
-    /// upper byte.
-    #[inline(always)]
-    fn sip<const EACH: usize, const END: usize>(self, words: [u64; 2]) -> u64 {
+    pub(super) fn of(self, tuple: Tuple) -> Secret {
         let Self([k0, k1]) = self;
         let mut state = [
             k0 ^ 0x736f_6d65_7073_6575,
@@ -37,18 +24,39 @@ impl Key {
             k0 ^ 0x6c79_6765_6e65_7261,
             k1 ^ 0x7465_6462_7974_6573,
         ];
-        for word in words {
+        let (addrs, ports) = tuple.words();
+        // The last word has the length in its upper byte.
+        for word in [addrs, u64::from(ports) | 12 << 56] {
             state[3] ^= word;
-            for _ in 0..EACH {
+            for _ in 0..2 {
                 round(&mut state);
             }
             state[0] ^= word;
         }
         state[2] ^= 0xff;
-        for _ in 0..END {
+        for _ in 0..4 {
             round(&mut state);
         }
-        state.into_iter().fold(0, |all, word| all ^ word)
+        Secret(state.into_iter().fold(0, |all, word| all ^ word))
+    }
+}
+
+/// What nobody may foresee of a connection. It is the same for each incarnation.
+#[derive(Clone, Copy)]
+pub(super) struct Secret(u64);
+
+impl Secret {
+    /// The initial sequence number of RFC 6528: a clock of 4 µs, and a secret function of who.
+    #[inline]
+    pub(super) fn iss(self, now: Instant) -> SeqNum {
+        SeqNum((now.as_micros() / 4).wrapping_add(self.0) as u32)
+    }
+
+    /// What our timestamps begin at (RFC 7323 7.1): those of a new incarnation are never behind
+    /// those of the old one (RFC 6191 2).
+    #[inline]
+    pub(super) fn ts_offset(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 
@@ -70,7 +78,7 @@ fn round(state: &mut [u64; 4]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use siphasher::sip::{SipHasher13, SipHasher24};
+    use siphasher::sip::SipHasher24;
 
     /// The same as by the crate, for tuples that differ in one byte each.
     #[test]
@@ -87,9 +95,7 @@ mod tests {
                 let (k0, k1) = (0x0123_4567_89ab_cdef * n as u64, !0 - u64::from(byte));
                 let key = Key([k0, k1]);
                 let whole = SipHasher24::new_with_keys(k0, k1).hash(&bytes);
-                assert_eq!(key.of_tuple(tuple), whole);
-                let addrs = SipHasher13::new_with_keys(k0, k1).hash(&bytes[..8]);
-                assert_eq!(key.of_addrs(tuple), addrs);
+                assert_eq!(key.of(tuple).0, whole);
             }
         }
     }

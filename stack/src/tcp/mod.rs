@@ -122,7 +122,7 @@ use self::gaps::Gaps;
 use self::keyed::Key;
 use self::listen::{Listeners, SynQueue};
 use self::narrowed::Narrowed;
-use self::seqnum::{SeqNum, WndScale};
+use self::seqnum::WndScale;
 use self::slots::Conns;
 use self::time_wait::TimeWaits;
 use self::tuple::Tuple;
@@ -180,8 +180,8 @@ pub struct Tcp<'p, A: App> {
     narrowed: Narrowed,
     wheel: Wheel<'p>,
     demux: Demux<'p>,
+    /// Of initial sequence numbers, and of what timestamps begin at.
     isn_key: Key,
-    ts_key: Key,
     /// Where the neighbor table had the next hop of who came last.
     neighbor_hint: u8,
     cookies: Cookies,
@@ -234,7 +234,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let (conns, syns) = (Conns::new(conns), SynQueue::new(syns));
         let wheel = Wheel::new(timers, now);
         let challenges = ChallengeLimit::new(Random::new(draw()));
-        let [isn, [k0, k1], ts] = settings.in_common([isn, [draw(), draw()], [draw(), draw()]]);
+        let [isn, [k0, k1]] = settings.in_common([isn, [draw(), draw()]]);
         let fast_opens = FastOpens::new(SipHasher24::new_with_keys(k0, k1));
         assert!(
             wheel.len() >= conns.len() + syns.capacity(),
@@ -252,7 +252,6 @@ impl<'p, A: App> Tcp<'p, A> {
             wheel,
             demux: Demux::new(demux, key),
             isn_key: Key(isn),
-            ts_key: Key(ts),
             neighbor_hint: 0,
             cookies,
             challenges,
@@ -403,18 +402,6 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(hash) = self.time_waits.remove(idx) {
             self.demux.remove(hash, Found::TimeWait(idx));
         }
-    }
-
-    /// The initial sequence number of RFC 6528: a clock of 4 µs, and a secret function of who.
-    fn iss(&self, tuple: Tuple, now: Instant) -> SeqNum {
-        let secret = self.isn_key.of_tuple(tuple);
-        SeqNum((now.as_micros() / 4).wrapping_add(secret) as u32)
-    }
-
-    /// What our timestamps begin at, between two addresses (RFC 7323 5.4).
-    fn ts_offset(&self, tuple: Tuple) -> u32 {
-        // Half of a hash is as secret as the whole.
-        self.ts_key.of_addrs(tuple) as u32
     }
 
     /// The window scale that we offer, if we do.

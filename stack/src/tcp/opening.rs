@@ -111,10 +111,11 @@ impl<'p, A: App> Tcp<'p, A> {
         listener: u8,
         iss: Option<SeqNum>,
     ) -> SynEntry {
-        let iss = iss.unwrap_or_else(|| self.iss(tuple, cx.now));
+        let secret = self.isn_key.of(tuple);
+        let iss = iss.unwrap_or_else(|| secret.iss(cx.now));
         let ts = match options.timestamps {
             Some(theirs) if self.settings.timestamps => {
-                Ts::on(self.ts_offset(tuple), theirs.val, seg.seq + 1, cx.now)
+                Ts::on(secret.ts_offset(), theirs.val, seg.seq + 1, cx.now)
             }
             _ => Ts::OFF,
         };
@@ -378,7 +379,8 @@ impl<'p, A: App> Tcp<'p, A> {
         {
             // A new incarnation, clearly behind the old one in both directions (RFC 9293 3.6.1).
             self.forget_time_wait(idx);
-            let iss = self.iss(tuple, cx.now).max(old.snd_nxt + ISS_STEP);
+            let iss = self.isn_key.of(tuple).iss(cx.now);
+            let iss = iss.max(old.snd_nxt + ISS_STEP);
             return self.syn_arrives(cx, hash, tuple, &seg, options, listener, Some(iss));
         }
         if seg.ctl.has(Ctl::FIN) {
@@ -391,7 +393,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         }
         let timestamps = old.ts_recent.map(|ecr| Timestamps {
-            val: ts::val(self.ts_offset(tuple), cx.now),
+            val: ts::val(self.isn_key.of(tuple).ts_offset(), cx.now),
             ecr,
         });
         let repr = Repr {

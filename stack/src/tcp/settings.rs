@@ -39,7 +39,7 @@ pub struct Settings {
     pub short_cuts: bool,
     /// What stacks with one address have in common: a seed for the secrets by which one of them
     /// opens a connection anew that another has had, initial sequence numbers (RFC 6528 3) and the
-    /// beginnings of timestamps (RFC 7323 5.4), and for Fast Open's cookies (RFC 7413 4.1.2), with
+    /// beginnings of timestamps (RFC 7323 7.1), and for Fast Open's cookies (RFC 7413 4.1.2), with
     /// which a client comes to any of them. It must not be guessed. `None` for a stack alone.
     ///
     /// SYN cookies are not among them: one is good with the stack that has given it, for only that
@@ -50,7 +50,7 @@ pub struct Settings {
 impl Settings {
     /// The secrets that a stack has in common with the others of its station; where there are no
     /// others, its own.
-    pub(crate) fn in_common(&self, own: [[u64; 2]; 3]) -> [[u64; 2]; 3] {
+    pub(crate) fn in_common(&self, own: [[u64; 2]; 2]) -> [[u64; 2]; 2] {
         self.station_seed.map_or(own, |seed| {
             let mut random = Random::new(seed);
             own.map(|_| [random.next_u64(), random.next_u64()])

@@ -10,8 +10,8 @@ use crate::wire::tcp::Timestamps;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(2))]
 pub(crate) struct Ts {
-    /// What our clock is ahead of the stack's: the same for all connections between two addresses,
-    /// so that a new incarnation is never behind the old (RFC 7323 5.4, RFC 6191 2).
+    /// What our clock is ahead of the stack's: the same for each incarnation of a connection, so
+    /// that a new one is never behind the old (RFC 7323 7.1, RFC 6191 2).
     offset: u32,
     /// TS.Recent.
     recent: u32,

@@ -83,9 +83,10 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(mac) = cx.net.station_of(local, remote, &mut self.neighbor_hint) else {
             return false;
         };
+        let secret = self.isn_key.of(tuple);
         let mut entry = SynEntry {
             tuple,
-            iss: self.iss(tuple, now),
+            iss: secret.iss(now),
             irs: headers.seq,
             smss: smss_to(cx.net, remote.into(), Some(offer.mss), now),
             rmss: cx.net.rmss(),
@@ -94,7 +95,7 @@ impl<'p, A: App> Tcp<'p, A> {
             our_wscale: self.our_wscale(cx.net),
             is_sack_permitted: true,
             ecn: Ecn::OFF,
-            ts: Ts::on(self.ts_offset(tuple), offer.ts_val, headers.seq + 1, now),
+            ts: Ts::on(secret.ts_offset(), offer.ts_val, headers.seq + 1, now),
             listener,
             sent_at: now,
             rexmt_at: now + RTO_INITIAL,
