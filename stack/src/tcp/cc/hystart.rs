@@ -65,16 +65,13 @@ impl HyStart {
     }
 
     /// Takes the time that an acknowledgment up to `una` has measured, where the window does not
-    /// grow by it. False, with nothing changed, if more follows from it: in CSS, and before the
-    /// first round.
+    /// grow by it. False, with nothing changed, if more follows from it: in CSS.
     #[inline]
     pub(super) fn noted(&mut self, una: SeqNum, nxt: SeqNum, rtt: Option<Duration>) -> bool {
-        if self.stage != Stage::SlowStart {
+        if self.stage == Stage::Css {
             return false;
         }
-        if !una.before(self.window_end) {
-            self.next_round(nxt);
-        }
+        self.look_at_round(una, nxt);
         // Once enough was measured, only a new least time tells anything.
         let is_least = |rtt: &Duration| rtt.as_micros() < u64::from(self.round_us);
         if let Some(rtt) = rtt.filter(|rtt| self.samples < N_RTT_SAMPLE || is_least(rtt)) {
@@ -86,12 +83,7 @@ impl HyStart {
     /// Takes an acknowledgment into account (RFC 9406 4.2).
     #[inline]
     pub(super) fn acked(&mut self, acked: &Acked) -> Growth {
-        if self.stage == Stage::New {
-            self.stage = Stage::SlowStart;
-            self.window_end = acked.nxt;
-        } else if !acked.una.before(self.window_end) {
-            self.next_round(acked.nxt);
-        }
+        self.look_at_round(acked.una, acked.nxt);
         if self.stage == Stage::Css && self.css_rounds >= CSS_ROUNDS {
             return Growth::Over;
         }
@@ -110,6 +102,17 @@ impl HyStart {
         self.round_us = self.round_us.min(rtt_us);
         self.samples = self.samples.saturating_add(1);
         self.compare();
+    }
+
+    /// Begins the first round, or the next one where the last is over.
+    #[inline]
+    fn look_at_round(&mut self, una: SeqNum, nxt: SeqNum) {
+        if self.stage == Stage::New {
+            self.stage = Stage::SlowStart;
+            self.window_end = nxt;
+        } else if !una.before(self.window_end) {
+            self.next_round(nxt);
+        }
     }
 
     #[inline]
