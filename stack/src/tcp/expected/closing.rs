@@ -167,6 +167,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return true;
         };
+        // What it acknowledges may be what is watched.
+        cx.net.judge_cuts(tcb.tuple, &tcb.snd);
         let is_last = tcb.is_last_fin()
             && tcb.snd.una == tcb.snd.max
             && !tcb.flags.has(UNUSUAL)
