@@ -16,6 +16,7 @@
 mod board;
 pub mod content;
 mod cores;
+mod desks;
 pub mod mesh;
 mod net;
 mod printer;
@@ -25,6 +26,7 @@ mod sums;
 
 pub use board::{Board, Figures};
 pub use cores::{Cores, CoresError};
+pub use desks::Desks;
 pub use mesh::Mesh;
 pub use net::{Addressing, Net, NetError, Rungs};
 pub use printer::Printer;

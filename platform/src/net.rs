@@ -12,7 +12,7 @@ mod probe;
 mod serve;
 mod sizes;
 
-pub use attend::{Attend, CoreFigures, Round};
+pub use attend::{Attend, CoreFigures, CoreRows, Looked, Round};
 pub use moved::Moved;
 pub use probe::{Conflict, Probe};
 pub use serve::{End, Ground, Served, serve};

@@ -38,7 +38,7 @@ use simoom::iface::{Asked, Siblings};
 use simoom::{Addr, Cidr, FourTuple};
 use simoom_ring::{FramePool, RxChecksum, RxPacket, RxRing};
 
-use bell::Bell;
+pub(super) use bell::Bell;
 use circle::{Circle, Passed, Trip};
 use share::{Share, share_of};
 
@@ -163,6 +163,11 @@ impl Mesh {
         self.others.is_empty()
     }
 
+    /// What others call us by.
+    pub(super) fn bell(&self) -> Option<Arc<Bell>> {
+        self.bell.clone()
+    }
+
     /// Readable when another core has told us something since we have lain down.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.bell.as_ref().map(|bell| bell.fd())
@@ -182,9 +187,10 @@ impl Mesh {
         }
     }
 
-    /// Whether something was told that was not taken.
+    /// Whether something was told that was not taken, or asked.
     pub fn has_news(&self) -> bool {
-        self.told.is_some() || self.news_cnt() > 0
+        let is_called = self.bell.as_ref().is_some_and(|bell| bell.is_called());
+        self.told.is_some() || is_called || self.news_cnt() > 0
     }
 
     /// Wakes those that something was told in the last poll.

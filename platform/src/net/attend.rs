@@ -54,3 +54,37 @@ pub trait CoreFigures: Sync {
     /// The `idx`-th figure of a core: its name, its value, and whether it only grows.
     fn figure(&self, core: usize, idx: usize) -> Option<(&'static str, u64, bool)>;
 }
+
+/// What the cores of a process show each other when they are asked: rows of a table that each of
+/// them has, by their places.
+pub trait CoreRows<R>: Sync {
+    /// Which core this is.
+    fn core(&self) -> usize;
+
+    /// How many there are.
+    fn cores_cnt(&self) -> usize;
+
+    /// Whether there is something to [`answer`](Self::answer), or an answer has come.
+    fn is_called(&self) -> bool;
+
+    /// The row of another core in the first place from `from` on that has one. It is looked for by
+    /// one asker at a time on each seat: whoever comes after him has another turn.
+    fn look(&self, seat: usize, turn: u64, core: usize, from: usize) -> Looked<R>;
+
+    /// Answers all that the others have asked: this core has so many places, and `row` is what is
+    /// in one.
+    fn answer(&self, places: usize, row: &mut dyn FnMut(usize) -> Option<R>);
+}
+
+/// What is known of a row that was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked<R> {
+    /// It is in this place.
+    Row(usize, R),
+    /// There is none up to this place, which has not been looked at.
+    End(usize),
+    /// The other core was asked: it calls.
+    Asked,
+    /// Nothing could be asked at this moment: at once again.
+    Busy,
+}

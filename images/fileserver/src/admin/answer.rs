@@ -9,7 +9,7 @@ use simoom_ring::Queue;
 
 use super::capture::{self, About, Next};
 use super::metrics::View;
-use super::seen::Whose;
+use super::seen::{Seen, Whose};
 use super::text::Text;
 use super::{Admin, Job, SEATS_MAX, SeatIdx};
 use crate::app::FileServer;
@@ -41,6 +41,8 @@ pub(super) enum Written {
     Last,
     /// Nothing yet, but a step towards it was made.
     Step,
+    /// Nothing yet: another core was asked, and calls.
+    Wait,
 }
 
 impl Admin {
@@ -57,6 +59,7 @@ impl Admin {
         Q: Queue<'static>,
     {
         self.has_work = false;
+        self.called(round.stack);
         match self.capturing {
             // Whoever read it has gone, or has all of it.
             None => round.capture.borrow_mut().end(),
@@ -89,6 +92,17 @@ impl Admin {
             }
         }
         has_sent || self.has_work
+    }
+
+    /// Other cores have asked, and get what they want to see; or have answered.
+    fn called(&mut self, stack: &dyn Seen) {
+        let Some(desk) = self.desk.filter(|desk| desk.is_called()) else {
+            return;
+        };
+        desk.answer(stack.conns_max(), &mut |place| stack.conn(place));
+        for seat in &mut self.seats {
+            seat.has_work |= matches!(seat.job, Job::Connections(_));
+        }
     }
 
     fn piece<A, Q>(
@@ -176,7 +190,8 @@ impl Admin {
         }
         match written {
             Written::Step => Made::Step,
-            _ => Made::Sent,
+            Written::Wait => Made::Nothing,
+            Written::More | Written::Last => Made::Sent,
         }
     }
 

@@ -3,20 +3,21 @@
 use core::fmt::{self, Write};
 
 use simoom::tcp::State;
+use simoom_platform::net::{CoreRows, Looked};
 
 use super::answer::Written;
 use super::metrics::View;
 use super::seen::Shown;
 use super::text::Text;
 
-/// Places of the table that are looked at for one piece.
+/// Places of the tables that are looked at for one piece.
 const PLACES: usize = 512;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) is_html: bool,
-    /// The first place of the table.
+    /// The first place of the table; those of several cores are one behind the other.
     pub(super) from: usize,
     /// Connections at most.
     pub(super) limit: usize,
@@ -45,6 +46,8 @@ impl Shape {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor {
     shape: Shape,
+    /// Who looks: a seat, and which time it is that somebody sits there.
+    looker: (u8, u64),
     /// The next place to look at; places that come and go behind it are not seen.
     place: usize,
     rows: usize,
@@ -52,9 +55,10 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(shape: &Shape) -> Self {
+    pub(super) fn new(shape: &Shape, looker: (u8, u64)) -> Self {
         Self {
             shape: *shape,
+            looker,
             place: shape.from,
             rows: 0,
             has_begun: false,
@@ -67,26 +71,34 @@ impl Cursor {
         if !self.has_begun {
             self.has_begun = out.item(|out| out.write_str(if is_html { PAGE } else { "[" }));
         }
-        let places_max = view.stack.conns_max();
         for _ in 0..PLACES {
-            if self.place >= places_max || self.rows >= self.shape.limit {
+            let found = match self.look(view) {
+                _ if self.rows >= self.shape.limit => None,
+                At::Row(found) => Some(found),
+                At::Empty => continue,
+                At::End => None,
+                // What there is goes out before the next core is asked, or answers.
+                _ if out.len() > 0 => return Written::More,
+                At::NextSheet => continue,
+                At::Asked => return Written::Wait,
+                At::Busy => return Written::Step,
+            };
+            let Some((core, found)) = found else {
                 let end = if is_html { PAGE_END } else { "\n]\n" };
                 return match out.item(|out| out.write_str(end)) {
                     true => Written::Last,
                     false => Written::More,
                 };
+            };
+            let is_first = self.rows == 0;
+            let fits = match is_html {
+                true => out.item(|out| html(out, &found)),
+                false => out.item(|out| json(out, (self.place, core), &found, is_first)),
+            };
+            if !fits {
+                return Written::More;
             }
-            if let Some(found) = view.stack.conn(self.place) {
-                let is_first = self.rows == 0;
-                let fits = match is_html {
-                    true => out.item(|out| html(out, &found)),
-                    false => out.item(|out| json(out, self.place, &found, is_first)),
-                };
-                if !fits {
-                    return Written::More;
-                }
-                self.rows += 1;
-            }
+            self.rows += 1;
             self.place += 1;
         }
         match out.len() {
@@ -94,10 +106,58 @@ impl Cursor {
             _ => Written::More,
         }
     }
+
+    /// What is in the next place, on whichever core; it moves to where that is.
+    fn look(&mut self, view: &View<'_>) -> At {
+        let places = view.stack.conns_max();
+        let desk = view.admin.desk;
+        let cores_cnt = desk.map_or(1, CoreRows::cores_cnt);
+        if self.place >= places.saturating_mul(cores_cnt) {
+            return At::End;
+        }
+        let (core, place) = (self.place / places, self.place % places);
+        let Some(desk) = desk.filter(|desk| desk.core() != core) else {
+            let core = desk.map(|_| core);
+            let found = view.stack.conn(place);
+            self.place += usize::from(found.is_none());
+            return found.map_or(At::Empty, |found| At::Row((core, found)));
+        };
+        let (seat, turn) = self.looker;
+        match desk.look(seat.into(), turn, core, place) {
+            Looked::Row(at, found) => {
+                self.place = core * places + at.min(places);
+                At::Row((Some(core), found))
+            }
+            Looked::End(next) => {
+                self.place = core * places + next.min(places);
+                At::NextSheet
+            }
+            Looked::Asked => At::Asked,
+            Looked::Busy => At::Busy,
+        }
+    }
+}
+
+/// What there is at a place.
+enum At {
+    /// A connection, and of which core, where there are several.
+    Row((Option<usize>, Shown)),
+    Empty,
+    /// Of another core, nothing as far as it was looked at.
+    NextSheet,
+    Asked,
+    Busy,
+    /// No place any more.
+    End,
 }
 
 /// One object. All that is in it is ours: numbers and names, nothing that would need escapes.
-fn json(out: &mut Text<'_>, place: usize, found: &Shown, is_first: bool) -> fmt::Result {
+fn json(
+    out: &mut Text<'_>,
+    (place, core): (usize, Option<usize>),
+    found: &Shown,
+    is_first: bool,
+) -> fmt::Result {
     let Shown {
         tuple,
         status,
@@ -111,6 +171,9 @@ fn json(out: &mut Text<'_>, place: usize, found: &Shown, is_first: bool) -> fmt:
          \"server\":\"{server}\",\"requests\":{requests}",
         tuple.local, tuple.remote, status.state
     )?;
+    if let Some(core) = core {
+        write!(out, ",\"core\":{core}")?;
+    }
     for (name, value) in [
         ("srtt_us", status.srtt.as_micros()),
         ("rttvar_us", status.rttvar.as_micros()),

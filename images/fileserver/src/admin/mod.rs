@@ -34,8 +34,8 @@ use simoom::{Addr, Duration, Instant};
 pub use capture::{BYTES as CAPTURE_BYTES, SLOTS as CAPTURE_SLOTS};
 use latency::Latency;
 use request::{Asked, Read, Wanted};
-pub use seen::Whose;
-use simoom_platform::net::CoreFigures;
+pub use seen::{Shown, Whose};
+use simoom_platform::net::{CoreFigures, CoreRows};
 use text::Text;
 pub use words::{Listening, Words};
 
@@ -82,6 +82,8 @@ pub struct Admin {
     interface: &'static str,
     /// What all cores have done, where there are several.
     cores: Option<&'static dyn CoreFigures>,
+    /// And their connections.
+    desk: Option<&'static dyn CoreRows<Shown>>,
     latency: Latency,
     counters: Counters,
 }
@@ -154,14 +156,19 @@ impl Admin {
             capturing: None,
             interface,
             cores: None,
+            desk: None,
             latency: Latency::default(),
             counters: Counters::default(),
         }
     }
 
-    /// Has `/metrics` show what `cores` have written down, too.
-    pub fn set_cores(&mut self, cores: &'static dyn CoreFigures) {
-        self.cores = Some(cores);
+    /// Has `/metrics` show what all `cores` have written down, and `/connections` those of all.
+    pub fn set_cores(
+        &mut self,
+        cores: &'static dyn CoreFigures,
+        desk: &'static dyn CoreRows<Shown>,
+    ) {
+        (self.cores, self.desk) = (Some(cores), Some(desk));
     }
 
     /// Whether there is any.
@@ -191,7 +198,7 @@ impl Admin {
 
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.has_work || self.capturing.is_some()
+        self.has_work || self.capturing.is_some() || self.desk.is_some_and(CoreRows::is_called)
     }
 
     /// A client has waited so long for what it has now.
@@ -281,7 +288,7 @@ impl Admin {
             }
             Wanted::Metrics => (Job::Metrics(metrics::Cursor::default()), metrics::TYPE),
             Wanted::Connections(shape) => {
-                let cursor = connections::Cursor::new(shape);
+                let cursor = connections::Cursor::new(shape, (idx.0, self.counters.answers));
                 (Job::Connections(cursor), shape.media_type())
             }
             Wanted::Capture(_) if self.capturing.is_some() => {

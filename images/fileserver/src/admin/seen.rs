@@ -11,7 +11,8 @@ pub trait Whose {
 }
 
 /// A connection, as it is shown.
-pub(super) struct Shown {
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
     pub(super) tuple: FourTuple,
     pub(super) status: Status,
     /// By which server it is served.

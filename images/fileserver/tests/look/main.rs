@@ -6,16 +6,18 @@
 mod world;
 
 use std::cell::RefCell;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use simoom::tcp::Closed;
 use simoom::{Addr, Duration, Endpoint};
 use simoom_capture::{Slot, Store};
 use simoom_fileserver::accesslog::{Log, Place, Sink};
-use simoom_fileserver::admin::{Admin, Listening, PATIENCE, Words};
+use simoom_fileserver::admin::{Admin, Listening, PATIENCE, Shown, Words};
 use simoom_fileserver::app::{FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
 use simoom_fileserver::http::{self, KNOWN_CNT, Known};
-use simoom_platform::net::CoreFigures;
+use simoom_platform::net::{CoreFigures, CoreRows, Looked};
 use simoom_sim::PortConfig;
 use world::{Habits, Sizes, World};
 
@@ -211,8 +213,15 @@ fn ask_and_leave(world: &mut World<Front>, path: &str) {
     });
 }
 
-/// Two cores, of which one has done more than the other.
-struct Two;
+/// Two cores, of which one has done more than the other. The second has the connections that the
+/// first has had when it was last called.
+#[derive(Default)]
+struct Two {
+    rows: Mutex<Vec<Option<Shown>>>,
+    is_called: AtomicBool,
+    /// How often a row was looked for that had not been asked for.
+    asked: AtomicU64,
+}
 
 impl CoreFigures for Two {
     fn cores_cnt(&self) -> usize {
@@ -226,12 +235,95 @@ impl CoreFigures for Two {
     }
 }
 
+impl CoreRows<Shown> for Two {
+    fn core(&self) -> usize {
+        0
+    }
+
+    fn cores_cnt(&self) -> usize {
+        2
+    }
+
+    fn is_called(&self) -> bool {
+        self.is_called.load(Ordering::Relaxed)
+    }
+
+    /// A sheet has the rows of seven places; every other is not there yet, or in other hands.
+    fn look(&self, seat: usize, _turn: u64, core: usize, from: usize) -> Looked<Shown> {
+        assert!(core == 1 && seat < 4);
+        match self.asked.fetch_add(1, Ordering::Relaxed) % 5 {
+            0 => return Looked::Busy,
+            1 => {
+                self.is_called.store(true, Ordering::Relaxed);
+                return Looked::Asked;
+            }
+            _ => {}
+        }
+        let rows = self.rows.lock().expect("one thread");
+        let end = rows.len().min((from / 7 + 1) * 7);
+        let found = (from..end).find_map(|place| Some((place, rows[place]?)));
+        match found {
+            Some((place, row)) => Looked::Row(place, row),
+            None if end == rows.len() => Looked::End(usize::MAX),
+            None => Looked::End(end),
+        }
+    }
+
+    fn answer(&self, places: usize, row: &mut dyn FnMut(usize) -> Option<Shown>) {
+        self.is_called.store(false, Ordering::Relaxed);
+        *self.rows.lock().expect("one thread") = (0..places).map(row).collect();
+    }
+}
+
+#[test]
+fn connections_of_all_cores_are_told_where_there_are_several() {
+    let mut world = world(&words());
+    let two: &'static Two = Box::leak(Box::default());
+    world.server.app.admin.set_cores(two, two);
+    for _ in 0..9 {
+        let talk = world.open_to(80, get("/"), Habits::default());
+        world.run(Duration::from_secs(9), |world| {
+            !world.heard(talk).is_empty()
+        });
+    }
+    let json = text(&mut world, "/connections");
+    let number = |line: &str, name: &str| -> Option<usize> {
+        let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
+        rest.split([',', '}']).next()?.parse().ok()
+    };
+    let rows = |json: &str| -> Vec<(usize, usize)> {
+        let rows = json.lines().filter(|line| line.contains("\"place\""));
+        rows.map(|line| {
+            let both = (number(line, "place"), number(line, "core"));
+            (both.0.expect("a number"), both.1.expect("a number"))
+        })
+        .collect()
+    };
+    let places = world.server.stack.conns_max();
+    let (first, second): (Vec<_>, Vec<_>) = rows(&json).into_iter().partition(|row| row.1 == 0);
+    assert_eq!(first.len(), 10, "nine clients, and who asks");
+    assert!(first.iter().all(|(place, _)| *place < places));
+    let moved: Vec<_> = first.iter().map(|(at, _)| (at + places, 1)).collect();
+    assert_eq!(second, moved);
+    let html = text(&mut world, "/connections.html");
+    assert_eq!(html.matches("<tr").count(), 1 + 2 * 10);
+    // By pages, over the border between both.
+    let from = places - 1;
+    let page = rows(&text(
+        &mut world,
+        &format!("/connections?from={from}&limit=3"),
+    ));
+    assert_eq!(page, second[..3]);
+    assert_home(world);
+}
+
 #[test]
 fn metrics_tell_of_all_cores_where_there_are_several() {
     let mut world = world(&words());
     let alone = text(&mut world, "/metrics");
     assert!(!alone.contains("simoom_core"), "{alone}");
-    world.server.app.admin.set_cores(&Two);
+    let two: &'static Two = Box::leak(Box::default());
+    world.server.app.admin.set_cores(two, two);
     let metrics = text(&mut world, "/metrics");
     for (figure_of, value) in [
         ("_total{core=\"0\",figure=\"answered\"}", 0.0),

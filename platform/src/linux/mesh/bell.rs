@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use rustix::event::{EventfdFlags, eventfd};
 
 /// One core's bell. It looks for news after it has lain down; who has news rings after them.
-pub(super) struct Bell {
+pub(in crate::linux) struct Bell {
     event: OwnedFd,
     is_asleep: AtomicBool,
+    /// Something was asked or answered at a desk.
+    is_called: AtomicBool,
 }
 
 impl Bell {
@@ -18,6 +20,7 @@ impl Bell {
         Ok(Self {
             event: eventfd(0, flags)?,
             is_asleep: AtomicBool::new(false),
+            is_called: AtomicBool::new(false),
         })
     }
 
@@ -40,6 +43,24 @@ impl Bell {
             // Nothing to read is as good.
             let _ = rustix::io::read(&self.event, &mut [0; 8]);
         }
+    }
+
+    /// There is something at a desk for this core.
+    pub(in crate::linux) fn call(&self) {
+        // Behind what is on the sheet; its partner is in `take_call`.
+        self.is_called.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Whether that is so.
+    #[inline]
+    pub(in crate::linux) fn is_called(&self) -> bool {
+        self.is_called.load(Ordering::Relaxed)
+    }
+
+    /// It will be looked at now.
+    pub(in crate::linux) fn take_call(&self) {
+        self.is_called.swap(false, Ordering::Acquire);
     }
 
     /// There is news for this core.

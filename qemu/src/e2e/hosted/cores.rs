@@ -8,10 +8,13 @@ use crate::linux::netns::Netns;
 use crate::text;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Two cores, with figures.
-const WORDS: &[&str] = &["--cores", "0,1", "--stats"];
+/// Two cores, with figures, and a look inside.
+const WORDS: &[&str] = &["--cores", "0,1", "--stats", "admin=:9090"];
+const ADMIN_PORT: u16 = 9090;
 /// How long figures of the last second may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -106,6 +109,7 @@ fn neighbor_moves(served: &mut Served) -> Result<()> {
         client.get("/")?.expect(200)?;
         clients.push(client);
     }
+    all_are_shown(served).context("/connections")?;
     let notify = format!("/proc/sys/net/ipv4/conf/{device}/arp_notify");
     fs::write(&notify, "1").with_context(|| notify.clone())?;
     ip(&format!("link set dev {device} address 02:78:00:00:00:77"))?;
@@ -115,6 +119,31 @@ fn neighbor_moves(served: &mut Served) -> Result<()> {
     let said = wait_figures(served, |[_, _, shared]| shared > 0);
     said.context("an announcement that is told")
 }
+
+/// Whichever core is asked shows the connections of both, each once.
+fn all_are_shown(served: &Served) -> Result<()> {
+    for _ in 0..ASKED {
+        let at = (*served.at.ip(), ADMIN_PORT);
+        let mut stream = TcpStream::connect(at).context("the admin port")?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.write_all(b"GET /connections HTTP/1.0\r\n\r\n")?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said)?;
+        let rows = || {
+            said.lines()
+                .filter(|line| line.contains("\"server\":\"site\""))
+        };
+        let of = |core| rows().filter(|line| line.contains(core)).count();
+        let (first, second) = (of("\"core\":0"), of("\"core\":1"));
+        if first == 0 || second == 0 || first + second != CLIENTS || !said.ends_with("\n]\n") {
+            bail!("{first} of core 0, {second} of core 1, not {CLIENTS}: {said}");
+        }
+    }
+    Ok(())
+}
+
+/// How often: either core is reached, as a rule.
+const ASKED: usize = 8;
 
 /// So many that each core has some, but for one run in a million.
 const CLIENTS: usize = 20;

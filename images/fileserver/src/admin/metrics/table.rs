@@ -246,11 +246,16 @@ fn rings(idx: usize, rx: u64, tx: u64) -> Option<(Label, u64)> {
     }
 }
 
-static LOOK: [Family; 7] = [
+static LOOK: [Family; 8] = [
     gauge(
         "simoom_uptime_seconds",
         "Seconds since the start.",
         |view| view.now.as_micros() / 1_000_000,
+    ),
+    gauge(
+        "simoom_answering_core",
+        "The core that answers; each connection is of one.",
+        |view| view.admin.desk.map_or(0, |desk| desk.core() as u64),
     ),
     family(
         Kind::Counter,

@@ -95,7 +95,7 @@ fn run<H: Open + 'static>(
     }
     let started = H::join(more)?.start_beside(content)?;
     let net = Net::<Front, H>::beside(started, SIZES, shared.tcp, &shared.clock)?;
-    let mut app = shared.app()?;
+    let mut app = shared.app(mesh.idx())?;
     let signals = Signals::beside(mesh.idx())?;
     let (mut process, mut served) = shared.process(net, signals, mesh)?;
     ready.send(Ok(()))?;

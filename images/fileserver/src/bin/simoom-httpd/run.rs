@@ -11,7 +11,7 @@ use simoom::tcp::{ListenerId, Settings};
 use simoom::{Addr, Duration, Endpoint, Instant, Sums};
 use simoom_capture::{Slot, Store};
 use simoom_fileserver::accesslog::{Log, PLACES, Place};
-use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening};
+use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening, SEATS_MAX, Shown};
 use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
 use simoom_fileserver::front::Front;
 use simoom_fileserver::http::{self, Server};
@@ -22,8 +22,8 @@ use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
 use simoom_platform::command_line::Offloads;
 use simoom_platform::linux::{
-    Addressing, Board, Clock, Cores, Hooks, Mesh, Net, Printer, Process, Rungs, Signals, content,
-    say, seed,
+    Addressing, Board, Clock, Cores, Desks, Hooks, Mesh, Net, Printer, Process, Rungs, Signals,
+    content, say, seed,
 };
 use simoom_platform::net::{End, Served, Sizes, serve};
 use simoom_ring::Port;
@@ -57,6 +57,7 @@ pub(crate) fn run<H: Open + 'static>(
     let bytes = content::load(&mut started.port, &mut *archive.reader, archive.len);
     let bytes = bytes.map_err(|error| format!("{}: {error}", args.site.display()))?;
     drop(archive);
+    let mut meshes = Mesh::of(cores_cnt)?;
     let shared = Shared {
         site: site(args, &options, bytes)?,
         options,
@@ -69,11 +70,11 @@ pub(crate) fn run<H: Open + 'static>(
         args: args.clone(),
         clock,
         board: Arc::new(Board::new(cores_cnt)),
+        desks: Desks::of(&meshes, SEATS_MAX),
         cores,
     };
-    let mut app = shared.app()?;
+    let mut app = shared.app(0)?;
     let file_cnt = shared.site.file_cnt();
-    let mut meshes = Mesh::of(cores_cnt)?;
     let mesh = meshes.remove(0);
     let (more, content) = (started.port.host().more(), started.port.content());
     let others = Others::start::<H>(more, content, meshes, &shared)?;
@@ -117,12 +118,14 @@ pub(crate) struct Shared {
     pub(crate) args: Args,
     pub(crate) clock: Clock,
     pub(crate) board: Arc<Board>,
+    /// Of several cores.
+    pub(crate) desks: Vec<Desks<Shown>>,
     pub(crate) cores: Option<Cores>,
 }
 
 impl Shared {
     /// The application of one core.
-    pub(crate) fn app(&self) -> Result<Front, Box<dyn Error>> {
+    pub(crate) fn app(&self, idx: usize) -> Result<Front, Box<dyn Error>> {
         let Self { site, options, .. } = self;
         let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
         let mut app = FileServer::new(Server::new(*site, options.limits), scratches);
@@ -139,9 +142,10 @@ impl Shared {
         }
         let interface = self.args.net.clone().leak();
         let mut admin = Admin::new(&options.look, interface);
-        if self.board.cores_cnt() > 1 {
+        if let Some(desk) = self.desks.get(idx) {
             // For as long as the process lives.
-            admin.set_cores(&**Box::leak(Box::new(Arc::clone(&self.board))));
+            let board = Box::leak(Box::new(Arc::clone(&self.board)));
+            admin.set_cores(&**board, Box::leak(Box::new(desk.clone())));
         }
         Ok(Front::new(app, admin))
     }
@@ -351,7 +355,7 @@ impl Ended {
             is_gone,
         } = self;
         if is_gone {
-            return Err("the port is gone: its interface was taken away".into());
+            return Err("the port is gone: its interface, or the other end, was taken away".into());
         }
         say(format_args!(
             "ended: frames {home} of {all} home, {copied} payload bytes copied"
