@@ -228,14 +228,38 @@ fn a_third_is_refused() {
     let at = At::new("third");
     let mut ends = at.pair();
     std::thread::scope(|scope| {
-        let third = scope.spawn(|| at.open().map(|_| ()).map_err(|error| error.to_string()));
+        let third = scope.spawn(|| match at.open() {
+            Err(error) => {
+                let in_use = std::format!("{}: it is in use", at.0.display());
+                assert_eq!(error.to_string(), in_use);
+            }
+            // The first end was not let run before the third's patience was at its end.
+            Ok(third) => wait_until_gone(third),
+        });
         while !third.is_finished() {
             settle(&mut ends[0]);
         }
-        let path = at.0.display();
-        let refused = third.join().expect("no panic");
-        assert_eq!(refused, Err(std::format!("{path}: it is in use")));
     });
+    check_both_ways(&mut ends, 5);
+}
+
+/// An end that was not wanted hears of it when it looks.
+fn wait_until_gone(mut end: Started<PipeHost>) {
+    while !end.queue.is_gone() {
+        settle(&mut end);
+    }
+}
+
+#[test]
+fn a_third_that_is_refused_late_is_gone_when_it_looks() {
+    let at = At::new("late");
+    let mut ends = at.pair();
+    // Nobody looks at the socket meanwhile.
+    let mut third = at.open().expect("nobody has refused it");
+    settle(&mut third);
+    assert!(!third.queue.is_gone() && third.port.link() == LinkState::Down);
+    settle(&mut ends[0]);
+    wait_until_gone(third);
     check_both_ways(&mut ends, 5);
 }
 
