@@ -91,32 +91,36 @@ impl<C: Calls> XdpTx<C> {
     /// Takes note of what is sent, and gives slots back from the oldest on.
     #[inline]
     fn reap(&mut self) {
+        let mut done_cnt = 0;
         // Bounded: no more than the ring has.
         for _ in 0..self.completion.learn() {
             let Some(addr) = self.completion.pop() else {
                 break;
             };
-            if !self.note_done(addr) {
+            if !self.note_done(addr, done_cnt) {
                 self.counters.bad_completions.note();
+            }
+            // As a rule in the order in which they were sent: then none is searched for.
+            while self.is_done(done_cnt) {
+                done_cnt += 1;
             }
         }
         self.completion.give_back();
-        let mut done_cnt = 0;
-        while done_cnt < self.kring.in_flight() {
-            let position = self.kring.in_flight_position(done_cnt);
-            if !self.in_flight[position].is_done {
-                break;
-            }
-            done_cnt += 1;
-        }
         self.kring.finish(done_cnt);
     }
 
-    /// The oldest slot in flight with these bytes is done; false when there is none. Content is
-    /// sent from one address many times: any of them is as good.
+    /// Whether the `n`-th slot in flight is done.
     #[inline]
-    fn note_done(&mut self, addr: u64) -> bool {
-        for n in 0..self.kring.in_flight() {
+    fn is_done(&self, n: u32) -> bool {
+        n < self.kring.in_flight() && self.in_flight[self.kring.in_flight_position(n)].is_done
+    }
+
+    /// The oldest slot in flight with these bytes is done, of those behind the first `done_cnt`;
+    /// false when there is none. Content is sent from one address many times: any of them is as
+    /// good.
+    #[inline]
+    fn note_done(&mut self, addr: u64, done_cnt: u32) -> bool {
+        for n in done_cnt..self.kring.in_flight() {
             let slot = &mut self.in_flight[self.kring.in_flight_position(n)];
             if slot.addr == addr && !slot.is_done {
                 slot.is_done = true;
