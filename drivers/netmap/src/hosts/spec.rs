@@ -5,7 +5,7 @@
 //! | `tap:IFNAME` | a TAP device, created unless it is there; `tap:` lets the kernel name it |
 //! | `xdp:IFNAME[@QUEUE]` | AF_XDP on a queue of an interface, 0 by default |
 //! | `netmap:IFNAME`, and `^` or `*` behind it | `/dev/netmap`: NIC rings, host rings, both |
-//! | `netmap:NAME{N`, `netmap:NAME}N` | `/dev/netmap`: an end of a pipe |
+//! | `netmap:NAME{N`, `netmap:NAME}N`, or the names alone | `/dev/netmap`: an end of a pipe |
 //! | `valeS:P` | `/dev/netmap`: a port of a switch |
 //! | `pipe:PATH` | an end of a pipe through shared memory, met at a socket |
 
@@ -91,7 +91,9 @@ impl Spec {
     /// # Errors
     /// [`SpecError`]: what was given, and what would have been right.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        if text.starts_with("vale") && text.contains(':') {
+        let is_switch = text.starts_with("vale") && text.contains(':');
+        let is_pipe = text.contains(['{', '}']) && !text.contains(':');
+        if is_switch || is_pipe {
             return netmap(text);
         }
         let kind_and_rest = text.split_once(':');

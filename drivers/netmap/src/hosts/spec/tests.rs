@@ -52,6 +52,8 @@ fn every_kind_of_port_has_a_name_that_reads_as_it_is_shown() {
             netmap("xx}1", NetmapRings::Nic),
             "netmap:xx}1",
         ),
+        ("xx{1", netmap("xx{1", NetmapRings::Nic), "netmap:xx{1"),
+        ("xx}20", netmap("xx}20", NetmapRings::Nic), "netmap:xx}20"),
         ("vale0:a", netmap("vale0:a", NetmapRings::Nic), "vale0:a"),
         (
             "netmap:vale0:a",
