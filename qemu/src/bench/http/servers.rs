@@ -87,7 +87,10 @@ impl Nginx {
         for size in sizes {
             fs::write(root.join(format!("{size}.bin")), super::body(*size))?;
         }
-        fs::write(root.join("nginx.conf"), config(&root.display().to_string()))?;
+        fs::write(
+            root.join("nginx.conf"),
+            config(&root.display().to_string(), ""),
+        )?;
         Ok(Self {
             program,
             folder,
@@ -109,8 +112,8 @@ impl Nginx {
     }
 }
 
-/// One worker, which is on the core that it was started on.
-pub(crate) fn config(root: &str) -> String {
+/// One worker, which is on the core that it was started on; `more` is about its one server.
+pub(crate) fn config(root: &str, more: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| format!("{kind}_temp_path {root}/{kind};"))
@@ -124,7 +127,7 @@ pub(crate) fn config(root: &str) -> String {
          keepalive_timeout 600s; keepalive_requests 1000000000; reset_timedout_connection on;\n\
          open_file_cache max=1000 inactive=600s; open_file_cache_valid 600s;\n\
          open_file_cache_min_uses 1; default_type application/octet-stream;\n\
-         server {{ listen 80 backlog=4096 reuseport; root {root}; }} }}\n"
+         server {{ listen 80 backlog=4096 reuseport; root {root}; {more}}} }}\n"
     )
 }
 
