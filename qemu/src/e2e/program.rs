@@ -197,19 +197,26 @@ pub(super) fn disk(world: &mut World) -> Result<Outcome> {
     fs::create_dir(&source)?;
     fs::write(source.join("index.html"), sites::INDEX)?;
     fs::write(source.join("text.css"), "a { color: red }\n".repeat(100))?;
-    let path = folder.path().join("made here.iso");
-    let out = program()?
-        .args(["image", "--compress", "--append", "port=80 ip=dhcp"])
-        .arg("--disk")
-        .arg(&path)
-        .arg(&source)
-        .output()?;
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        if said.contains("is not installed") {
-            return Ok(Outcome::Skipped(text::one_line(&said)));
+    let [path, again] = ["made here.iso", "again.iso"].map(|name| folder.path().join(name));
+    // What a file had before does not matter.
+    fs::write(&again, vec![0xa5; 32 << 20])?;
+    for path in [&path, &again] {
+        let out = program()?
+            .args(["image", "--compress", "--append", "port=80 ip=dhcp"])
+            .arg("--disk")
+            .arg(path)
+            .arg(&source)
+            .output()?;
+        if !out.status.success() {
+            let said = String::from_utf8_lossy(&out.stderr);
+            if said.contains("is not installed") {
+                return Ok(Outcome::Skipped(text::one_line(&said)));
+            }
+            bail!("image --disk: {said}");
         }
-        bail!("image --disk: {said}");
+    }
+    if fs::read(&path)? != fs::read(&again)? {
+        bail!("the same site makes two files that differ");
     }
     let packed = site::open(Some(&source))?.compressed_if(true)?;
     let firmware = uefi();
@@ -219,7 +226,8 @@ pub(super) fn disk(world: &mut World) -> Result<Outcome> {
     let ways = [
         ("a CD, BIOS", Medium::Cdrom, Some(None)),
         ("a disk, BIOS", Medium::Drive, Some(None)),
-        ("a disk, UEFI", Medium::Drive, firmware.map(Some)),
+        ("a disk, UEFI", Medium::Drive, firmware.clone().map(Some)),
+        ("a CD, UEFI", Medium::Cdrom, firmware.map(Some)),
     ];
     for (what, medium, firmware) in ways {
         let Some(firmware) = firmware else { continue };
