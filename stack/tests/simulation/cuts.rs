@@ -26,6 +26,25 @@ struct Way {
     len_max: u64,
 }
 
+impl Way {
+    /// Over a wire that does nothing but take its time.
+    fn clean(
+        (cutting, right_up_to): (Cutting, usize),
+        sack: bool,
+        (conns, requests, len_max): (u32, u32, u64),
+    ) -> Self {
+        Self {
+            cutting,
+            right_up_to,
+            faults: clean(),
+            sack,
+            conns,
+            requests,
+            len_max,
+        }
+    }
+}
+
 /// Downloads over a device; what the server counts, and how many seconds it took.
 fn downloads(way: &Way, seed: u64) -> (Counters, f64) {
     let tcp = Settings {
@@ -83,15 +102,7 @@ fn a_device_that_cuts_wrongly_is_found_out() {
             (true, 30, 1, 40_000),
             (false, 1, 8, 500_000),
         ] {
-            let way = Way {
-                cutting,
-                right_up_to: 0,
-                faults: clean(),
-                sack,
-                conns,
-                requests,
-                len_max,
-            };
+            let way = Way::clean((cutting, 0), sack, (conns, requests, len_max));
             let (counters, secs) = downloads(&way, 1);
             let Counters {
                 tcp_super_segments,
@@ -122,15 +133,7 @@ fn a_device_that_cuts_long_ones_wrongly_gets_them_no_more() {
             (20_000, true, 60, 2, 200_000),
             (20_000, false, 1, 40, 1_000_000),
         ] {
-            let way = Way {
-                cutting,
-                right_up_to,
-                faults: clean(),
-                sack,
-                conns,
-                requests,
-                len_max,
-            };
+            let way = Way::clean((cutting, right_up_to), sack, (conns, requests, len_max));
             let (counters, secs) = downloads(&way, 1);
             let Counters {
                 tcp_super_segments,
