@@ -12,7 +12,7 @@ macro_rules! of_stack {
     };
 }
 
-pub(super) static FAMILIES: [Family; 43] = [
+pub(super) static FAMILIES: [Family; 44] = [
     each(
         Kind::Counter,
         "simoom_drops_total",
@@ -236,6 +236,11 @@ pub(super) static FAMILIES: [Family; 43] = [
         "simoom_checksum_fallbacks_total",
         checksum_fallbacks,
         "Times that the device's checksums were given up."
+    ),
+    of_stack!(
+        "simoom_segmentation_fallbacks_total",
+        segmentation_fallbacks,
+        "Times that segmentation by the device was given up, at all or beyond a length."
     ),
     each(
         Kind::Gauge,
