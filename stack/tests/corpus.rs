@@ -92,6 +92,13 @@ fn the_corpus_of_frames_holds() {
 }
 
 #[test]
+fn the_corpus_of_pairs_holds() {
+    replay("pairs", |bytes| {
+        let _taken = fuzz::pairs(bytes);
+    });
+}
+
+#[test]
 fn the_corpus_of_options_holds() {
     replay("options", fuzz::options);
 }

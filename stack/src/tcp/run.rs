@@ -63,7 +63,8 @@ pub(super) fn send<'p, C: Congestion>(
 }
 
 /// Sends full segments in a row, if the windows have opened for any, of a quiet connection of which
-/// something was acknowledged. True if that was all that may be sent now.
+/// something was acknowledged, and more is in flight, or nothing is queued. True if that was all
+/// that may be sent now.
 #[inline]
 pub(super) fn send_row<'p, C: Congestion>(
     tcb: &mut Tcb<'p, C>,

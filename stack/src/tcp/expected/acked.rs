@@ -27,7 +27,11 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return true;
         };
+        // What begins a flight is marked by its first segment (`run::send`). And what is queued
+        // while nothing is in flight is an answer, nearly always.
+        let is_flying = tcb.snd.una != tcb.snd.max || tcb.snd.queue.is_empty();
         let is_plain = self.has_moved
+            && is_flying
             && is_quiet(tcb)
             && !cx.net.cuts.is_in_doubt()
             && !tcb.snd.flags.has(SndFlags::NARROWED)
