@@ -17,6 +17,7 @@ mod network;
 mod offloads;
 mod program;
 mod protocol;
+mod running;
 mod sites;
 mod xdp;
 
@@ -203,7 +204,7 @@ pub(crate) const CASES: &[Step] = &[
     ),
     step(
         "hosted-ends",
-        "simoom-httpd: start, SIGTERM, kill -9, what it leaves: nothing",
+        "simoom-httpd: start, DHCP, SIGTERM, kill -9, what it leaves: nothing",
         hosted::ends,
     ),
     step(

@@ -2,6 +2,7 @@
 //! the Linux process, each read by whoever it is for: promtool, tshark, Chromium.
 
 use super::network::{Cable, TAP_GUEST};
+use super::running::Running;
 use super::{HOME_LIMIT, Outcome, Served, World, hosted, listening, sites, within};
 use crate::console::Line;
 use crate::install::{self, Tool};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// Where it is, beside the site's port.
@@ -133,16 +134,6 @@ fn look(inside: &dyn Fn(&Path) -> Command, host: &str) -> Result<()> {
     page(inside, host).context("page")?;
     drop(load);
     metrics(&get(PORT, "/metrics")?).context("metrics")
-}
-
-/// A program that ends with its owner.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Asks for a path, and insists on an answer that is no error.

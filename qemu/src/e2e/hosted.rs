@@ -6,6 +6,7 @@
 mod cable;
 mod clients;
 mod cores;
+mod dhcp;
 mod failing;
 mod far_side;
 mod leaving;

@@ -1,12 +1,13 @@
 //! nginx, set up to do what our server does, on a port of 127.0.0.1.
 
+use super::super::running::Running;
 use super::super::{free_port, within};
 use crate::install::Tool;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The other server.
@@ -19,7 +20,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running nginx. It ends with this value.
 pub(super) struct Nginx {
-    child: Child,
+    _program: Running,
     /// Where it listens.
     pub(super) port: u16,
 }
@@ -49,10 +50,12 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot run nginx")?;
-        let mut nginx = Self { child, port };
+        let nginx = Self {
+            _program: Running(child),
+            port,
+        };
         let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
         if !within(START_LIMIT, listens) {
-            let _ended = nginx.child.kill();
             let log = fs::read_to_string(folder.join("error.log")).unwrap_or_default();
             bail!(
                 "nginx does not listen: {}",
@@ -60,13 +63,6 @@ impl Nginx {
             );
         }
         Ok(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _waited = self.child.wait();
     }
 }
 

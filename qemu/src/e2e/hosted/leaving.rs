@@ -1,10 +1,11 @@
-//! Beginnings and ends: how soon it listens, and what it leaves when it is told to go, or killed.
+//! Beginnings and ends: how soon it listens, and as whom, and what it leaves when it is told to go,
+//! or killed.
 
 use super::super::content::compare_noise;
 use super::super::http::{Client, request};
 use super::super::sites::{self, Noise};
 use super::super::{Outcome, Served, World};
-use super::{BOOT_LIMIT, DEVICE, has_device, in_namespace, ip, program};
+use super::{BOOT_LIMIT, DEVICE, dhcp, has_device, in_namespace, ip, program};
 use crate::text::{self, MIB};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,6 +23,7 @@ const NOISE_LEN: u64 = 24 * MIB;
 pub(in super::super) fn ends(world: &mut World) -> Result<Outcome> {
     in_namespace(world, "hosted-ends", |world| {
         start(world).context("start")?;
+        dhcp::taken(world).context("an address by DHCP")?;
         drained(world).context("SIGTERM")?;
         killed(world).context("kill -9")?;
         persistent(world).context("a persistent device")?;
