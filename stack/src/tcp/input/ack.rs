@@ -148,7 +148,8 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             is_round_over = flight.is_round_over(ack);
             is_timed = true;
         }
-        let mut rtt = told.rtt();
+        // What was sent once has waited for the answer to what was sent again, as it seems.
+        let mut rtt = told.rtt().filter(|_| !told.is_again);
         news.is_ambiguous = told.is_answer_ambiguous(tcb.rtt.least_plausible());
         if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
