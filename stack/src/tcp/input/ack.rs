@@ -148,8 +148,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
             is_round_over = flight.is_round_over(ack);
             is_timed = true;
         }
-        // What was sent once has waited for the answer to what was sent again, as it seems.
-        let mut rtt = told.rtt().filter(|_| !told.is_again);
+        let mut rtt = told.rtt();
         news.is_ambiguous = told.is_answer_ambiguous(tcb.rtt.least_plausible());
         if syn > 0 {
             // An echo would measure their timer of the SYN-ACK, too.
