@@ -17,7 +17,10 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 #[test]
 fn short_cuts_put_the_same_bytes_on_the_wire() {
     seeds::each(600, 10, one_pair);
-    assert!(TAKEN.load(Ordering::Relaxed) > 1_000, "{TAKEN:?}");
+    // One seed alone, to repeat it, may take few.
+    if std::env::var_os("SIMOOM_SEED").is_none() {
+        assert!(TAKEN.load(Ordering::Relaxed) > 1_000, "{TAKEN:?}");
+    }
 }
 
 fn one_pair(seed: u64) {
