@@ -11,8 +11,10 @@
 
 #![deny(unsafe_code)]
 
+mod ended;
 mod others;
 mod run;
+mod shared;
 mod site;
 
 use std::error::Error;

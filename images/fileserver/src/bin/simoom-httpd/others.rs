@@ -16,7 +16,8 @@ use simoom_netmap::hosts::Open;
 use simoom_platform::linux::{Mesh, Net, Signals};
 use simoom_platform::net::serve;
 
-use super::run::{Ended, SIZES, Shared, close};
+use super::ended::{Ended, close};
+use super::shared::{SIZES, Shared};
 
 /// What another core has come to: an error is a line.
 type Outcome<T> = Result<T, String>;

@@ -1,35 +1,30 @@
 //! From arguments to the end of the process, on a port of one type.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use simoom::tcp::{ListenerId, Settings};
-use simoom::{Addr, Duration, Endpoint, Instant, Sums};
-use simoom_capture::{Slot, Store};
-use simoom_fileserver::accesslog::{Log, PLACES, Place};
-use simoom_fileserver::admin::{Admin, CAPTURE_BYTES, CAPTURE_SLOTS, Listening, SEATS_MAX, Shown};
-use simoom_fileserver::app::{Addresses, FileServer, SCRATCH_LEN, Scratches};
+use simoom::tcp::Settings;
+use simoom::{Addr, Endpoint};
+use simoom_fileserver::admin::SEATS_MAX;
 use simoom_fileserver::front::Front;
-use simoom_fileserver::http::{self, Server};
 use simoom_fileserver::options::{self, Options, Time};
 use simoom_fileserver::site::{self, Options as SiteOptions, Site};
 use simoom_fileserver::warnings;
-use simoom_netmap::NetmapPort;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
 use simoom_platform::command_line::Offloads;
 use simoom_platform::linux::{
-    Addressing, Board, Clock, Cores, Desks, Hooks, Mesh, Net, Printer, Process, Rungs, Signals,
-    content, say, seed,
+    Addressing, Board, Clock, Cores, Desks, Mesh, Net, Rungs, Signals, content, say, seed,
 };
-use simoom_platform::net::{End, Served, Sizes, serve};
+use simoom_platform::net::serve;
 use simoom_ring::Port;
 
 use super::Args;
+use super::ended::close;
 use super::others::Others;
+use super::shared::{SIZES, Shared};
 use super::site as archive;
 
 /// Serves until a signal.
@@ -102,131 +97,6 @@ pub(crate) fn run<H: Open + 'static>(
     let mut ended = others.join()?;
     ended.add(close(served, end)?);
     ended.tell()
-}
-
-/// A core's network.
-type ServedOn<H> = Served<Front, NetmapPort<'static, H>>;
-
-/// What all cores serve with.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) site: Site,
-    pub(crate) options: Options,
-    pub(crate) tcp: Settings,
-    /// Of the site's bytes, where we sum.
-    pub(crate) sums: Option<&'static Sums>,
-    pub(crate) args: Args,
-    pub(crate) clock: Clock,
-    pub(crate) board: Arc<Board>,
-    /// Of several cores.
-    pub(crate) desks: Vec<Desks<Shown>>,
-    pub(crate) cores: Option<Cores>,
-}
-
-impl Shared {
-    /// The application of one core.
-    pub(crate) fn app(&self, idx: usize) -> Result<Front, Box<dyn Error>> {
-        let Self { site, options, .. } = self;
-        let scratches = Scratches::new(vec![0; SCRATCHES * SCRATCH_LEN].leak());
-        let mut app = FileServer::new(Server::new(*site, options.limits), scratches);
-        let known = vec![http::Place::EMPTY; http::KNOWN_CNT];
-        app.set_known(http::Known::new(known.leak()));
-        if let Time::Told(unix) = options.time {
-            app.set_clock(Some((unix, self.clock.now())));
-        }
-        let addresses = Addresses::new(vec![0; ADDRESS_COUNTERS].leak(), seed()?);
-        app.set_bounds(options.bounds_for(SIZES.conns), addresses);
-        app.set_sums(self.sums);
-        if let Some(sink) = options.look.log {
-            app.set_log(Log::new(sink, vec![Place::EMPTY; PLACES].leak()));
-        }
-        let interface = self.args.net.clone().leak();
-        let mut admin = Admin::new(&options.look, interface);
-        if let Some(desk) = self.desks.get(idx) {
-            // For as long as the process lives.
-            let board = Box::leak(Box::new(Arc::clone(&self.board)));
-            admin.set_cores(&**board, Box::leak(Box::new(desk.clone())));
-        }
-        Ok(Front::new(app, admin))
-    }
-
-    /// The loop's ground and the network of one core, which listens.
-    pub(crate) fn process<H: Open + 'static>(
-        &self,
-        net: Net<Front, H>,
-        signals: Signals,
-        mesh: Mesh,
-    ) -> Result<(Process<Front>, ServedOn<H>), Box<dyn Error>> {
-        let Net {
-            mut served,
-            wake,
-            syscalls,
-            bound: _,
-        } = net;
-        let args = &self.args;
-        let listener = listen(&mut served, args.port, BACKLOG)?;
-        look_inside(&mut served, self.options.look.listening)?;
-        let process = Process {
-            clock: self.clock,
-            signals,
-            wake,
-            syscalls,
-            busy_poll: Duration::from_micros(args.busy_poll.into()),
-            has_stats: args.stats,
-            listener,
-            takes: Takes::default(),
-            told: Box::new(|_| {}),
-            printer: Printer::default(),
-            hooks: Hooks {
-                answered_cnt: |app: &Front| app.files.counters().answered,
-                set_time: match self.options.time {
-                    Time::Machine => tell_time,
-                    // Said once, when the server was made.
-                    _ => |_, _, _| {},
-                },
-            },
-            mesh,
-            board: Arc::clone(&self.board),
-            state: Default::default(),
-        };
-        Ok((process, served))
-    }
-}
-
-/// Tells the server the time, once a second.
-fn tell_time(app: &mut Front, unix: i64, now: Instant) {
-    app.files.set_clock(Some((unix, now)));
-    // In the midst of serving.
-    #[cfg(feature = "fault")]
-    if now > Instant::ZERO + Duration::from_secs(1)
-        && std::env::var_os("SIMOOM_FAULT").is_some_and(|fault| fault == "panic")
-    {
-        panic!("the feature `fault` has it so");
-    }
-}
-
-fn listen<P: Port<'static>>(
-    served: &mut Served<Front, P>,
-    port: u16,
-    backlog: u16,
-) -> Result<ListenerId, Box<dyn Error>> {
-    let listener = served.stack.listen(port, backlog);
-    Ok(listener.map_err(|error| error.to_string())?)
-}
-
-/// Listens on the admin port, if there is to be one, with memory for captures.
-fn look_inside<P: Port<'static>>(
-    served: &mut Served<Front, P>,
-    listening: Option<Listening>,
-) -> Result<(), Box<dyn Error>> {
-    let Some(at) = listening else {
-        return Ok(());
-    };
-    listen(served, at.port, ADMIN_BACKLOG)?;
-    let bytes = vec![0; CAPTURE_BYTES].leak();
-    let slots = vec![Slot::EMPTY; CAPTURE_SLOTS].leak();
-    served.capture = RefCell::new(Store::new(bytes, slots));
-    Ok(())
 }
 
 /// The site, indexed once for all cores.
@@ -329,70 +199,6 @@ fn without(args: &Args, spec: &Spec) -> Result<Without, Box<dyn Error>> {
     })
 }
 
-/// How a core has ended, or all of them.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Ended {
-    home: u64,
-    all: u64,
-    copied: u64,
-    is_gone: bool,
-}
-
-impl Ended {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.home += other.home;
-        self.all += other.all;
-        self.copied += other.copied;
-        self.is_gone |= other.is_gone;
-    }
-
-    /// Says it.
-    fn tell(self) -> Result<ExitCode, Box<dyn Error>> {
-        let Self {
-            home,
-            all,
-            copied,
-            is_gone,
-        } = self;
-        if is_gone {
-            return Err("the port is gone: its interface, or the other end, was taken away".into());
-        }
-        say(format_args!(
-            "ended: frames {home} of {all} home, {copied} payload bytes copied"
-        ));
-        Ok(match home == all {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        })
-    }
-}
-
-/// Gives everything back, and looks whether all frames are there.
-pub(crate) fn close<H: Open + 'static>(
-    served: ServedOn<H>,
-    end: End,
-) -> Result<Ended, Box<dyn Error>> {
-    let Served {
-        stack,
-        queue,
-        port,
-        pool,
-        capture: _,
-    } = served;
-    let sent = queue.counters().tx;
-    let copied = stack.counters().payload_bytes_copied + sent.bytes_moved + sent.content_copied;
-    drop(stack);
-    drop(queue);
-    let (home, all) = (pool.free_cnt(), pool.owned_cnt());
-    drop(port.close(pool)?);
-    Ok(Ended {
-        home: home.into(),
-        all: all.into(),
-        copied,
-        is_gone: end == End::Gone,
-    })
-}
-
 /// Memory for the site's tables.
 struct Tables;
 
@@ -412,17 +218,3 @@ fn url(endpoint: Endpoint) -> String {
         _ => format!("http://{endpoint}/"),
     }
 }
-
-/// 16 MiB of frames for each core, and twice as many connections, of which those at rest hold
-/// none.
-pub(crate) const SIZES: Sizes = Sizes::with(8_192, 16_384);
-
-/// Heads of requests that straddle frames at once.
-const SCRATCHES: usize = 64;
-
-/// Half-open connections at most; to the admin port.
-const BACKLOG: u16 = 4_096;
-const ADMIN_BACKLOG: u16 = 16;
-
-/// Counters of connections by address.
-const ADDRESS_COUNTERS: usize = 131_072;
