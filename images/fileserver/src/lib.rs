@@ -26,6 +26,7 @@ pub mod admin;
 pub mod app;
 pub mod front;
 pub mod http;
+mod message;
 pub mod options;
 pub mod site;
 pub mod warnings;

@@ -9,7 +9,8 @@ use simoom_ring::Queue;
 
 use super::line::{self, Stamp};
 use super::{Log, Sink};
-use crate::http::{HeadWriter, Known};
+use crate::http::Known;
+use crate::message::HeadWriter;
 
 /// Bytes of a line at most, its end included: what one datagram carries anywhere.
 pub const LINE_LEN_MAX: usize = 1_400;

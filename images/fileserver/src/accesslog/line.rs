@@ -6,7 +6,9 @@ use core::fmt::Write;
 use simoom::Addr;
 
 use super::Answered;
-use crate::http::{HeadWriter, LANES, Lanes, first, imf_fixdate};
+use crate::http::{LANES, Lanes, first};
+use crate::message::HeadWriter;
+use crate::message::date::imf_fixdate;
 
 /// Characters of a request line, and of either header, that are written at most.
 const LINE_MAX: usize = 600;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::http::{self, HeadWriter, Known};
+use crate::http::{self, Known};
+use crate::message::HeadWriter;
 use core::net::Ipv4Addr;
 use std::string::String;
 use std::vec;

@@ -8,9 +8,9 @@ use simoom_platform::net::Round;
 use simoom_ring::Queue;
 
 use super::capture::{self, About, Next};
-use super::metrics::View;
 use super::seen::{Seen, Whose};
-use super::text::Text;
+use super::text::{Text, Written};
+use super::view::View;
 use super::{Admin, Job, SEATS_MAX, SeatIdx};
 use crate::app::FileServer;
 
@@ -33,16 +33,6 @@ enum Made {
     Step,
     /// Nothing: the application is called when there is room, or a packet.
     Nothing,
-}
-
-/// What is written into a piece.
-pub(super) enum Written {
-    More,
-    Last,
-    /// Nothing yet, but a step towards it was made.
-    Step,
-    /// Nothing yet: another core was asked, and calls.
-    Wait,
 }
 
 impl Admin {

@@ -5,10 +5,9 @@ use core::fmt::{self, Write};
 use simoom::tcp::State;
 use simoom_platform::net::{CoreRows, Looked};
 
-use super::answer::Written;
-use super::metrics::View;
 use super::seen::Shown;
-use super::text::Text;
+use super::text::{Text, Written};
+use super::view::View;
 
 /// Places of the tables that are looked at for one piece.
 const PLACES: usize = 512;

@@ -23,6 +23,7 @@ mod metrics;
 mod request;
 mod seen;
 mod text;
+mod view;
 mod words;
 
 use core::fmt::Write;

@@ -2,6 +2,16 @@
 
 use core::fmt;
 
+/// What came of writing the next piece of an answer.
+pub(super) enum Written {
+    More,
+    Last,
+    /// Nothing yet, but a step towards it was made.
+    Step,
+    /// Nothing yet: another core was asked, and calls.
+    Wait,
+}
+
 /// Room that text is written into. What does not fit is an error, and nothing is cut.
 pub(super) struct Text<'a> {
     room: &'a mut [u8],

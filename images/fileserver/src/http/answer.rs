@@ -1,13 +1,15 @@
 //! From a request to its answer: what is asked for, in which form, on which conditions.
 
+use super::accept;
 use super::chunked::Chunks;
 use super::conditions::{self, Verdict};
+use super::exchange::{Answer, Exchange, State};
 use super::range::{self, Parts, Wanted};
 use super::reply::Reply;
 use super::request::{Body, Method, Request};
-use super::status::Status;
+use super::server::Server;
 use super::target::{RawTarget, Room};
-use super::{Answer, Exchange, Server, State, accept};
+use crate::message::Status;
 use crate::site::File;
 
 /// Where an answer is written: its head, and its parts when it has several.

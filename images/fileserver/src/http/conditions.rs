@@ -1,7 +1,7 @@
 //! Conditional requests: RFC 9110 13, against the representation that would be sent.
 
-use super::date;
 use super::request::Request;
+use crate::message::date;
 use crate::site::Representation;
 
 /// What the conditions of a request make of its answer.

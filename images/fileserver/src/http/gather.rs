@@ -1,6 +1,8 @@
 //! A request head that straddles frames, put together in memory of the caller.
 
-use super::{Answer, Exchange, Parts, Server, Step};
+use super::exchange::{Answer, Exchange, Step};
+use super::range::Parts;
+use super::server::Server;
 
 /// How much of a head lies in the scratch memory. Kept beside an [`Exchange`] while there is any.
 ///
@@ -94,7 +96,7 @@ impl Server {
 
     #[cold]
     fn too_long(&self, exchange: &mut Exchange, bytes: &[u8], head: &mut [u8]) -> Step {
-        let status = super::Status::HeaderFieldsTooLarge;
+        let status = crate::message::Status::HeaderFieldsTooLarge;
         let answer = self.refuse(exchange, status, head);
         Step::Answer(Answer {
             consumed: bytes.len(),

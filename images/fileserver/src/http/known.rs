@@ -16,8 +16,9 @@
 use simoom::Sums;
 use simoom::wire::checksum::Sum;
 
-use super::reply::DateLines;
-use super::{Answer, Status};
+use super::exchange::Answer;
+use crate::message::Status;
+use crate::message::date::DateLines;
 
 /// Bytes of a request that is kept, at most: that of a browser with cookies.
 const HEAD_LEN_MAX: usize = 960;

@@ -4,9 +4,9 @@
 
 use httparse::{Header, Status as Parsed};
 
-use super::Limits;
-use super::request::{self, HEADERS_MAX, Request};
-use super::status::Status;
+use super::limits::{HEADERS_MAX, Limits};
+use super::request::{self, Request};
+use crate::message::Status;
 
 /// Reads the request at the start of `bytes`; `None` when its head is not complete.
 ///

@@ -16,12 +16,15 @@
 use httparse::{EMPTY_HEADER, Header};
 
 use super::answer::Out;
+use super::exchange::{Answer, Exchange};
 use super::known::{Known, KnownIdx, Prepared};
 use super::lanes::{LANES, Lanes, below_first, first};
-use super::request::{Body, Fields, HEADERS_MAX, Method, Request};
-use super::status::Status;
+use super::limits::{HEADERS_MAX, Limits};
+use super::request::{Body, Fields, Method, Request};
+use super::server::Server;
 use super::target::{Target, is_host};
-use super::{Answer, Exchange, Limits, Server, accept, conditions, route};
+use super::{accept, conditions, route};
+use crate::message::Status;
 use crate::site::{File, Found};
 
 /// A request that the short cut has read.

@@ -10,7 +10,7 @@
 //! the file (14.2 allows it and warns of the opposite). Beyond [`RANGES_MAX`] the field is ignored,
 //! as 14.2 allows as well, and the whole file is sent.
 
-use super::head::{HeadWriter, decimal_len, sixteen_digits};
+use crate::message::{HeadWriter, decimal_len, sixteen_digits};
 use crate::site::Representation;
 
 /// Ranges of a request at most.

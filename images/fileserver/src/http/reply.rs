@@ -1,12 +1,12 @@
 //! Answers, written. The order of fields is fixed: what it is, how it stays valid, when it was
 //! given, what becomes of the connection.
 
-use super::date::DATE_LEN;
-use super::head::HeadWriter;
+use super::exchange::Answer;
 use super::range::{Parts, Range};
-use super::status::Status;
+use super::server::Server;
 use super::target::Target;
-use super::{Answer, Server};
+use crate::message::date::DATE_LINE_LEN;
+use crate::message::{HeadWriter, Status};
 use crate::site::{Captures, Redirect, Representation, ToPiece};
 
 /// What the request says about the form of its answer.
@@ -125,7 +125,7 @@ impl Server {
         let mut head = begin(reply, out);
         head.put(status.line());
         head.put(b"Location: /");
-        put_escaped(&mut head, target.path);
+        head.put_escaped(target.path);
         head.put(b"/");
         // Room for what follows: a query that is too long is not worth an error.
         let query = target
@@ -159,7 +159,7 @@ impl Server {
         head.put(b"Location: ");
         rule.expand(captures, |piece| match piece {
             ToPiece::Written(text) => put_ascii(&mut head, text),
-            ToPiece::Captured(text) => put_escaped(&mut head, text),
+            ToPiece::Captured(text) => head.put_escaped(text),
         });
         let takes_query = !rule.has_query() && !rule.has_fragment();
         let query = query.filter(|query| {
@@ -254,22 +254,6 @@ impl Server {
     }
 }
 
-/// The line of Date.
-const DATE_LINE_LEN: usize = 6 + DATE_LEN + 2;
-
-/// The line of Date, and the empty one that mostly follows it.
-pub(super) type DateLines = [u8; DATE_LINE_LEN + 2];
-
-/// The line of Date at a time, seconds since 1970.
-pub(super) fn date_lines(seconds: i64) -> DateLines {
-    let mut lines = [0; DATE_LINE_LEN + 2];
-    let mut out = HeadWriter::new(&mut lines);
-    out.put(b"Date: ");
-    out.put(&super::date::imf_fixdate(seconds));
-    out.put(b"\r\n\r\n");
-    lines
-}
-
 /// The methods of every file: RFC 9110 10.2.1.
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 
@@ -298,22 +282,9 @@ fn put_ascii(head: &mut HeadWriter<'_>, text: &[u8]) {
         match piece.split_last() {
             Some((last, front)) if !last.is_ascii() => {
                 head.put(front);
-                put_escaped(head, &[*last]);
+                head.put_escaped(&[*last]);
             }
             _ => head.put(piece),
-        }
-    }
-}
-
-/// Percent-encodes all but what RFC 3986 allows in a path.
-pub(crate) fn put_escaped(head: &mut HeadWriter<'_>, path: &[u8]) {
-    for &byte in path {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
-            head.put(&[byte]);
-        } else {
-            let digit = |value: u8| b"0123456789ABCDEF".get(usize::from(value)).copied();
-            let (high, low) = (digit(byte >> 4), digit(byte & 15));
-            head.put(&[b'%', high.unwrap_or(b'0'), low.unwrap_or(b'0')]);
         }
     }
 }

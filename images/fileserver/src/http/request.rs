@@ -10,12 +10,9 @@ use core::mem::MaybeUninit;
 
 use httparse::{Error, Header, Status as Parsed};
 
-use super::Limits;
-use super::status::Status;
+use super::limits::{HEADERS_MAX, Limits};
 use super::target::is_host;
-
-/// Header fields a request may have at most, whatever [`Limits`] say: memory on the stack.
-pub(super) const HEADERS_MAX: usize = 64;
+use crate::message::Status;
 
 /// Memory for header fields while a request is read.
 pub(super) type HeaderRoom<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];

@@ -7,11 +7,12 @@
 
 use super::accept;
 use super::answer::Out;
+use super::exchange::Answer;
 use super::reply::Reply;
 use super::request::{Method, Request};
-use super::status::Status;
+use super::server::Server;
 use super::target::Target;
-use super::{Answer, Server};
+use crate::message::Status;
 use crate::site::path::PathBuf;
 use crate::site::{Captures, File, Found, Redirect, ToPiece};
 

@@ -4,9 +4,8 @@
 //! where they lie in the request. What is not normal UTF-8 within the root is refused, so no
 //! target names anything outside the site.
 
+use crate::message::Status;
 use crate::site::path::PathBuf;
-
-use super::status::Status;
 
 /// A path that [`Site::find`](crate::site::Site::find) takes, and what stood around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

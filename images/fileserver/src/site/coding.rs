@@ -1,9 +1,4 @@
-//! Precompressed variants: `name.br`, `name.zst` and `name.gz` beside `name`, found at boot.
-
-use super::error::SiteError;
-use super::path::PathBuf;
-use super::table::{Content, Place, Table};
-use super::{Entry, File};
+//! Precompressed variants: `name.br`, `name.zst` and `name.gz` beside `name`.
 
 /// A content coding that a file may lie in the site in (RFC 9110 8.4.1; zstd: RFC 8878).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +76,7 @@ impl Variants {
     }
 
     /// Adds one; `len_at` knows the length of what is at a place.
-    fn add(&mut self, coding: Coding, slot_idx: usize, len_at: impl Fn(usize) -> usize) {
+    pub(super) fn add(&mut self, coding: Coding, slot_idx: usize, len_at: impl Fn(usize) -> usize) {
         let Ok(slot_idx) = u32::try_from(slot_idx) else {
             return;
         };
@@ -106,46 +101,6 @@ impl Variants {
 const IDX_BITS: u32 = 30;
 const IDX_MAX: u32 = (1 << IDX_BITS) - 1;
 const VACANT: u32 = u32::MAX;
-
-/// Tells every file which variants it has. One that is not smaller than the file is none.
-pub(super) fn attach(table: &mut Table<&'static mut [Entry]>) -> Result<(), SiteError> {
-    let mut path = PathBuf::new();
-    for slot_idx in 0..table.slot_cnt() {
-        let Some(node) = table.node(slot_idx) else {
-            continue;
-        };
-        let Content::File(File { body, .. }) = node.content else {
-            continue;
-        };
-        let fail = |fault| SiteError {
-            fault,
-            offset: 0,
-            name: node.path.name(),
-        };
-        let joined = node.path.join(&mut path).map_err(fail)?;
-        let Some((coding, base)) = Coding::of_path(joined) else {
-            continue;
-        };
-        let Ok(Place::Taken(base_idx)) = table.place(base) else {
-            continue;
-        };
-        let len_at = |idx| match table.node(idx).map(|node| &node.content) {
-            Some(Content::File(file)) => file.body.len(),
-            _ => usize::MAX,
-        };
-        let mut variants = match table.node(base_idx).map(|node| &node.content) {
-            Some(Content::File(file)) if body.len() < file.body.len() => file.variants,
-            _ => continue,
-        };
-        variants.add(coding, slot_idx, len_at);
-        if let Some(node) = table.node_mut(base_idx)
-            && let Content::File(file) = &mut node.content
-        {
-            file.variants = variants;
-        }
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

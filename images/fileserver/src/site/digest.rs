@@ -14,7 +14,7 @@ use core::fmt;
 
 use twox_hash::XxHash64;
 
-use crate::http::sixteen_digits;
+use crate::message::sixteen_digits;
 
 /// XXH64 of a file's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,19 @@
 //! An indexed archive on its way to a site: rules are read, listings and the heads of answers
 //! written, first counted, then into memory that the caller found.
 
-use core::borrow::Borrow;
-
 use super::coding::Coding;
 use super::digest::Digest;
 use super::error::{Fault, SiteError};
+use super::file::File;
 use super::head::{HEAD_LEN_MAX, Head, Marks, Source};
 use super::listing::{self, Text};
+use super::lookup::Site;
+use super::media::MediaType;
 use super::path::PathBuf;
+use super::roots::{file_of, for_each_root, root_of};
 use super::rules::{self, HEADERS_NAME, REDIRECTS_NAME, Redirect};
-use super::table::{Content, Node, Table};
-use super::{Entry, File, MediaType, Site};
-use crate::http::HeadWriter;
+use super::table::{Content, Entry, Node, Table};
+use crate::message::HeadWriter;
 
 /// A site whose heads are not written yet.
 pub struct Draft {
@@ -112,7 +113,7 @@ impl Draft {
             for (which, plan) in plans.into_iter().enumerate() {
                 let Some(plan) = plan else { continue };
                 let (marks, len, is_crowded) =
-                    write_plan(&plan, &mut *text).ok_or(error(Fault::NoSpace))?;
+                    write_plan(&plan, &mut *text).ok_or(SiteError::of(Fault::NoSpace))?;
                 crowded_cnt += usize::from(is_crowded);
                 file.texts[which] = take(&mut text, len)?;
                 file.marks[which] = marks;
@@ -202,45 +203,6 @@ impl Draft {
     }
 }
 
-/// Calls `visit` with the folder of each site: the root, or each folder in it.
-pub(super) fn for_each_root<M: Borrow<[Entry]>>(
-    table: &Table<M>,
-    has_hosts: bool,
-    mut visit: impl FnMut(&'static [u8]),
-) {
-    if !has_hosts {
-        return visit(&[]);
-    }
-    for node in table.nodes().filter(|node| node.is_folder()) {
-        if let Some(name) = node.path.single()
-            && !name.is_empty()
-        {
-            visit(name);
-        }
-    }
-}
-
-/// The bytes of a file in the folder of a site.
-pub(super) fn file_of<M: Borrow<[Entry]>>(
-    table: &Table<M>,
-    root: &[u8],
-    name: &[u8],
-) -> Option<&'static [u8]> {
-    let mut path = PathBuf::new();
-    path.walk(root).ok()?;
-    path.walk(name).ok()?;
-    match &table.find(path.as_bytes())?.content {
-        Content::File(file) => Some(file.body),
-        _ => None,
-    }
-}
-
-/// The folder of the site that a path belongs to.
-fn root_of(path: &[u8], has_hosts: bool) -> &[u8] {
-    let name = path.split(|byte| *byte == b'/').next();
-    name.filter(|_| has_hosts).unwrap_or(&[])
-}
-
 /// A page that lists a folder, as a file.
 fn listing_file(page: &'static [u8], mtime: i64) -> File {
     File {
@@ -274,15 +236,9 @@ fn write_plan(plan: &Plan<'_>, out: &mut [u8]) -> Option<(Marks, usize, bool)> {
 /// Takes the front of `text`, which is then the rest.
 fn take(text: &mut &'static mut [u8], len: usize) -> Result<&'static mut [u8], SiteError> {
     let all = core::mem::take(text);
-    let (front, rest) = all.split_at_mut_checked(len).ok_or(error(Fault::NoSpace))?;
+    let (front, rest) = all
+        .split_at_mut_checked(len)
+        .ok_or(SiteError::of(Fault::NoSpace))?;
     *text = rest;
     Ok(front)
-}
-
-pub(super) fn error(fault: Fault) -> SiteError {
-    SiteError {
-        fault,
-        offset: 0,
-        name: &[],
-    }
 }

@@ -65,6 +65,17 @@ pub struct SiteError {
     pub name: &'static [u8],
 }
 
+impl SiteError {
+    /// Of the whole archive, no entry of it.
+    pub(super) fn of(fault: Fault) -> Self {
+        Self {
+            fault,
+            offset: 0,
+            name: &[],
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {

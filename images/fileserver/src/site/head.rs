@@ -16,10 +16,10 @@
 //! ([`Digest`]) and of their coding: `x.gz` asked for by its name and as a variant of `x` are two
 //! representations of the same bytes.
 
-use crate::http::{DATE_LEN, HeadWriter, imf_fixdate};
-
 use super::coding::Coding;
 use super::digest::Digest;
+use crate::message::HeadWriter;
+use crate::message::date::{DATE_LEN, imf_fixdate};
 
 /// A written head, where it lies in the memory for them.
 #[derive(Clone, Copy, PartialEq, Eq)]

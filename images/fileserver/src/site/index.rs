@@ -1,14 +1,14 @@
 //! From an archive to a site: counted in one pass, filled in a second.
 
-use super::coding;
 use super::draft::Draft;
 use super::error::{Fault, SiteError};
+use super::file::File;
 use super::links;
 use super::media::MediaType;
 use super::members::{Kind, Member, Members};
 use super::path::{PathBuf, check};
-use super::table::{Content, Node, Place, Table};
-use super::{Entry, File};
+use super::table::{Content, Entry, Node, Place, Table};
+use super::variants;
 
 /// A tar in memory. Zeros may follow it, as an initrd is padded.
 #[derive(Clone, Copy)]
@@ -89,11 +89,7 @@ impl Archive {
             core::mem::swap(&mut path, &mut last);
         }
         if census.file_cnt == 0 {
-            return Err(SiteError {
-                fault: Fault::Empty,
-                offset: 0,
-                name: &[],
-            });
+            return Err(SiteError::of(Fault::Empty));
         }
         census.slot_cnt = path_cnt + path_cnt / 2 + 4;
         Ok(census)
@@ -112,16 +108,11 @@ impl Archive {
             mtime_max: self.mtime_max,
         };
         builder.table.clear();
-        let fail = |fault| SiteError {
-            fault,
-            offset: 0,
-            name: &[],
-        };
         let root = Node {
             content: Content::Folder(None),
             ..Node::VACANT
         };
-        match builder.table.place(b"").map_err(fail)? {
+        match builder.table.place(b"").map_err(SiteError::of)? {
             Place::Free(slot_idx) | Place::Taken(slot_idx) => builder.table.put(slot_idx, root),
         }
         let mut members = Members::new(self.bytes);
@@ -133,12 +124,12 @@ impl Archive {
         }
         let has_alias = has_link && links::follow_all(&mut builder.table)?;
         builder.attach_index_files()?;
-        coding::attach(&mut builder.table)?;
+        variants::attach(&mut builder.table)?;
         let Builder { table, .. } = builder;
         let is_file = |node: &&Node| matches!(node.content, Content::File(_));
         let file_cnt = table.nodes().filter(is_file).count();
         if file_cnt == 0 {
-            return Err(fail(Fault::Empty));
+            return Err(SiteError::of(Fault::Empty));
         }
         Ok(Draft {
             archive: self.bytes,

@@ -4,10 +4,10 @@
 use core::borrow::Borrow;
 
 use super::error::{Fault, SiteError};
+use super::file::File;
 use super::media::MediaType;
 use super::path::PathBuf;
-use super::table::{Content, Node, Table};
-use super::{Entry, File};
+use super::table::{Content, Entry, Node, Table};
 
 /// Links on the way from one name to its file.
 const LINKS_MAX: usize = 16;

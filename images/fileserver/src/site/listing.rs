@@ -3,11 +3,11 @@
 use core::borrow::Borrow;
 use core::cmp::Ordering;
 
-use super::Entry;
 use super::path::PathBuf;
 use super::rules::{HEADERS_NAME, REDIRECTS_NAME};
-use super::table::{Content, Node, Table};
-use crate::http::{HeadWriter, imf_fixdate, put_escaped};
+use super::table::{Content, Entry, Node, Table};
+use crate::message::HeadWriter;
+use crate::message::date::imf_fixdate;
 
 /// Counts bytes, or writes them.
 pub(super) struct Text<'o> {
@@ -60,7 +60,7 @@ impl<'o> Text<'o> {
             match byte {
                 b'&' => head.put(b"%26"),
                 b'\'' => head.put(b"%27"),
-                byte => put_escaped(&mut head, &[*byte]),
+                byte => head.put_escaped(&[*byte]),
             }
             let len = head.len();
             self.put(room.get(..len).unwrap_or(&[]));

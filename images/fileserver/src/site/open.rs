@@ -1,10 +1,11 @@
 //! From the bytes of an archive to a site, in memory that the caller finds.
 
-use super::draft::error;
 use super::error::{Fault, SiteError};
 use super::index::Archive;
+use super::listing;
+use super::lookup::Site;
 use super::rules::Redirect;
-use super::{Entry, Site, listing};
+use super::table::Entry;
 
 /// Where a site's tables come from: taken at boot, kept for good.
 pub trait Memory {
@@ -36,7 +37,7 @@ impl Site {
         seed: u64,
         memory: &mut impl Memory,
     ) -> Result<Self, SiteError> {
-        let no_space = error(Fault::NoSpace);
+        let no_space = SiteError::of(Fault::NoSpace);
         let archive = Archive::new(archive).read_at(options.now);
         let slot_cnt = archive.census()?.slot_cnt;
         let entries = memory.take(slot_cnt, || Entry::VACANT).ok_or(no_space)?;

@@ -3,8 +3,19 @@
 use core::borrow::{Borrow, BorrowMut};
 
 use super::error::Fault;
+use super::file::File;
 use super::path::Path;
-use super::{Entry, File};
+
+/// Memory for one place of the table: 128 bytes, what a lookup reads first in the front half.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Entry(Node);
+
+impl Entry {
+    /// What the memory for the table is filled with before it is
+    /// [indexed](super::Archive::index).
+    pub const VACANT: Self = Self(Node::VACANT);
+}
 
 /// What a place of the table holds.
 #[derive(Clone, Copy)]

@@ -7,23 +7,18 @@
 //! The figures of one answer are not of one moment: between two of its pieces packets pass. Those
 //! of one family that must fit together, a histogram's, are looked at once and kept.
 
+mod family;
 mod stack;
 mod table;
 
 use core::fmt::{self, Write};
 
-use simoom::Instant;
 use simoom::tcp::State;
-use simoom_capture::Counts;
-use simoom_ring::{Figures, FramePool};
 
-use super::Admin;
-use super::answer::Written;
 use super::latency::Latency;
-use super::seen::Seen;
-use super::text::Text;
-use crate::accesslog;
-use crate::app::FileServer;
+use super::text::{Text, Written};
+use super::view::View;
+use family::{Family, Kind, Label, Values};
 use table::FAMILIES;
 
 /// The media type.
@@ -31,66 +26,6 @@ pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Places of the table of connections that are looked at in one step.
 const STEP: usize = 256;
-
-/// Everything that there is to be seen between two polls.
-pub(super) struct View<'a> {
-    pub(super) now: Instant,
-    pub(super) stack: &'a dyn Seen,
-    pub(super) pool: &'static FramePool<'static>,
-    pub(super) rings: Figures,
-    pub(super) files: &'a FileServer,
-    pub(super) admin: &'a Admin,
-    pub(super) log: accesslog::Counters,
-    pub(super) log_waiting: usize,
-    pub(super) capture: Counts,
-}
-
-/// What a family is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-        }
-    }
-}
-
-/// Where the values of a family come from.
-#[derive(Clone, Copy)]
-enum Values {
-    /// One number.
-    One(fn(&View<'_>) -> u64),
-    /// One of two numbers over the other; 0 of none.
-    Ratio(fn(&View<'_>) -> (u64, u64)),
-    /// A number for each value of a label.
-    Each(&'static str, fn(&View<'_>, usize) -> Option<(Label, u64)>),
-    /// Connections by state, which take steps to be counted.
-    States,
-    /// How long clients wait.
-    Latency,
-    /// What each core has written down, of this kind; the family's own figures are of one core.
-    Cores,
-}
-
-/// The value of a label.
-enum Label {
-    Name(&'static str),
-    Code(u16),
-}
-
-/// Figures of one name.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: Kind,
-    values: Values,
-}
 
 /// How far an answer is.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,8 +2,7 @@
 
 use simoom::DropReason;
 
-use super::table::{counter, each, gauge, ratio};
-use super::{Family, Kind, Label, Values};
+use super::family::{Family, Kind, Label, Values, counter, each, gauge, ratio};
 
 /// A counter of the stack of the same name, but for `_total`.
 macro_rules! of_stack {

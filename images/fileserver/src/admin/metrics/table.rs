@@ -2,53 +2,10 @@
 
 use simoom::config::FRAMES_RESERVED;
 
+use super::family::{Family, Kind, Label, Values, counter, each, family, gauge, ratio};
 use super::stack;
-use super::{Family, Kind, Label, Values, View};
 use crate::app::{Bounds, Counters};
 use crate::http::Status;
-
-const fn family(kind: Kind, name: &'static str, help: &'static str, values: Values) -> Family {
-    Family {
-        name,
-        help,
-        kind,
-        values,
-    }
-}
-
-pub(super) const fn counter(
-    name: &'static str,
-    help: &'static str,
-    of: fn(&View<'_>) -> u64,
-) -> Family {
-    family(Kind::Counter, name, help, Values::One(of))
-}
-
-pub(super) const fn gauge(
-    name: &'static str,
-    help: &'static str,
-    of: fn(&View<'_>) -> u64,
-) -> Family {
-    family(Kind::Gauge, name, help, Values::One(of))
-}
-
-pub(super) const fn each(
-    kind: Kind,
-    name: &'static str,
-    help: &'static str,
-    label: &'static str,
-    of: fn(&View<'_>, usize) -> Option<(Label, u64)>,
-) -> Family {
-    family(kind, name, help, Values::Each(label, of))
-}
-
-pub(super) const fn ratio(
-    name: &'static str,
-    help: &'static str,
-    of: fn(&View<'_>) -> (u64, u64),
-) -> Family {
-    family(Kind::Gauge, name, help, Values::Ratio(of))
-}
 
 /// Every figure, in the order of the answer.
 pub(super) static FAMILIES: &[&Family] = &{

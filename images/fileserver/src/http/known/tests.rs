@@ -110,7 +110,7 @@ fn what_is_long_or_short_or_has_no_place_is_not_kept() {
 
 #[test]
 fn a_head_is_written_whole_or_not_at_all() {
-    let date = super::super::reply::date_lines(784_111_777);
+    let date = crate::message::date::date_lines(784_111_777);
     let whole = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\n";
     let with_date = std::format!("{whole}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     let without = std::format!("{whole}\r\n");
@@ -133,7 +133,7 @@ fn the_sum_of_an_answer_is_that_of_its_bytes() {
     let sums: &'static Sums = std::boxed::Box::leak(std::boxed::Box::new(
         Sums::of(site, table).expect("the table is long enough"),
     ));
-    let date = super::super::reply::date_lines(784_111_777);
+    let date = crate::message::date::date_lines(784_111_777);
     for (line, body) in [(&b"odd"[..], &site[3..700]), (b"even", &site[..501])] {
         let prepared = Prepared {
             lines: [line, b"ETag: \"1\"\r\n"],

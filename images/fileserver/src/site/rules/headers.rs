@@ -2,7 +2,7 @@
 
 use super::super::head::CONTENT_TYPE_LEN_MAX;
 use super::{HEADERS_LEN_MAX, Pattern, lines};
-use crate::http::HeadWriter;
+use crate::message::HeadWriter;
 
 /// A line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `_redirects`: lines of `from to [status]`.
 
 use super::{Captures, Pattern, REDIRECTS_MAX, lines};
-use crate::http::Status;
+use crate::message::Status;
 
 /// A rule of a `_redirects`.
 #[derive(Debug, Clone, Copy)]

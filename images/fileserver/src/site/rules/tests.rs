@@ -1,7 +1,7 @@
 //! Rules as sites have them, and lines that are none.
 
 use super::*;
-use crate::http::HeadWriter;
+use crate::message::HeadWriter;
 use std::format;
 use std::string::{String, ToString};
 use std::vec;

@@ -21,7 +21,7 @@ macro_rules! statuses {
             }
 
             /// The status line, with its line end. Always version 1.1: RFC 9110 6.2.
-            pub(super) const fn line(self) -> &'static [u8] {
+            pub(crate) const fn line(self) -> &'static [u8] {
                 match self {
                     $(Self::$name => concat!(
                         "HTTP/1.1 ", $code, " ", $reason, "\r\n"

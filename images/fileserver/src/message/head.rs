@@ -38,6 +38,19 @@ impl<'o> HeadWriter<'o> {
         self.put(decimal(value, &mut digits));
     }
 
+    /// Adds a path, percent-encoding all but what RFC 3986 allows in one.
+    pub(crate) fn put_escaped(&mut self, path: &[u8]) {
+        for &byte in path {
+            if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
+                self.put(&[byte]);
+            } else {
+                let digit = |value: u8| b"0123456789ABCDEF".get(usize::from(value)).copied();
+                let (high, low) = (digit(byte >> 4), digit(byte & 15));
+                self.put(&[b'%', high.unwrap_or(b'0'), low.unwrap_or(b'0')]);
+            }
+        }
+    }
+
     /// Bytes written.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -62,7 +75,7 @@ impl core::fmt::Write for HeadWriter<'_> {
 }
 
 /// How many decimal digits `value` has.
-pub(super) fn decimal_len(value: u64) -> u64 {
+pub(crate) fn decimal_len(value: u64) -> u64 {
     u64::from(value.checked_ilog10().unwrap_or(0)) + 1
 }
 

@@ -1,7 +1,15 @@
 //! HTTP dates: RFC 9110 5.6.7. Written as IMF-fixdate, read in all three forms.
 
+use super::head::HeadWriter;
+
 /// Bytes of an IMF-fixdate.
 pub(crate) const DATE_LEN: usize = 29;
+
+/// The line of Date.
+pub(crate) const DATE_LINE_LEN: usize = 6 + DATE_LEN + 2;
+
+/// The line of Date, and the empty one that mostly follows it.
+pub(crate) type DateLines = [u8; DATE_LINE_LEN + 2];
 
 const DAY: i64 = 86_400;
 /// Days in 400 years of the Gregorian calendar, and in the shorter spans that it is made of.
@@ -15,6 +23,16 @@ const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue",
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
+
+/// The line of Date at a time, seconds since 1970.
+pub(crate) fn date_lines(seconds: i64) -> DateLines {
+    let mut lines = [0; DATE_LINE_LEN + 2];
+    let mut out = HeadWriter::new(&mut lines);
+    out.put(b"Date: ");
+    out.put(&imf_fixdate(seconds));
+    out.put(b"\r\n\r\n");
+    lines
+}
 
 /// Writes seconds since 1970, 0 to the end of the year 9999, as `Sun, 06 Nov 1994 08:49:37 GMT`.
 /// Times out of that range are brought to its nearer end.
@@ -50,7 +68,7 @@ pub(crate) fn imf_fixdate(seconds: i64) -> [u8; DATE_LEN] {
 }
 
 /// Reads a date; `None` when it is in none of the three forms.
-pub(super) fn parse(text: &[u8]) -> Option<i64> {
+pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let (first, rest) = text.split_at_checked(text.iter().position(|byte| *byte == b' ')?)?;
     match (first.strip_suffix(b","), rest) {
         // IMF-fixdate: Sun, 06 Nov 1994 08:49:37 GMT
