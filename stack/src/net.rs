@@ -5,6 +5,7 @@
 
 pub(crate) mod cuts;
 mod fallback;
+pub(crate) mod unsent;
 
 use core::net::Ipv4Addr;
 use core::num::NonZeroU8;
@@ -13,14 +14,15 @@ use simoom_ring::{Caps, FramePool, LinkState, MacAddr};
 
 use self::cuts::Cuts;
 use crate::addr::{Addr, Cidr};
-use crate::arp::{Lookup, Neighbors};
+use crate::arp::neighbors::{Lookup, Neighbors};
 use crate::config::{MSS_MIN, TTL_DEFAULT};
 use crate::counters::{Counters, DropReason};
-use crate::icmp::ErrorLimit;
-use crate::iface::Others;
-use crate::ip::PathMtus;
-use crate::tcp::{Budget, super_segment};
+use crate::icmp::limit::ErrorLimit;
+use crate::iface::others::Others;
+use crate::ip::pmtu::PathMtus;
+use crate::tcp::Budget;
 use crate::time::Instant;
+use crate::wire::{ethernet, ipv4, tcp};
 
 /// The state of the network layer.
 pub struct Net<'p> {
@@ -65,7 +67,7 @@ impl<'p> Net<'p> {
         Self {
             pool,
             caps,
-            super_len: super_segment::payload_max(&caps),
+            super_len: super_payload_max(&caps),
             cuts: Cuts::default(),
             syns_again: 0,
             mac,
@@ -288,6 +290,17 @@ const ETHERNET_HEADER_LEN: usize = 14;
 /// Bytes of the longest IP header that we send: IPv4's, without options. No more than that, so that
 /// frames begin where their buffer does, as a port without offsets (netmap, AF_XDP) must have them.
 const IP_HEADER_LEN_MAX: usize = 20;
+
+/// Payload bytes of a super-segment at most, for a port with `caps`; 0 when there are none: without
+/// gathering one frame holds no more than a segment, and the device sums what it cuts.
+fn super_payload_max(caps: &Caps) -> u32 {
+    let can = caps.tso.tcp_v4 && caps.checksums.tx && caps.fragments_max > 1;
+    let headers_len = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp::HEADER_LEN_MAX;
+    // A datagram's length is 16 bits.
+    let datagram_len = caps.tso.len_max.min(u16::MAX.into());
+    let payload_len = datagram_len.saturating_sub(headers_len as u32);
+    if can { payload_len } else { 0 }
+}
 
 #[cfg(test)]
 mod tests;

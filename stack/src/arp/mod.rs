@@ -25,7 +25,7 @@ use crate::time::Instant;
 use crate::wire::arp::{Op, PACKET_LEN, Repr};
 
 mod claim;
-mod neighbors;
+pub(crate) mod neighbors;
 
 use claim::Say;
 pub use neighbors::Neighbors;

@@ -3,8 +3,8 @@
 use simoom_ring::{MacAddr, RxPacket, TxPacket, TxRing};
 
 use crate::counters::DropReason;
-use crate::ip::Unsent;
 use crate::net::Net;
+use crate::net::unsent::Unsent;
 use crate::wire::ethernet::{HEADER_LEN, Repr};
 
 pub use crate::wire::ethernet::EtherType;

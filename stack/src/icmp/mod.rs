@@ -3,7 +3,6 @@
 use simoom_ring::{Frame, RxPacket, TxOffload, TxPacket, TxRing};
 
 use crate::addr::{Addr, Endpoint};
-use crate::config;
 use crate::counters::DropReason;
 use crate::ip::{self, Datagram, Header, proto};
 use crate::net::Net;
@@ -11,6 +10,8 @@ use crate::time::Instant;
 use crate::wire::checksum::Sum;
 use crate::wire::icmpv4::{self, Message};
 use crate::wire::ipv4;
+
+pub(crate) mod limit;
 
 pub use crate::wire::icmpv4::{Cause, Unreachable};
 
@@ -188,49 +189,6 @@ fn send<'p>(
     let packet = TxPacket::new(message, TxOffload::default());
     if let Err(unsent) = ip::output(net, tx, now, packet, &header) {
         unsent.forget(net);
-    }
-}
-
-/// A bucket of tokens: each error that we send takes one, time puts them back.
-#[derive(Clone, Debug)]
-pub(crate) struct ErrorLimit {
-    tokens: u8,
-    /// When the newest token was put in.
-    filled_at: Instant,
-}
-
-impl ErrorLimit {
-    /// A full bucket.
-    pub(crate) const fn new() -> Self {
-        Self {
-            tokens: config::ICMP_ERRORS_BURST,
-            filled_at: Instant::ZERO,
-        }
-    }
-
-    /// Whether one more error may go out now; then it counts as gone.
-    fn allows(&mut self, now: Instant) -> bool {
-        let interval = config::ICMP_ERROR_INTERVAL.as_micros();
-        let earned = now.since(self.filled_at).as_micros() / interval;
-        let room = config::ICMP_ERRORS_BURST - self.tokens;
-        match u8::try_from(earned) {
-            Ok(earned) if earned <= room => {
-                self.tokens += earned;
-                self.filled_at =
-                    self.filled_at + config::ICMP_ERROR_INTERVAL.saturating_mul(earned.into());
-            }
-            _ => {
-                self.tokens = config::ICMP_ERRORS_BURST;
-                self.filled_at = now;
-            }
-        }
-        match self.tokens.checked_sub(1) {
-            Some(tokens) => {
-                self.tokens = tokens;
-                true
-            }
-            None => false,
-        }
     }
 }
 

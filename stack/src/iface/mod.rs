@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+pub(crate) mod others;
 mod siblings;
 mod survey;
 
@@ -28,10 +29,11 @@ use crate::tcp::{
 };
 use crate::time::Instant;
 use crate::udp::{BindError, Udp, UdpOut};
+use crate::wire::dhcpv4::CLIENT_PORT;
 use crate::{arp, eth, icmp, ip, udp};
+pub(crate) use others::Stray;
 use siblings::Alone;
 pub use siblings::{Asked, Siblings};
-pub(crate) use siblings::{Others, Stray};
 pub use survey::Surveyed;
 
 /// What a poll leaves behind.
@@ -200,10 +202,16 @@ impl<'p, A: App> Stack<'p, A> {
             proto::TCP => self.tcp.input(&mut Cx { net, tx, app, now }, &ip, pkt),
             proto::UDP => {
                 let mut out = UdpOut::new(net, tx, now);
-                let deliver = |out: &mut UdpOut<'_, 'p, T>, local, remote, bytes: &[u8]| {
-                    app.datagram(out, local, remote, bytes);
-                };
-                udp::input(&self.udp, &mut self.dhcp, &mut out, &ip, pkt, deliver);
+                let (has_dhcp, dhcp) = (self.dhcp.is_on(), &mut self.dhcp);
+                let deliver =
+                    |out: &mut UdpOut<'_, 'p, T>, local: Endpoint, remote, bytes: &[u8]| {
+                        if has_dhcp && local.port == CLIENT_PORT {
+                            dhcp.input(out.net, out.tx, out.now, bytes);
+                        } else {
+                            app.datagram(out, local, remote, bytes);
+                        }
+                    };
+                udp::input(&self.udp, has_dhcp, &mut out, &ip, pkt, deliver);
             }
             proto::ICMP => {
                 let notice = icmp::input(net, tx, now, &ip, pkt);
@@ -366,3 +374,6 @@ impl<'p, A: App> Stack<'p, A> {
         self.udp.unbind(port)
     }
 }
+
+#[cfg(test)]
+mod tests;

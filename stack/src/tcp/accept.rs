@@ -3,8 +3,8 @@
 use super::Tcp;
 use super::app::{App, ConnId};
 use super::flags::TcbFlags;
+use super::idx::NONE;
 use super::listen::ListenerId;
-use super::slots::NONE;
 
 impl<'p, A: App> Tcp<'p, A> {
     /// Puts an established connection into its listener's accept queue.

@@ -24,11 +24,15 @@
 //! CLOSE-WAIT or FIN-WAIT-1 by then. Its timer is the retransmission timer; it is sent again
 //! without data.
 
+pub(crate) mod opening;
+pub(crate) mod pending;
+
 use core::hash::Hasher;
 
 use simoom_ring::TxRing;
 use siphasher::sip::SipHasher24;
 
+use self::opening::Opening;
 use super::app::{App, Closed};
 use super::bare::{self, Envelope};
 use super::cc::Congestion;
@@ -43,7 +47,7 @@ use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{Cx, Tcp};
 use crate::addr::Addr;
-use crate::config::{FAST_OPEN_PERIOD, FAST_OPEN_RESET_AGE, FAST_OPENS_MAX};
+use crate::config::{FAST_OPEN_PERIOD, FAST_OPENS_MAX};
 use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::tcp::{Cookie, Ctl, FastOpen, Options, Repr, Segment};
@@ -97,114 +101,6 @@ pub(crate) enum Age {
 
 fn period(now: Instant) -> u64 {
     now.as_micros() / FAST_OPEN_PERIOD.as_micros()
-}
-
-/// PendingFastOpenRequests of a listener (RFC 7413 5.1).
-#[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    /// Connections whose SYN-ACK is not acknowledged.
-    cnt: u16,
-    /// Those that a reset has ended, until there has been none for a while. Who spoofs SYNs of
-    /// hosts that answer with RST would else empty the count as fast as he fills it.
-    reset_cnt: u16,
-    reset_at: Instant,
-}
-
-impl Pending {
-    pub(crate) const NONE: Self = Self {
-        cnt: 0,
-        reset_cnt: 0,
-        reset_at: Instant::ZERO,
-    };
-
-    fn has_room(&mut self, max: u16, now: Instant) -> bool {
-        if now.since(self.reset_at) >= FAST_OPEN_RESET_AGE {
-            self.reset_cnt = 0;
-        }
-        self.cnt.saturating_add(self.reset_cnt) < max
-    }
-
-    fn began(&mut self) {
-        self.cnt = self.cnt.saturating_add(1);
-    }
-
-    fn ended(&mut self, was_reset: bool, now: Instant) {
-        self.cnt = self.cnt.saturating_sub(1);
-        if was_reset {
-            self.reset_cnt = self.reset_cnt.saturating_add(1);
-            self.reset_at = now;
-        }
-    }
-}
-
-/// Where the fast open of a connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Opening(u8);
-
-impl Opening {
-    /// The SYN-ACK is acknowledged, or the connection was not opened fast.
-    pub(crate) const DONE: Self = Self(0);
-
-    const UNACKED: u8 = 1;
-    /// The SYN-ACK is to go out now.
-    const DUE: u8 = 1 << 1;
-    const SENT: u8 = 1 << 2;
-    const SENT_AGAIN: u8 = 1 << 3;
-    /// The SYN has not been through SEGMENT ARRIVES.
-    const NEW: u8 = 1 << 4;
-    /// The SYN-ACK brings a fresh cookie.
-    const GIVES_COOKIE: u8 = 1 << 5;
-
-    fn begun(entry: &SynEntry) -> Self {
-        let cookie = if entry.gives_cookie {
-            Self::GIVES_COOKIE
-        } else {
-            0
-        };
-        Self(Self::UNACKED | Self::NEW | cookie)
-    }
-
-    fn has(self, bit: u8) -> bool {
-        self.0 & bit != 0
-    }
-
-    /// Whether the SYN-ACK of a fast open is not acknowledged yet.
-    #[inline]
-    pub(crate) fn is_unacked(self) -> bool {
-        self.has(Self::UNACKED)
-    }
-
-    /// Whether the SYN-ACK is to go out now.
-    #[inline]
-    pub(crate) fn is_due(self) -> bool {
-        self.has(Self::DUE)
-    }
-
-    /// The SYN-ACK is to go out.
-    pub(crate) fn set_due(&mut self) {
-        self.0 |= Self::DUE;
-    }
-
-    /// True once: for the SYN that the connection was made for.
-    pub(crate) fn take_new(&mut self) -> bool {
-        let is_new = self.has(Self::NEW);
-        self.0 &= !Self::NEW;
-        is_new
-    }
-
-    /// Whether it is known which SYN-ACK is acknowledged (Karn's algorithm).
-    pub(crate) fn was_sent_once(self) -> bool {
-        self.has(Self::SENT) && !self.has(Self::SENT_AGAIN)
-    }
-
-    fn sent(&mut self) {
-        let again = if self.has(Self::SENT) {
-            Self::SENT_AGAIN
-        } else {
-            0
-        };
-        self.0 = (self.0 & !Self::DUE) | Self::SENT | again;
-    }
 }
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -313,7 +209,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
 /// Makes a connection in SYN-RECEIVED one that is opened fast.
 fn begin<C>(tcb: &mut Tcb<'_, C>, entry: &SynEntry, seg: &Segment) {
-    tcb.opening = Opening::begun(entry);
+    tcb.opening = Opening::begun(entry.gives_cookie);
     // RFC 7413 4.2.2: the answer may go out before the SYN-ACK is acknowledged, as far as the
     // window goes that the SYN offers (unscaled) and the initial congestion window.
     tcb.snd.una = tcb.snd.nxt;

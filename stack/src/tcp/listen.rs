@@ -8,7 +8,7 @@ use managed::ManagedSlice;
 
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
 use crate::tcp::ecn::{self, Ecn};
-use crate::tcp::fast_open::Pending;
+use crate::tcp::fast_open::pending::Pending;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
 use crate::tcp::ts::Ts;
 use crate::tcp::tuple::Tuple;

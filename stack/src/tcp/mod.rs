@@ -44,8 +44,10 @@ mod flags;
 mod flight;
 mod flood;
 mod gaps;
+mod idx;
 mod input;
 mod keep;
+mod kept;
 mod keyed;
 mod listen;
 mod load;
@@ -69,6 +71,7 @@ pub(crate) mod super_segment;
 mod tcb;
 mod time_wait;
 mod timers;
+mod totals;
 mod ts;
 pub(crate) mod tuple;
 mod unlisten;
@@ -259,10 +262,10 @@ impl<'p, A: App> Tcp<'p, A> {
             random,
             settings,
             template: run::Template::NONE,
-            recent: slots::NONE,
+            recent: idx::NONE,
             image: Image::NONE,
             acks: Acks::NONE,
-            unsettled: slots::NONE,
+            unsettled: idx::NONE,
             has_moved: false,
             may_wait: false,
         }

@@ -16,10 +16,11 @@ use core::marker::PhantomData;
 
 use simoom_ring::{Frame, FramePool, FrameQueue, Parked};
 
-use crate::config::{FRAMES_RESERVED, MERGE_FRAMES, MERGE_MAX, MSS_DEFAULT};
+use crate::config::{FRAMES_RESERVED, MSS_DEFAULT};
 use crate::counters::DropReason;
 use crate::tcp::budget::Budget;
 use crate::tcp::gaps::{GapIdx, Gaps};
+use crate::tcp::kept::{Kept, push_or_merge};
 use crate::tcp::seqnum::{SeqNum, WndScale};
 
 /// Receive sequence space and what lies in it.
@@ -49,17 +50,6 @@ pub(crate) struct Rcv<'p> {
     /// It is counted as one that holds received data.
     pub(crate) is_receiver: bool,
     pool: PhantomData<&'p FramePool<'p>>,
-}
-
-/// What became of arriving bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// RCV.NXT has moved.
-    InOrder,
-    /// They wait for a gap to close.
-    OutOfOrder,
-    /// They must come again.
-    Dropped(DropReason),
 }
 
 impl<'p> Rcv<'p> {
@@ -211,21 +201,6 @@ fn move_to_start(frame: &mut Frame<'_>) {
         frame.bytes_mut().copy_within(start.., 0);
         frame.trim(len);
     }
-}
-
-/// Puts a frame behind others whose bytes it follows, or copies its bytes into the last of them.
-/// False when it was copied.
-///
-/// A copy is for small segments, and for any that fit once some frames wait: it frees the frame
-/// that they came in. So no two frames in a row hold less than one could, and what is promised in
-/// bytes is kept in twice the frames of full segments, whoever sends.
-pub(crate) fn push_or_merge<'p>(queue: &mut FrameQueue<'p>, frame: Frame<'p>, seq: SeqNum) -> bool {
-    let do_merge = frame.len() <= MERGE_MAX || queue.frames() >= MERGE_FRAMES;
-    if do_merge && queue.append_to_last(frame.bytes()).is_ok() {
-        return false;
-    }
-    queue.push_back(frame, seq.0);
-    true
 }
 
 #[cfg(test)]

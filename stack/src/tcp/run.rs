@@ -226,7 +226,7 @@ fn send_data<'p, C: Congestion>(
 ) -> Option<Sent> {
     let template = &mut *tables.template;
     template.find(tcb, net)?;
-    let has_flight = tcb.flight != super::slots::NONE;
+    let has_flight = tcb.flight != super::idx::NONE;
     let has_memory = has_flight && tcb.snd.una != tcb.snd.max || tables.flights.has_free();
     if !has_memory {
         return None;

@@ -4,6 +4,7 @@
 use managed::ManagedSlice;
 
 use super::app::{App, ConnId};
+use super::idx::NONE;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 
@@ -220,9 +221,6 @@ impl<'p, A: App> Conns<'p, A> {
         self.ready_first != NONE
     }
 }
-
-/// The end of a list.
-pub(super) const NONE: u32 = u32::MAX;
 
 /// Not in the list.
 const UNLINKED: u32 = u32::MAX - 1;

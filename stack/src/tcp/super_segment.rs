@@ -14,7 +14,7 @@
 //! or a segment at a time. Where a segment differs from its neighbors (CWR, SACK blocks) it goes
 //! alone.
 
-use simoom_ring::{Caps, GsoKind, GsoOffload, TxOffload, TxPacket};
+use simoom_ring::{GsoKind, GsoOffload, TxOffload, TxPacket};
 
 use crate::ip;
 use crate::net::Net;
@@ -23,7 +23,7 @@ use crate::tcp::flags::SndFlags;
 use crate::tcp::flight::{Flights, Range};
 use crate::tcp::snd::{NextData, Phase, Snd};
 use crate::tcp::tcb::Tcb;
-use crate::wire::tcp::{HEADER_LEN_MAX, Options};
+use crate::wire::tcp::Options;
 
 impl Snd {
     /// Lets a full segment of new data go on, as far as the window, the `quota` of the network and
@@ -115,17 +115,6 @@ pub(crate) fn grow<C: Congestion>(
 pub(crate) fn most<C>(tcb: &Tcb<'_, C>, options: &Options) -> Option<usize> {
     let is_alone = options.sack_len() > 0 || tcb.ecn.is_cwr_due();
     (!is_alone).then_some(usize::MAX)
-}
-
-/// Payload bytes of a super-segment at most, for a port with `caps`; 0 when there are none: without
-/// gathering one frame holds no more than a segment, and the device sums what it cuts.
-pub(crate) fn payload_max(caps: &Caps) -> u32 {
-    let can = caps.tso.tcp_v4 && caps.checksums.tx && caps.fragments_max > 1;
-    let headers_len = ip::HEADERS_LEN + HEADER_LEN_MAX;
-    // A datagram's length is 16 bits.
-    let datagram_len = caps.tso.len_max.min(u16::MAX.into());
-    let payload_len = datagram_len.saturating_sub(headers_len as u32);
-    if can { payload_len } else { 0 }
 }
 
 /// Has the device cut `packet`, of `payload_len` bytes behind a TCP header of `header_len`, into

@@ -8,7 +8,6 @@ use simoom_ring::{Frame, RxChecksum, RxPacket, TxOffload, TxPacket, TxRing};
 use crate::addr::Endpoint;
 use crate::config;
 use crate::counters::DropReason;
-use crate::dhcp::Dhcp;
 use crate::icmp::{self, Unreachable};
 use crate::ip::{self, Datagram, Unsent, proto};
 use crate::net::Net;
@@ -199,13 +198,14 @@ pub(crate) fn output<'p>(
     })
 }
 
-/// A datagram came in: to the DHCP client if it is for its port, to `deliver` (with our endpoint,
-/// theirs, and the bytes) if the port is open, else the other side is told.
+/// A datagram came in: to `deliver` (with our endpoint, theirs, and the bytes) if the port is open,
+/// or it is that of the DHCP client and `is_client` says that there is one; else the other side is
+/// told.
 ///
 /// Broadcasts go to the DHCP client only: an application that answers them helps to flood somebody.
 pub(crate) fn input<'p, T: TxRing<'p>>(
     udp: &Udp,
-    dhcp: &mut Dhcp,
+    is_client: bool,
     out: &mut UdpOut<'_, 'p, T>,
     ip: &Datagram,
     mut pkt: RxPacket<'p>,
@@ -215,21 +215,16 @@ pub(crate) fn input<'p, T: TxRing<'p>>(
         Ok(header) => header,
         Err(reason) => return out.net.counters.drop(reason),
     };
-    let is_dhcp = header.dst_port == CLIENT_PORT && dhcp.is_on();
+    let is_dhcp = header.dst_port == CLIENT_PORT && is_client;
     if !is_dhcp && (ip.is_broadcast || !udp.is_bound(header.dst_port)) {
         out.net.counters.drop(DropReason::UdpPortClosed);
         return icmp::unreachable(out.net, out.tx, out.now, ip, pkt, Unreachable::Port);
     }
     pkt.frame.trim(header.len.into());
     pkt.frame.pull(HEADER_LEN);
-    let bytes = pkt.frame.bytes();
-    if is_dhcp {
-        dhcp.input(out.net, out.tx, out.now, bytes);
-    } else {
-        let local = Endpoint::new(ip.dst, header.dst_port);
-        let remote = Endpoint::new(ip.src, header.src_port);
-        deliver(out, local, remote, bytes);
-    }
+    let local = Endpoint::new(ip.dst, header.dst_port);
+    let remote = Endpoint::new(ip.src, header.src_port);
+    deliver(out, local, remote, pkt.frame.bytes());
 }
 
 /// The header, if it fits the datagram and the checksum is right.

@@ -10,7 +10,7 @@
 
 use simoom_ring::{CsumOffload, Frame, MacAddr, TxOffload, TxPacket, TxRing};
 
-use super::Headers;
+use super::headers::Headers;
 use crate::config::RTO_INITIAL;
 use crate::counters::DropReason;
 use crate::net::Net;

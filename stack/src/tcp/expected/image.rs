@@ -16,8 +16,8 @@ use simoom_ring::RxPacket;
 use super::headers::{ETHERNET_LEN, Headers, LEN_MAX};
 use crate::ip;
 use crate::net::Net;
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
-use crate::tcp::slots::NONE;
 use crate::wire::checksum::{carry_add, is_valid_sum};
 use crate::wire::tcp::Timestamps;
 

@@ -1,4 +1,6 @@
+use super::pending::Pending;
 use super::*;
+use crate::config::FAST_OPEN_RESET_AGE;
 use crate::testing::{OUR_IP, PEER_IP, v4};
 use crate::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use managed::ManagedSlice;
 
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
 
 /// The memory of one range of bytes in flight.
 #[derive(Clone, Copy, Debug)]

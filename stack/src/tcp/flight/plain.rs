@@ -2,8 +2,8 @@
 //! every one that comes.
 
 use super::{Flags, Flight, Nodes, Range, Reordering, slack_us, wrapped};
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
 use crate::time::{Duration, Instant};
 
 impl Flight {

@@ -22,8 +22,8 @@ mod room;
 use super::elapsed_us;
 use super::nodes::{Flags, Nodes, SentNode};
 use crate::config::SENT_NODES_FINE;
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
 
 /// The list, and sums over it.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use managed::ManagedSlice;
 
 use super::{Flight, Nodes, SentNode};
 use crate::tcp::deadline::Deadline;
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
 use crate::tcp::snd::Snd;
 use crate::time::{Duration, Instant};
 

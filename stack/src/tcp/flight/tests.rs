@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::ranges::Unsplit;
 use super::*;
 use crate::config::{SENT_NODES_FINE, SENT_NODES_MAX};
-use crate::tcp::slots::NONE;
+use crate::tcp::idx::NONE;
 
 const ISS: SeqNum = SeqNum(u32::MAX - 300);
 

@@ -3,30 +3,11 @@
 //! A list is for entries whose count has the same number of bits, so whoever is in the last list
 //! that is not empty holds more than half of what anyone holds, and is found without a search.
 
-use super::{GapEntry, GapIdx};
+use super::entry::{GapEntry, GapIdx, Link};
 
 /// The first entry of each list.
 #[derive(Debug)]
 pub(super) struct Sizes([GapIdx; LISTS]);
-
-/// Where an entry is in its list.
-#[derive(Debug)]
-pub(super) struct Link {
-    previous: GapIdx,
-    next: GapIdx,
-    /// The list; 0 is none: there is nothing to gain from who holds nothing.
-    list: u8,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            previous: GapIdx::NONE,
-            next: GapIdx::NONE,
-            list: 0,
-        }
-    }
-}
 
 impl Sizes {
     pub(super) const fn new() -> Self {

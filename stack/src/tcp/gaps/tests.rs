@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::MERGE_MAX;
+use crate::config::OUT_OF_ORDER_FRAMES_MAX;
 use crate::testing::{assert_all_home, pool};
 use simoom_ring::FramePool;
 use std::vec::Vec;

@@ -7,7 +7,7 @@ use super::{Arrival, Step, Stop, reset_for};
 use crate::counters::DropReason;
 use crate::tcp::cc::{Congestion, Signal};
 use crate::tcp::ecn::{self, Ecn};
-use crate::tcp::fast_open::Opening;
+use crate::tcp::fast_open::opening::Opening;
 use crate::tcp::seqnum::SeqNum;
 use crate::tcp::snd::Phase;
 use crate::tcp::state::{Event, State};

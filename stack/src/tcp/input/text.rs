@@ -9,7 +9,7 @@ use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::TcbFlags;
-use crate::tcp::rcv::Kept;
+use crate::tcp::kept::Kept;
 use crate::tcp::state::{Event, State};
 use crate::tcp::tcb::Tcb;
 use crate::time::{Duration, Instant};

@@ -9,8 +9,8 @@ use super::{Cursor, Ranges, Unsplit};
 use crate::config::SENT_NODES_MAX;
 use crate::tcp::flight::nodes::{Flags, Nodes, SentNode};
 use crate::tcp::flight::rack::is_after;
+use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
-use crate::tcp::slots::NONE;
 
 impl Ranges {
     /// `[start, end)`, which had been sent before, was sent again just now.
