@@ -17,7 +17,6 @@ pub struct MemoryRx<'p>(VecDeque<RxPacket<'p>>);
 /// What was sent.
 pub struct MemoryTx<'p> {
     sent: Vec<TxPacket<'p>>,
-    slots: usize,
 }
 
 impl<'p> MemoryRings<'p> {
@@ -27,7 +26,6 @@ impl<'p> MemoryRings<'p> {
             rx: MemoryRx(VecDeque::with_capacity(tx_slots)),
             tx: MemoryTx {
                 sent: Vec::with_capacity(tx_slots),
-                slots: tx_slots,
             },
         }
     }
@@ -86,12 +84,13 @@ impl<'p> RxRing<'p> for MemoryRx<'p> {
 impl<'p> TxRing<'p> for MemoryTx<'p> {
     #[inline]
     fn space(&self) -> usize {
-        self.slots - self.sent.len()
+        self.sent.capacity() - self.sent.len()
     }
 
     #[inline]
     fn send(&mut self, packet: TxPacket<'p>) -> Result<(), TxPacket<'p>> {
-        if self.sent.len() == self.slots {
+        // It never grows, so that the packet is written where it stays.
+        if self.sent.len() == self.sent.capacity() {
             return Err(packet);
         }
         self.sent.push(packet);
