@@ -33,6 +33,7 @@ use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
 use self::row::Row;
+use self::template::Said;
 pub(crate) use self::template::Template;
 pub(super) use self::template::part;
 
@@ -97,8 +98,8 @@ pub(super) fn send_row<'p, C: Congestion>(
         let Some(head) = head.filter(|_| can) else {
             return false;
         };
-        template.say(tcb, net, now);
-        let taken = template.send_row(net, tx, head, &row);
+        let said = template.say(tcb, net, now);
+        let taken = template.send_row(&said, net, tx, head, &row);
         room.take(taken);
         tcb.snd.nxt += taken;
         tcb.snd.max = tcb.snd.nxt;
@@ -248,11 +249,11 @@ fn send_data<'p, C: Congestion>(
         return Some(Sent::Blocked);
     };
     // The window is said when a frame has been taken out: that is what the pool has left.
-    template.say(tcb, net, now);
+    let said = template.say(tcb, net, now);
     let mut first_len = 0;
     let sent = loop {
         let source = (tables.bodies, &mut place);
-        let (taken, one) = send_next(template, net, tx, head, (next, room), source);
+        let (taken, one) = send_next((template, &said), net, tx, head, (next, room), source);
         let fin = next.fin && taken == next.len;
         if first_len == 0 {
             first_len = one + u32::from(fin);
@@ -290,7 +291,7 @@ fn send_data<'p, C: Congestion>(
 /// and in the first of them.
 #[inline(always)]
 fn send_next<'p>(
-    template: &mut Template,
+    (template, said): (&Template, &Said),
     net: &mut Net<'p>,
     tx: &mut impl TxRing<'p>,
     head: Frame<'p>,
@@ -300,13 +301,13 @@ fn send_next<'p>(
     // Longer packets are the device's to cut, and copies have no room to share.
     let can = net.caps.fragments_max > 1 && net.super_len == 0;
     let content = bodies.content_at(place).filter(|_| can);
-    let row = content.and_then(|content| room.row(template.smss, next.seq, content));
+    let row = content.and_then(|content| room.row(said.smss, next.seq, content));
     if let Some(row) = row {
-        let taken = template.send_row(net, tx, head, &row);
+        let taken = template.send_row(said, net, tx, head, &row);
         place.skip(taken);
-        return (taken, template.smss.into());
+        return (taken, said.smss.into());
     }
-    let taken = template.send(net, tx, head, next, (bodies, place));
+    let taken = template.send(said, net, tx, head, next, (bodies, place));
     (taken, taken)
 }
 
@@ -412,9 +413,9 @@ fn send_empty<'p, C: Congestion>(
     let Some(head) = alloc_headers(net, Template::len_of(tcb)) else {
         return Some(Sent::Blocked);
     };
-    template.say(tcb, net, now);
+    let said = template.say(tcb, net, now);
     let seq = tcb.snd.ack_seq();
-    template.send_empty(net, tx, head, (seq, ctl));
+    template.send_empty(&said, net, tx, head, (seq, ctl));
     tcb.acknowledged();
     Some(Sent::All)
 }

@@ -96,15 +96,6 @@ impl<'p> Rcv<'p> {
         self.advertise_anew(budget, is_syn)
     }
 
-    /// The same for a connection of which all that the window may be is promised already, and can
-    /// be said; `None` for any other.
-    #[inline(always)]
-    pub(crate) fn advertised(&self) -> Option<WireWnd> {
-        let (wnd, scale) = (WndSize(self.wnd()), self.scale());
-        let wire = wnd.to_wire(scale);
-        (self.is_wide_open() && wire.scaled(scale) == wnd).then_some(wire)
-    }
-
     #[inline(never)]
     fn advertise_anew(&mut self, budget: Budget<'p>, is_syn: bool) -> WireWnd {
         let scale = if is_syn { WndScale::ZERO } else { self.scale() };

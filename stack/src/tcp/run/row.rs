@@ -7,13 +7,13 @@
 
 use simoom_ring::{Frame, TxPacket, TxRing};
 
-use super::template::{IP_CSUM, IP_IDENT, IP_LEN, LEN_MAX, LEN_MIN, SEQ, TCP_CSUM, Template, part};
+use super::template::{IP_CSUM, IP_IDENT, LEN_MAX, LEN_MIN, SEQ, Said, TCP_CSUM, Template, part};
 use crate::content::Sums;
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::tcp::load::Load;
 use crate::tcp::seqnum::SeqNum;
-use crate::wire::checksum::{Sum, fold, fold_words};
+use crate::wire::tcp::Ctl;
 
 /// What is sent in a row.
 pub(super) struct Row {
@@ -31,77 +31,117 @@ impl Template {
     /// frames go; how many bytes have gone.
     #[inline]
     pub(super) fn send_row<'p>(
-        &mut self,
+        &self,
+        said: &Said,
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
         head: Frame<'p>,
         row: &Row,
     ) -> u32 {
-        if self.len == LEN_MAX {
-            self.send_row_of::<LEN_MAX>(net, tx, head, row)
-        } else {
-            self.send_row_of::<LEN_MIN>(net, tx, head, row)
+        if row.cnt == 1 {
+            return self.send_one(said, net, tx, head, row);
+        }
+        match (self.len, self.offload.csum) {
+            (LEN_MAX, None) => self.send_row_of::<LEN_MAX, true, _>(said, net, tx, head, row),
+            (LEN_MAX, _) => self.send_row_of::<LEN_MAX, false, _>(said, net, tx, head, row),
+            (_, None) => self.send_row_of::<LEN_MIN, true, _>(said, net, tx, head, row),
+            _ => self.send_row_of::<LEN_MIN, false, _>(said, net, tx, head, row),
         }
     }
 
-    /// The same, of headers of `LEN` bytes. Called, so that what goes round stays in registers.
-    #[inline(never)]
-    fn send_row_of<'p, const LEN: usize>(
-        &mut self,
+    /// The same, of one segment: nothing is shared.
+    #[inline(always)]
+    fn send_one<'p>(
+        &self,
+        said: &Said,
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
         mut head: Frame<'p>,
         row: &Row,
     ) -> u32 {
-        let shared = self.shared_by(LEN);
-        *part(&mut self.bytes, IP_LEN) = shared.ip_len;
-        *part(&mut self.bytes, TCP_CSUM) = shared.tcp_csum.to_ne_bytes();
         let load = Load::new(&net.caps);
+        let sum = load.sum_of(row.bytes, true, row.sums, &mut net.counters);
+        let fields = (row.bytes.len(), Ctl::default(), sum);
+        self.write(said, head.bytes_mut(), net, row.seq, fields);
+        let packet = TxPacket::with_content(head, row.bytes, self.offload);
+        let is_full = tx.send(packet).is_err();
+        self.count_row(net, (self.len, said.smss), (1, usize::from(is_full)));
+        said.smss.into()
+    }
+
+    /// As [`send_row`](Self::send_row), of headers of `LEN` bytes, in which our sum is if `IS_SUMMED`.
+    #[inline]
+    fn send_row_of<'p, const LEN: usize, const IS_SUMMED: bool, T: TxRing<'p>>(
+        &self,
+        said: &Said,
+        net: &mut Net<'p>,
+        tx: &mut T,
+        head: Frame<'p>,
+        row: &Row,
+    ) -> u32 {
+        let shared: [u8; LEN] = self.shared(said);
+        self.send_alike::<LEN, IS_SUMMED, T>((said, &shared), net, tx, head, row)
+    }
+
+    /// The same, with what is the same in all headers. Called, so that what goes round stays in
+    /// registers.
+    #[inline(never)]
+    fn send_alike<'p, const LEN: usize, const IS_SUMMED: bool, T: TxRing<'p>>(
+        &self,
+        (said, shared): (&Said, &[u8; LEN]),
+        net: &mut Net<'p>,
+        tx: &mut T,
+        head: Frame<'p>,
+        row: &Row,
+    ) -> u32 {
+        let (load, offload, ip_len) = (Load::new(&net.caps), self.offload, said.ip_len(LEN));
         let (mut seq, mut ident, mut full_cnt) = (row.seq, net.ident, 0);
-        let (smss, most) = (usize::from(self.smss), row.cnt.min(tx.space().max(1)));
-        let (mut bytes, mut left) = (row.bytes, most);
+        let (smss, most) = (usize::from(said.smss), row.cnt.min(tx.space().max(1)));
+        let (pool, headroom) = (net.pool, usize::from(net.caps.headroom));
+        let (mut left, mut next) = (most, Some(head));
         // Each round takes a segment out of a finite row.
-        while let Some((body, rest)) = bytes.split_at_checked(smss) {
-            left -= 1;
-            // That there is none is counted where it is asked for again.
-            let another = match left {
-                0 => None,
-                _ => head.another(),
+        for body in row.bytes.chunks_exact(smss) {
+            let Some(mut head) = next else {
+                break;
             };
-            if let (Some(room), Some(bytes)) = (
-                head.bytes_mut().first_chunk_mut::<LEN>(),
-                self.bytes.first_chunk::<LEN>(),
-            ) {
-                *room = *bytes;
-                let ip_sum = shared.ip + u32::from(ident.to_be());
+            if let Some(room) = head.bytes_mut().first_chunk_mut::<LEN>() {
+                *room = *shared;
                 *part(room, IP_IDENT) = ident.to_be_bytes();
-                *part(room, IP_CSUM) = (!fold(ip_sum)).to_ne_bytes();
+                *part(room, IP_CSUM) = self.ip_csum(ip_len, ident).to_ne_bytes();
                 *part(room, SEQ) = seq.0.to_be_bytes();
-                if self.offload.csum.is_none() {
-                    let mut sum = Sum::of_words(u64::from(shared.tcp) + u64::from(seq.0.to_be()));
-                    sum.combine(load.sum_of(body, true, row.sums, &mut net.counters));
-                    *part(room, TCP_CSUM) = (!fold_words(sum.words())).to_ne_bytes();
+                if IS_SUMMED {
+                    let sum = load.sum_of(body, true, row.sums, &mut net.counters);
+                    let csum = self.csum(said, ip_len, (seq, Ctl::default()), sum);
+                    *part(room, TCP_CSUM) = csum.to_ne_bytes();
                 }
             }
-            let packet = TxPacket::with_content(head, body, self.offload);
+            let packet = TxPacket::with_content(head, body, offload);
             full_cnt += usize::from(tx.send(packet).is_err());
             ident = ident.wrapping_add(1);
             // As long as a segment.
-            seq += u32::from(self.smss);
-            let Some(another) = another else {
-                break;
+            seq += u32::from(said.smss);
+            left -= 1;
+            // That there is none is counted where it is asked for again.
+            next = match left {
+                0 => None,
+                _ => pool.alloc_window(headroom, LEN),
             };
-            (head, bytes) = (another, rest);
         }
         net.ident = ident;
-        self.count_row(net, LEN, (most - left, full_cnt));
+        self.count_row(net, (LEN, said.smss), (most - left, full_cnt));
         seq.bytes_since(row.seq)
     }
 
-    /// Counts so many segments, so many of which found the ring full.
+    /// Counts so many segments of `smss` bytes behind `len` of headers, so many of which found the
+    /// ring full.
     #[inline]
-    fn count_row(&self, net: &mut Net<'_>, len: usize, (cnt, full_cnt): (usize, usize)) {
-        let (payload_len, counters) = (u64::from(self.smss), &mut net.counters);
+    fn count_row(
+        &self,
+        net: &mut Net<'_>,
+        (len, smss): (usize, u16),
+        (cnt, full_cnt): (usize, usize),
+    ) {
+        let (payload_len, counters) = (u64::from(smss), &mut net.counters);
         counters.tcp_segments_out += cnt as u64;
         counters.payload_bytes_referenced += cnt as u64 * payload_len;
         let sent_cnt = (cnt - full_cnt) as u64;

@@ -16,7 +16,7 @@ use crate::tcp::tcb::Tcb;
 use crate::tcp::tuple::Tuple;
 use crate::time::Instant;
 use crate::wire::checksum::{Sum, fold, fold_words};
-use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN};
+use crate::wire::tcp::{CSUM_OFFSET, Ctl, HEADER_LEN, Timestamps};
 use crate::wire::{ethernet, ipv4};
 
 /// The headers of the last run: those of the next, if it is of the same connection. And what is
@@ -26,31 +26,39 @@ pub(crate) struct Template {
     tuple: Tuple,
     /// That of the neighbors.
     epoch: u32,
-    /// With anything for what is not the same in each segment.
-    pub(super) bytes: [u8; LEN_MAX],
+    /// With zeros for what is not the same in each run. Nothing is written here but all of it: what
+    /// was just written in parts is slow to read as a whole.
+    bytes: [u8; LEN_MAX],
     pub(super) len: usize,
     /// The sum of the IP header, in the machine's order as the others.
     ip_sum: u16,
     /// The sum of the pseudo-header and, where the device does not sum, of what is the same in the
-    /// TCP headers of all runs; and of what is in all of this run.
-    made_sum: u16,
+    /// TCP headers of all runs.
     tcp_sum: u16,
     /// What the device is asked to do to each.
     pub(super) offload: TxOffload,
+}
+
+/// What the headers of one run say, all the same: what has come, how much more may, and the time.
+pub(super) struct Said {
+    ack: SeqNum,
+    wnd: u16,
+    stamps: Timestamps,
+    /// As the template's `tcp_sum`, with these.
+    tcp_sum: u64,
     /// Payload of a full segment.
     pub(super) smss: u16,
 }
 
-/// What all segments of a row share beside their headers.
-pub(super) struct Shared {
+/// What is not the same in each segment of a run.
+struct Fields {
     /// The length of the datagram.
-    pub(super) ip_len: [u8; 2],
-    /// The sum of the IP header.
-    pub(super) ip: u32,
-    /// The sum of the pseudo-header and, where the device does not sum, the TCP header; and what a
-    /// device that does is to find in the checksum's place.
-    pub(super) tcp: u32,
-    pub(super) tcp_csum: u16,
+    ip_len: u16,
+    ident: u16,
+    ip_csum: u16,
+    seq: SeqNum,
+    ctl: Ctl,
+    csum: u16,
 }
 
 impl Template {
@@ -61,13 +69,11 @@ impl Template {
         bytes: FIXED,
         len: 0,
         ip_sum: 0,
-        made_sum: 0,
         tcp_sum: 0,
         offload: TxOffload {
             csum: None,
             gso: None,
         },
-        smss: 0,
     };
 
     /// Those of what `tcb` sends, but for what each run says anew: as they are, or made. `None`
@@ -130,48 +136,46 @@ impl Template {
             let part = bytes.get(TCP..len).unwrap_or_default();
             tcp_sum += u64::from(fold_words(Sum::of(part).words()));
         }
-        let tcp_sum = fold_words(tcp_sum);
         *self = Self {
             tuple: tcb.tuple,
             epoch: net.neighbors.epoch(),
             bytes,
             len,
             ip_sum: fold_words(addrs + ip.iter().sum::<u64>()),
-            made_sum: tcp_sum,
-            tcp_sum,
+            tcp_sum: fold_words(tcp_sum),
             offload,
-            smss: tcb.snd.smss,
         };
         Some(())
     }
 
-    /// Has them say what `tcb` has to say now: what has come, how much more may, and the time. From
-    /// here on their window is promised.
+    /// What `tcb` has to say now. From here on its window is promised.
     #[inline(always)]
     pub(super) fn say<'p, C: Congestion>(
-        &mut self,
+        &self,
         tcb: &mut Tcb<'p, C>,
         net: &Net<'p>,
         now: Instant,
-    ) {
-        let wnd = match tcb.rcv.advertised() {
-            Some(wnd) => wnd,
-            None => tcb.rcv.advertise(net.budget(), false),
-        };
-        self.smss = tcb.snd.smss;
-        let bytes = &mut self.bytes;
-        let (nxt, wnd) = (tcb.rcv.nxt.0.to_be(), wnd.0.to_be());
-        *part(bytes, TCP + 8) = nxt.to_ne_bytes();
-        *part(bytes, TCP + 14) = wnd.to_ne_bytes();
-        let mut said = u64::from(nxt) + u64::from(wnd);
-        if let Some(stamps) = tcb.ts.stamp(tcb.rcv.nxt, now) {
-            let (val, ecr) = (stamps.val.to_be(), stamps.ecr.to_be());
-            *part(bytes, TCP + 24) = val.to_ne_bytes();
-            *part(bytes, TCP + 28) = ecr.to_ne_bytes();
-            said += u64::from(val) + u64::from(ecr);
-        }
+    ) -> Said {
+        let ack = tcb.rcv.nxt;
+        let wnd = tcb.rcv.advertise(net.budget(), false).0;
+        // Where there are none, they are not sent.
+        let none = Timestamps { val: 0, ecr: 0 };
+        let stamps = tcb.ts.stamp(ack, now).unwrap_or(none);
+        let mut tcp_sum = u64::from(self.tcp_sum);
         if self.offload.csum.is_none() {
-            self.tcp_sum = fold_words(said + u64::from(self.made_sum));
+            let words = [ack.0, u32::from(wnd), stamps.val, stamps.ecr];
+            // A sum of words of 32 bits does not overflow 64.
+            tcp_sum += words
+                .map(|word| u64::from(word.to_be()))
+                .iter()
+                .sum::<u64>();
+        }
+        Said {
+            ack,
+            wnd,
+            stamps,
+            tcp_sum,
+            smss: tcb.snd.smss,
         }
     }
 
@@ -186,6 +190,7 @@ impl Template {
     #[inline(always)]
     pub(super) fn send<'p>(
         &self,
+        said: &Said,
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
         head: Frame<'p>,
@@ -199,16 +204,17 @@ impl Template {
         if len > 0 {
             taken = bodies.attach_at(place, len, &mut packet, &mut load, &mut net.counters);
         }
-        if taken > usize::from(self.smss) {
+        if taken > usize::from(said.smss) {
             let tcp_len = self.len - ip::HEADERS_LEN;
-            super_segment::request(&mut packet, taken, (self.smss, tcp_len), net);
+            super_segment::request(&mut packet, taken, (said.smss, tcp_len), net);
         }
         let ctl = if taken == len {
             next.ctl()
         } else {
             Ctl::default()
         };
-        self.write(packet.head_mut(), net, next.seq, (taken, ctl, load.sum));
+        let room = packet.head_mut().bytes_mut();
+        self.write(said, room, net, next.seq, (taken, ctl, load.sum));
         let is_sent = tx.send(packet).is_ok();
         self.count(net, taken, is_sent);
         // A datagram is shorter than 64 KiB.
@@ -219,70 +225,109 @@ impl Template {
     #[inline]
     pub(super) fn send_empty<'p>(
         &self,
+        said: &Said,
         net: &mut Net<'p>,
         tx: &mut impl TxRing<'p>,
         mut head: Frame<'p>,
         (seq, ctl): (SeqNum, Ctl),
     ) {
-        self.write(&mut head, net, seq, (0, ctl, Sum::new()));
+        self.write(said, head.bytes_mut(), net, seq, (0, ctl, Sum::new()));
         let is_sent = tx.send(TxPacket::new(head, self.offload)).is_ok();
         self.count(net, 0, is_sent);
     }
 
-    /// What full segments behind headers of `len` bytes share, beside these.
-    #[inline(always)]
-    pub(super) fn shared_by(&self, len: usize) -> Shared {
-        // A datagram is shorter than 64 KiB.
-        let ip_len = (len - ethernet::HEADER_LEN) as u16 + self.smss;
-        let tcp_len = ip_len - ipv4::HEADER_LEN as u16;
-        let tcp = u32::from(self.tcp_sum) + u32::from(tcp_len.to_be());
-        Shared {
-            ip_len: ip_len.to_be_bytes(),
-            ip: u32::from(self.ip_sum) + u32::from(ip_len.to_be()),
-            tcp,
-            tcp_csum: fold(tcp),
-        }
-    }
-
-    /// Writes the headers.
+    /// Writes the headers in front of so many bytes of payload that sum to this.
     #[inline(always)]
     pub(super) fn write(
         &self,
-        head: &mut Frame<'_>,
+        said: &Said,
+        room: &mut [u8],
         net: &mut Net<'_>,
         seq: SeqNum,
         (payload_len, ctl, payload): (usize, Ctl, Sum),
     ) {
         // A datagram is shorter than 64 KiB.
         let ip_len = (self.len - ethernet::HEADER_LEN + payload_len) as u16;
-        let tcp_len = ip_len - ipv4::HEADER_LEN as u16;
         let ident = net.ident;
         net.ident = ident.wrapping_add(1);
-        let ip_sum = u32::from(self.ip_sum) + u32::from(ip_len.to_be()) + u32::from(ident.to_be());
-        let ctl = ctl.to_wire();
-        let tcp_sum = u32::from(self.tcp_sum) + u32::from(tcp_len.to_be());
-        let csum = if self.offload.csum.is_some() {
-            fold(tcp_sum)
-        } else {
-            let words = u64::from(tcp_sum) + u64::from(u16::from(ctl).to_be());
-            let mut sum = Sum::of_words(words + u64::from(seq.0.to_be()));
-            sum.combine(payload);
-            !fold_words(sum.words())
+        let fields = Fields {
+            ip_len,
+            ident,
+            ip_csum: self.ip_csum(ip_len, ident),
+            seq,
+            ctl,
+            csum: self.csum(said, ip_len, (seq, ctl), payload),
         };
-        let fields = (ip_len, ident, !fold(ip_sum), seq, ctl, csum);
-        let room = head.bytes_mut();
-        if let Some(room) = room.first_chunk_mut::<LEN_MAX>()
-            && self.len == LEN_MAX
+        if self.len == LEN_MAX
+            && let Some(room) = room.first_chunk_mut::<LEN_MAX>()
         {
-            *room = self.bytes;
-            patch(room, fields);
-        } else if let (Some(room), Some(bytes)) = (
-            room.first_chunk_mut::<LEN_MIN>(),
-            self.bytes.first_chunk::<LEN_MIN>(),
-        ) {
-            *room = *bytes;
-            patch(room, fields);
+            self.write_of(said, room, fields);
+        } else if let Some(room) = room.first_chunk_mut::<LEN_MIN>() {
+            self.write_of(said, room, fields);
         }
+    }
+
+    /// The same, of headers of `N` bytes.
+    #[inline(always)]
+    fn write_of<const N: usize>(&self, said: &Said, bytes: &mut [u8; N], fields: Fields) {
+        if let Some(same) = self.bytes.first_chunk() {
+            *bytes = *same;
+        }
+        said.write(bytes);
+        *part(bytes, IP_LEN) = fields.ip_len.to_be_bytes();
+        *part(bytes, IP_IDENT) = fields.ident.to_be_bytes();
+        *part(bytes, IP_CSUM) = fields.ip_csum.to_ne_bytes();
+        *part(bytes, SEQ) = fields.seq.0.to_be_bytes();
+        *part(bytes, TCP + 13) = [ACK | fields.ctl.to_wire()];
+        *part(bytes, TCP_CSUM) = fields.csum.to_ne_bytes();
+    }
+
+    /// The headers of `N` bytes of all full segments of a run: with zeros for the rest.
+    #[inline(always)]
+    pub(super) fn shared<const N: usize>(&self, said: &Said) -> [u8; N] {
+        let mut bytes = [0; N];
+        let ip_len = said.ip_len(N);
+        let fields = Fields {
+            ip_len,
+            ident: 0,
+            ip_csum: 0,
+            seq: SeqNum(0),
+            ctl: Ctl::default(),
+            csum: fold(self.pseudo_sum(ip_len)),
+        };
+        self.write_of(said, &mut bytes, fields);
+        bytes
+    }
+
+    /// The checksum of the IP header.
+    #[inline(always)]
+    pub(super) fn ip_csum(&self, ip_len: u16, ident: u16) -> u16 {
+        !fold(u32::from(self.ip_sum) + u32::from(ip_len.to_be()) + u32::from(ident.to_be()))
+    }
+
+    /// The sum of the pseudo-header, where the device sums the rest.
+    #[inline(always)]
+    fn pseudo_sum(&self, ip_len: u16) -> u32 {
+        u32::from(self.tcp_sum) + u32::from((ip_len - ipv4::HEADER_LEN as u16).to_be())
+    }
+
+    /// What is in the checksum's place of a segment: what the device is to find there, or all.
+    #[inline(always)]
+    pub(super) fn csum(
+        &self,
+        said: &Said,
+        ip_len: u16,
+        (seq, ctl): (SeqNum, Ctl),
+        payload: Sum,
+    ) -> u16 {
+        if self.offload.csum.is_some() {
+            return fold(self.pseudo_sum(ip_len));
+        }
+        let len = u64::from((ip_len - ipv4::HEADER_LEN as u16).to_be());
+        let ctl = u64::from(u16::from(ctl.to_wire()).to_be());
+        let mut sum = Sum::of_words(said.tcp_sum + len + ctl + u64::from(seq.0.to_be()));
+        sum.combine(payload);
+        !fold_words(sum.words())
     }
 
     /// Counts a segment that was given to the ring.
@@ -299,18 +344,24 @@ impl Template {
     }
 }
 
-/// Writes what is not the same in each segment.
-#[inline(always)]
-fn patch<const N: usize>(
-    bytes: &mut [u8; N],
-    (ip_len, ident, ip_csum, seq, ctl, csum): (u16, u16, u16, SeqNum, u8, u16),
-) {
-    *part(bytes, IP_LEN) = ip_len.to_be_bytes();
-    *part(bytes, IP_IDENT) = ident.to_be_bytes();
-    *part(bytes, IP_CSUM) = ip_csum.to_ne_bytes();
-    *part(bytes, TCP + 4) = seq.0.to_be_bytes();
-    *part(bytes, TCP + 13) = [ACK | ctl];
-    *part(bytes, TCP_CSUM) = csum.to_ne_bytes();
+impl Said {
+    /// Writes it.
+    #[inline(always)]
+    fn write<const N: usize>(&self, bytes: &mut [u8; N]) {
+        *part(bytes, TCP + 8) = self.ack.0.to_be_bytes();
+        *part(bytes, TCP + 14) = self.wnd.to_be_bytes();
+        if N == LEN_MAX {
+            *part(bytes, TCP + 24) = self.stamps.val.to_be_bytes();
+            *part(bytes, TCP + 28) = self.stamps.ecr.to_be_bytes();
+        }
+    }
+
+    /// The length of the datagram of a full segment behind headers of `len` bytes.
+    #[inline(always)]
+    pub(super) fn ip_len(&self, len: usize) -> u16 {
+        // A datagram is shorter than 64 KiB.
+        (len - ethernet::HEADER_LEN) as u16 + self.smss
+    }
 }
 
 /// The `K` bytes at `at`, which is a constant: nothing is left of the check.
@@ -336,7 +387,7 @@ pub(super) const LEN_MAX: usize = LEN_MIN + OPTIONS_LEN;
 /// Where the fields lie.
 const IP: usize = ethernet::HEADER_LEN;
 const IP_TOS: usize = IP + 1;
-pub(super) const IP_LEN: usize = IP + 2;
+const IP_LEN: usize = IP + 2;
 pub(super) const IP_IDENT: usize = IP + 4;
 const IP_TTL: usize = IP + 8;
 pub(super) const IP_CSUM: usize = IP + 10;
