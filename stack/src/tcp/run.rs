@@ -11,6 +11,7 @@
 //! neighbor that is known: everything else is left to `output`'s own loop, which is the reference.
 //! What goes on the wire is the same bytes, by either way.
 
+mod answer;
 mod row;
 mod template;
 
@@ -32,6 +33,7 @@ use crate::net::{Net, NextHop};
 use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
+pub(super) use self::answer::send_answer;
 use self::row::Row;
 use self::template::Said;
 pub(crate) use self::template::Template;

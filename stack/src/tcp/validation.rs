@@ -14,13 +14,11 @@ impl<C: Congestion> Tcb<'_, C> {
     /// known of the path any more (RFC 5681 4.1).
     #[inline]
     pub(crate) fn restart_after_idle(&mut self, now: Instant) {
-        let snd = &self.snd;
-        // A time that wraps every 49 days: after just that long, nothing is noticed.
-        let idle_ms = u64::from(now.wrapping_millis().wrapping_sub(snd.sent_ms));
-        if idle_ms <= RTO_MIN.as_millis() {
+        if !self.may_restart(now) {
             return;
         }
-        if snd.una != snd.max || !snd.has_unsent() || snd.max == self.iss + 1 {
+        let (snd, idle_ms) = (&self.snd, self.idle_ms(now));
+        if snd.una != snd.max || !snd.has_unsent() {
             return;
         }
         if idle_ms > self.rtt.rto().as_millis() {
@@ -32,6 +30,20 @@ impl<C: Congestion> Tcb<'_, C> {
             self.snd.flags.clear(SndFlags::LOST_EARLY);
             self.cc.signalled(self.snd.smss, signal, 0, now);
         }
+    }
+
+    /// Whether something was sent, and nothing for as long as the shortest timeout lasts: else
+    /// there is nothing to restart.
+    #[inline]
+    pub(crate) fn may_restart(&self, now: Instant) -> bool {
+        self.idle_ms(now) > RTO_MIN.as_millis() && self.snd.max != self.iss + 1
+    }
+
+    /// How long nothing was sent. A time that wraps every 49 days: after just that long, nothing is
+    /// noticed.
+    #[inline]
+    fn idle_ms(&self, now: Instant) -> u64 {
+        now.wrapping_millis().wrapping_sub(self.snd.sent_ms).into()
     }
 
     /// Something is lost. Remembers it of a window that was the first, or the first after idle

@@ -1,7 +1,8 @@
-//! What follows from acknowledgments on a connection where nothing is the matter: the next full
-//! segments, if the windows have opened for any, and the timers.
+//! What follows from expected segments on a connection where nothing is the matter: an answer, or
+//! the next full segments if the windows have opened for any, and the timers.
 //!
 //! ```text
+//!   request ─► nothing in flight ─► an answer as a whole ───────────────────┐
 //!   acknowledgments ─► SND.UNA, cwnd, RTT ─► full segments in a row, or none ─► timers
 //!                                            anything else ─► Tcp::settle
 //! ```
@@ -16,8 +17,9 @@ use crate::tcp::run;
 use crate::tcp::{Cx, Tcp};
 
 impl<'p, A: App> Tcp<'p, A> {
-    /// As [`settle`](Self::settle), for a connection of which something was acknowledged, and which
-    /// has nothing to send now but full segments. False for any other: it is to be settled still.
+    /// As [`settle`](Self::settle), for a connection that has nothing to send now but an answer as
+    /// a whole, or, something having been acknowledged, full segments. False for any other: it is
+    /// to be settled still.
     #[inline]
     pub(super) fn settle_acked<T: TxRing<'p>>(
         &mut self,
@@ -27,11 +29,9 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return true;
         };
-        // What begins a flight is marked by its first segment (`run::send`). And what is queued
-        // while nothing is in flight is an answer, nearly always.
-        let is_flying = tcb.snd.una != tcb.snd.max || tcb.snd.queue.is_empty();
-        let is_plain = self.has_moved
-            && is_flying
+        // What is queued while nothing is in flight is an answer, nearly always.
+        let is_answer = tcb.snd.una == tcb.snd.max && !tcb.snd.queue.is_empty();
+        let is_plain = (self.has_moved || is_answer)
             && is_quiet(tcb)
             && !cx.net.cuts.is_in_doubt()
             && !tcb.snd.flags.has(SndFlags::NARROWED)
@@ -44,10 +44,15 @@ impl<'p, A: App> Tcp<'p, A> {
             template: &mut self.template,
             short_cuts: true,
         };
-        if !is_plain || !run::send_row(tcb, &mut tables, cx.net, cx.tx, cx.now) {
+        let is_sent = match is_answer {
+            _ if !is_plain => false,
+            true => run::send_answer(tcb, &mut tables, cx.net, cx.tx, cx.now),
+            false => run::send_row(tcb, &mut tables, cx.net, cx.tx, cx.now),
+        };
+        if !is_sent {
             return false;
         }
-        let flight_at = tcb.set_timers(&mut self.flights, cx.now, true);
+        let flight_at = tcb.set_timers(&mut self.flights, cx.now, self.has_moved);
         tcb.invariants();
         let deadline = tcb.next_deadline(flight_at);
         if let Some(tick) = deadline.tick() {

@@ -69,7 +69,8 @@ impl Template {
         said.smss.into()
     }
 
-    /// As [`send_row`](Self::send_row), of headers of `LEN` bytes, in which our sum is if `IS_SUMMED`.
+    /// As [`send_row`](Self::send_row), of headers of `LEN` bytes, in which our sum is if
+    /// `IS_SUMMED`.
     #[inline]
     fn send_row_of<'p, const LEN: usize, const IS_SUMMED: bool, T: TxRing<'p>>(
         &self,

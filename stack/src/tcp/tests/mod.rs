@@ -26,4 +26,5 @@ mod survey;
 mod timeouts;
 mod timestamps;
 mod turns;
+mod wholes;
 mod windows;

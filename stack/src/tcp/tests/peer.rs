@@ -53,6 +53,8 @@ pub(super) struct Diary {
     pub(super) on_writable: Option<&'static [u8]>,
     /// What it queues when it has received something.
     pub(super) answer: Option<&'static [u8]>,
+    /// How much of that is generated.
+    pub(super) head_len: usize,
     /// It closes when it has answered, or when the other end has.
     pub(super) closes: bool,
     /// It aborts when it has received something.
@@ -82,7 +84,9 @@ impl App for Diary {
         self.lines
             .push(std::format!("received {} took {taken}", bytes.len()));
         if let Some(answer) = self.answer.take() {
-            conn.send_body(answer).expect("there is room");
+            let (head, body) = answer.split_at(self.head_len);
+            conn.send(head).expect("there is room");
+            conn.send_body(body).expect("there is room");
             if self.closes {
                 conn.close();
             }
