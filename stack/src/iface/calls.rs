@@ -16,7 +16,8 @@ impl<'p, C: Congestion> Stack<'p, Calls<C>> {
         &mut self,
         listener: ListenerId,
     ) -> nb::Result<ConnId, core::convert::Infallible> {
-        self.tcp
+        self.above
+            .tcp
             .accept(listener, CallState { is_connected: true })
             .ok_or(nb::Error::WouldBlock)
     }

@@ -67,13 +67,18 @@ pub struct Setup<'p, A: App> {
 
 impl<A: App> Drop for Stack<'_, A> {
     fn drop(&mut self) {
-        self.tcp.forget_unread(self.net.pool);
+        self.above.tcp.forget_unread(self.net.pool);
     }
 }
 
 /// A TCP/IP stack over one queue pair.
 pub struct Stack<'p, A: App> {
     net: Net<'p>,
+    above: Above<'p, A>,
+}
+
+/// What lies above the network layer.
+struct Above<'p, A: App> {
     udp: Udp,
     dhcp: Dhcp,
     tcp: Tcp<'p, A>,
@@ -99,9 +104,11 @@ impl<'p, A: App> Stack<'p, A> {
         let net = Net::new(pool, caps, mac);
         Self {
             net,
-            udp: Udp::new(),
-            dhcp,
-            tcp: Tcp::new(storage, tcp, random, now),
+            above: Above {
+                udp: Udp::new(),
+                dhcp,
+                tcp: Tcp::new(storage, tcp, random, now),
+            },
         }
     }
 
@@ -133,13 +140,15 @@ impl<'p, A: App> Stack<'p, A> {
         tx: &mut T,
         app: &mut A,
     ) -> Polled {
-        self.net.others.are = rx.has_any();
+        let Self { net, above } = self;
+        let cx = &mut Cx { net, tx, app, now };
+        cx.net.others.are = rx.has_any();
         if rx.has_any() {
-            self.hear_of_opened(now, rx, tx, app);
+            above.hear_of_opened(cx, rx);
         }
         let mut left = rx.sync();
         // What a timer or a call has dropped is no fault of the first packet.
-        self.net.counters.take_last_drop();
+        cx.net.counters.take_last_drop();
         for _ in 0..left.min(BURST_MAX) {
             let Some(pkt) = rx.recv() else {
                 // A large packet takes several places of the ring.
@@ -147,21 +156,20 @@ impl<'p, A: App> Stack<'p, A> {
                 break;
             };
             left -= 1;
-            self.input(now, pkt, tx, app);
-            if rx.has_any() && self.net.others.has_news() {
-                self.tell_others(now, rx, tx, app);
+            above.input(cx, pkt);
+            if rx.has_any() && cx.net.others.has_news() {
+                above.tell_others(cx, rx);
             }
-            if let Some(reason) = self.net.counters.take_last_drop() {
+            if let Some(reason) = cx.net.counters.take_last_drop() {
                 rx.dropped(reason.name());
             }
         }
-        let net = &mut self.net;
-        self.tcp.settle_last(&mut Cx { net, tx, app, now });
-        self.dhcp.poll(net, tx, now);
-        arp::poll(net, tx, now);
-        let has_more = self.tcp.poll(&mut Cx { net, tx, app, now });
-        tx.sync();
-        let is_unblocked = self.tcp.can_resume(&self.net, tx.space());
+        above.tcp.settle_last(cx);
+        above.dhcp.poll(cx.net, cx.tx, now);
+        arp::poll(cx.net, cx.tx, now);
+        let has_more = above.tcp.poll(cx);
+        cx.tx.sync();
+        let is_unblocked = above.tcp.can_resume(cx.net, cx.tx.space());
         if left > 0 || has_more || is_unblocked {
             Polled::Busy
         } else {
@@ -169,68 +177,11 @@ impl<'p, A: App> Stack<'p, A> {
         }
     }
 
-    /// A packet's way in.
-    #[inline]
-    fn input<T: TxRing<'p>>(&mut self, now: Instant, pkt: RxPacket<'p>, tx: &mut T, app: &mut A) {
-        let net = &mut self.net;
-        let left = self.tcp.input_expected(&mut Cx { net, tx, app, now }, pkt);
-        if let Some(pkt) = left {
-            self.input_any(now, pkt, tx, app);
-        }
-    }
-
-    /// The way of every packet that is not the next segment of a connection.
-    #[inline(never)]
-    fn input_any<T: TxRing<'p>>(
-        &mut self,
-        now: Instant,
-        mut pkt: RxPacket<'p>,
-        tx: &mut T,
-        app: &mut A,
-    ) {
-        let net = &mut self.net;
-        let Some(frame) = eth::input(net, &mut pkt) else {
-            return;
-        };
-        if frame.ethertype == EtherType::Arp {
-            return arp::input(net, tx, now, pkt);
-        }
-        let Some(ip) = ip::input(net, &mut pkt, frame.is_broadcast) else {
-            return;
-        };
-        match ip.proto {
-            proto::TCP => self.tcp.input(&mut Cx { net, tx, app, now }, &ip, pkt),
-            proto::UDP => {
-                let mut out = UdpOut::new(net, tx, now);
-                let (has_dhcp, dhcp) = (self.dhcp.is_on(), &mut self.dhcp);
-                let deliver =
-                    |out: &mut UdpOut<'_, 'p, T>, local: Endpoint, remote, bytes: &[u8]| {
-                        if has_dhcp && local.port == CLIENT_PORT {
-                            dhcp.input(out.net, out.tx, out.now, bytes);
-                        } else {
-                            app.datagram(out, local, remote, bytes);
-                        }
-                    };
-                udp::input(&self.udp, has_dhcp, &mut out, &ip, pkt, deliver);
-            }
-            proto::ICMP => {
-                let notice = icmp::input(net, tx, now, &ip, pkt);
-                let Some(notice) = notice else { return };
-                if notice.proto == proto::TCP {
-                    self.tcp.notice(&mut Cx { net, tx, app, now }, &notice);
-                } else if notice.proto == proto::UDP && self.udp.is_bound(notice.local.port) {
-                    app.undelivered(notice.local, notice.remote, notice.cause);
-                }
-            }
-            _ => icmp::unknown_protocol(net, tx, now, &ip, pkt),
-        }
-    }
-
     /// When [`poll`](Self::poll) must be called again if nothing comes in; `Instant::NEVER` if
     /// only a packet can change anything.
     pub fn poll_at(&self, now: Instant) -> Instant {
-        let below = self.dhcp.poll_at().min(self.net.neighbors.poll_at());
-        below.min(self.tcp.next_at(now))
+        let below = self.above.dhcp.poll_at().min(self.net.neighbors.poll_at());
+        below.min(self.above.tcp.next_at(now))
     }
 
     /// Gives the interface an address.
@@ -258,12 +209,12 @@ impl<'p, A: App> Stack<'p, A> {
     /// Looks for an address by DHCP; what comes of it is told by
     /// [`dhcp_event`](Self::dhcp_event).
     pub fn start_dhcp(&mut self, now: Instant) {
-        self.dhcp.start(now);
+        self.above.dhcp.start(now);
     }
 
     /// The next thing that the DHCP client has to tell.
     pub fn dhcp_event(&mut self) -> Option<dhcp::Event> {
-        self.dhcp.event()
+        self.above.dhcp.event()
     }
 
     /// Sets the time to live of what is sent from now on (RFC 9293 3.9.2, RFC 1122 3.2.1.7).
@@ -274,7 +225,7 @@ impl<'p, A: App> Stack<'p, A> {
     /// Tells the stack what the port says of its link.
     pub fn set_link(&mut self, link: LinkState, now: Instant) {
         if link != self.net.link && link == LinkState::Up {
-            self.dhcp.link_up(now);
+            self.above.dhcp.link_up(now);
         }
         self.net.link = link;
     }
@@ -306,7 +257,7 @@ impl<'p, A: App> Stack<'p, A> {
 
     /// How full the tables are.
     pub fn levels(&self) -> Levels {
-        self.tcp.levels(self.net.receivers)
+        self.above.tcp.levels(self.net.receivers)
     }
 
     /// Accepts TCP connections to `port` (LISTEN). `backlog` bounds the half-open connections, and
@@ -315,20 +266,20 @@ impl<'p, A: App> Stack<'p, A> {
     /// # Errors
     /// [`ListenError`].
     pub fn listen(&mut self, port: u16, backlog: u16) -> Result<ListenerId, ListenError> {
-        self.tcp.listen(port, backlog)
+        self.above.tcp.listen(port, backlog)
     }
 
     /// Lets clients open connections to one listener fast, or not (RFC 7413), whatever
     /// [`Settings::fast_open`](crate::tcp::Settings::fast_open) has it begin with. What is said
     /// there of requests that can come twice holds here.
     pub fn set_fast_open(&mut self, id: ListenerId, has_fast_open: bool) {
-        self.tcp.set_fast_open(id, has_fast_open);
+        self.above.tcp.set_fast_open(id, has_fast_open);
     }
 
     /// Accepts no more connections. Those that were accepted go on; those that wait in the accept
     /// queue are aborted, and those that are half-open forgotten.
     pub fn unlisten(&mut self, id: ListenerId) {
-        self.tcp.unlisten(id);
+        self.above.tcp.unlisten(id);
     }
 
     /// Opens a TCP connection; [`App::connected`] or [`App::closed`] says what came of it.
@@ -341,7 +292,7 @@ impl<'p, A: App> Stack<'p, A> {
         remote: Endpoint,
         state: A::Conn,
     ) -> Result<ConnId, ConnectError> {
-        self.tcp.connect(&self.net, now, remote, state)
+        self.above.tcp.connect(&self.net, now, remote, state)
     }
 
     /// Acts on a connection outside of a call of the application's; what is queued goes out at
@@ -352,13 +303,13 @@ impl<'p, A: App> Stack<'p, A> {
         id: ConnId,
         act: impl FnOnce(&mut Conn<'_, 'p, A::Congestion>, Option<&mut A::Conn>) -> R,
     ) -> Option<R> {
-        self.tcp.with_conn(&self.net, now, id, act)
+        self.above.tcp.with_conn(&self.net, now, id, act)
     }
 
     /// The names of all connections, in no order: to end them one by one when the server ends.
     /// Looks at the whole table.
     pub fn conn_ids(&self) -> impl Iterator<Item = ConnId> {
-        self.tcp.conn_ids()
+        self.above.tcp.conn_ids()
     }
 
     /// Gives datagrams for `port` to [`App::datagram`].
@@ -366,12 +317,64 @@ impl<'p, A: App> Stack<'p, A> {
     /// # Errors
     /// [`BindError`].
     pub fn bind(&mut self, port: u16) -> Result<(), BindError> {
-        self.udp.bind(port)
+        self.above.udp.bind(port)
     }
 
     /// Takes a UDP port back; false if it was not bound.
     pub fn unbind(&mut self, port: u16) -> bool {
-        self.udp.unbind(port)
+        self.above.udp.unbind(port)
+    }
+}
+
+impl<'p, A: App> Above<'p, A> {
+    /// A packet's way in.
+    #[inline]
+    fn input<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, pkt: RxPacket<'p>) {
+        if let Some(pkt) = self.tcp.input_expected(cx, pkt) {
+            self.input_any(cx, pkt);
+        }
+    }
+
+    /// The way of every packet that is not the next segment of a connection.
+    #[inline(never)]
+    fn input_any<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, mut pkt: RxPacket<'p>) {
+        let now = cx.now;
+        let Some(frame) = eth::input(cx.net, &mut pkt) else {
+            return;
+        };
+        if frame.ethertype == EtherType::Arp {
+            return arp::input(cx.net, cx.tx, now, pkt);
+        }
+        let Some(ip) = ip::input(cx.net, &mut pkt, frame.is_broadcast) else {
+            return;
+        };
+        match ip.proto {
+            proto::TCP => self.tcp.input(cx, &ip, pkt),
+            proto::UDP => {
+                let mut out = UdpOut::new(cx.net, cx.tx, now);
+                let (has_dhcp, dhcp) = (self.dhcp.is_on(), &mut self.dhcp);
+                let deliver =
+                    |out: &mut UdpOut<'_, 'p, T>, local: Endpoint, remote, bytes: &[u8]| {
+                        if has_dhcp && local.port == CLIENT_PORT {
+                            dhcp.input(out.net, out.tx, out.now, bytes);
+                        } else {
+                            cx.app.datagram(out, local, remote, bytes);
+                        }
+                    };
+                udp::input(&self.udp, has_dhcp, &mut out, &ip, pkt, deliver);
+            }
+            proto::ICMP => {
+                let notice = icmp::input(cx.net, cx.tx, now, &ip, pkt);
+                let Some(notice) = notice else { return };
+                if notice.proto == proto::TCP {
+                    self.tcp.notice(cx, &notice);
+                } else if notice.proto == proto::UDP && self.udp.is_bound(notice.local.port) {
+                    cx.app
+                        .undelivered(notice.local, notice.remote, notice.cause);
+                }
+            }
+            _ => icmp::unknown_protocol(cx.net, cx.tx, now, &ip, pkt),
+        }
     }
 }
 

@@ -14,14 +14,13 @@
 
 use simoom_ring::{RxPacket, RxRing, TxRing};
 
-use super::Stack;
+use super::Above;
 use super::others::Stray;
 use crate::addr::FourTuple;
 use crate::config::BURST_MAX;
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::tcp::{App, Cx};
-use crate::time::Instant;
 
 /// What became of a packet that may be another stack's.
 #[derive(Debug)]
@@ -90,23 +89,19 @@ impl<'p, R: RxRing<'p>> Siblings<'p> for Alone<'_, R> {
     }
 }
 
-impl<'p, A: App> Stack<'p, A> {
+impl<'p, A: App> Above<'p, A> {
     /// Forgets what others have opened anew: a burst of it.
     #[inline(never)]
     pub(super) fn hear_of_opened<R: Siblings<'p>, T: TxRing<'p>>(
         &mut self,
-        now: Instant,
+        cx: &mut Cx<'_, 'p, T, A>,
         rx: &mut R,
-        tx: &mut T,
-        app: &mut A,
     ) {
         for _ in 0..BURST_MAX {
             let Some(tuple) = rx.opened_elsewhere() else {
                 break;
             };
-            let net = &mut self.net;
-            self.tcp
-                .opened_elsewhere(&mut Cx { net, tx, app, now }, &tuple);
+            self.tcp.opened_elsewhere(cx, &tuple);
         }
     }
 
@@ -114,15 +109,13 @@ impl<'p, A: App> Stack<'p, A> {
     #[inline(never)]
     pub(super) fn tell_others<R: Siblings<'p>, T: TxRing<'p>>(
         &mut self,
-        now: Instant,
+        cx: &mut Cx<'_, 'p, T, A>,
         rx: &mut R,
-        tx: &mut T,
-        app: &mut A,
     ) {
-        if let Some(stray) = self.net.others.stray.take() {
-            self.ask_others(stray, now, rx, tx, app);
+        if let Some(stray) = cx.net.others.stray.take() {
+            self.ask_others(stray, cx, rx);
         }
-        if let Some(tuple) = self.net.others.opened.take() {
+        if let Some(tuple) = cx.net.others.opened.take() {
             rx.opened(tuple);
         }
     }
@@ -133,24 +126,22 @@ impl<'p, A: App> Stack<'p, A> {
     fn ask_others<R: Siblings<'p>, T: TxRing<'p>>(
         &mut self,
         stray: Stray<'p>,
-        now: Instant,
+        cx: &mut Cx<'_, 'p, T, A>,
         rx: &mut R,
-        tx: &mut T,
-        app: &mut A,
     ) {
         let Stray { packet, has_trace } = stray;
         let frame_len = packet.frame_len();
         match rx.stray(packet, has_trace) {
             Asked::Elsewhere => {
-                uncount(&mut self.net, frame_len);
-                self.net.counters.tcp_passed_on += 1;
+                uncount(cx.net, frame_len);
+                cx.net.counters.tcp_passed_on += 1;
             }
-            Asked::NoRoom => self.net.counters.drop(DropReason::TcpHandOverFull),
+            Asked::NoRoom => cx.net.counters.drop(DropReason::TcpHandOverFull),
             Asked::Nowhere(packet) => {
-                uncount(&mut self.net, frame_len);
-                self.net.others.were_asked = true;
-                self.input(now, packet, tx, app);
-                self.net.others.were_asked = false;
+                uncount(cx.net, frame_len);
+                cx.net.others.were_asked = true;
+                self.input(cx, packet);
+                cx.net.others.were_asked = false;
             }
         }
     }

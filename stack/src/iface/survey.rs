@@ -26,12 +26,12 @@ impl<'p, A: App> Stack<'p, A> {
     /// The connections in `cnt` places of the table, from place `first` on: a table of any length
     /// is looked at in steps that hold nobody up. Between two steps connections come and go.
     pub fn survey(&self, first: usize, cnt: usize) -> impl Iterator<Item = Surveyed<'_, A::Conn>> {
-        self.tcp.survey(self.net.budget(), first, cnt)
+        self.above.tcp.survey(self.net.budget(), first, cnt)
     }
 
     /// Places of the table of connections.
     pub fn conns_max(&self) -> usize {
-        self.tcp.conns_max()
+        self.above.tcp.conns_max()
     }
 
     /// A way out for datagrams outside of a call of the application's. They are on the ring at

@@ -52,7 +52,9 @@ fn the_clients_port_is_dhcps_while_it_asks() {
     let mut ring = TestRing::new(8);
     let mut app = Calls::new();
     let mut arrive = |stack: &mut Stack<'static, Calls<Reno>>| {
-        stack.input_any(NOW, rx(pool, &bytes), &mut ring, &mut app);
+        let Stack { net, above } = stack;
+        let (tx, app, now) = (&mut ring, &mut app, NOW);
+        above.input_any(&mut Cx { net, tx, app, now }, rx(pool, &bytes));
         ring.take();
         let dropped = |reason| stack.counters().dropped(reason);
         (
