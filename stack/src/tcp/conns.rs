@@ -140,7 +140,16 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// True when the application was told: then it may take what it could not answer before.
+    #[inline]
     pub(super) fn tell_writable<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
+        let Some(tcb) = self.conns.tcb(idx) else {
+            return false;
+        };
+        let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
+        has_room && tcb.flags.has(TcbFlags::WANTS_TO_SEND) && self.tell_room(cx, idx)
+    }
+
+    fn tell_room<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
         let id = self.conns.id(idx);
         let Some(Live {
             tcb,
@@ -149,11 +158,8 @@ impl<'p, A: App> Tcp<'p, A> {
         else {
             return false;
         };
-        let has_room = self.bodies.has_room(&tcb.snd.queue, 1);
-        let may_tell = tcb.flags.has(TcbFlags::WANTS_TO_SEND)
-            && has_room
-            && self.bodies.may_generate(&tcb.snd.queue, cx.net.budget())
-            && tcb.state().can_send();
+        let may_tell =
+            self.bodies.may_generate(&tcb.snd.queue, cx.net.budget()) && tcb.state().can_send();
         if may_tell {
             tcb.flags.clear(TcbFlags::WANTS_TO_SEND);
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);

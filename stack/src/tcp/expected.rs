@@ -99,16 +99,15 @@ impl Headers {
         };
         // What the application has not taken yet is offered again when there is room to answer.
         let is_all_read = tcb.rcv.is_all_read();
-        let fits = self.payload_len == 0 || self.fits(tcb, budget);
+        let fits = self.payload_len == 0 || fits(tcb, self.payload_len, budget);
         is_recent && is_good_ack && is_all_read && fits
     }
+}
 
-    /// Whether there is room for its payload.
-    #[inline]
-    fn fits<'p, C>(&self, tcb: &Tcb<'p, C>, budget: Budget<'p>) -> bool {
-        let end = self.seq + self.payload_len as u32;
-        !end.after(tcb.rcv.adv) && budget.pool.free_cnt() >= FRAMES_RESERVED && !budget.is_short()
-    }
+/// Whether there is room for so many bytes that come next.
+#[inline]
+fn fits<'p, C>(tcb: &Tcb<'p, C>, len: usize, budget: Budget<'p>) -> bool {
+    len <= tcb.rcv.wnd() as usize && budget.pool.free_cnt() >= FRAMES_RESERVED && !budget.is_short()
 }
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -363,7 +362,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let idx = core::mem::replace(&mut self.unsettled, NONE);
         if idx != NONE {
             let is_settled = self.settings.short_cuts
-                && (self.settle_quietly(cx, idx) || self.settle_acked(cx, idx));
+                && (!self.has_moved && self.settle_quietly(cx, idx) || self.settle_acked(cx, idx));
             if !is_settled {
                 self.settle(cx, idx);
             }

@@ -17,7 +17,7 @@ pub(crate) struct Ts {
     recent: u32,
     /// Last.ACK.sent.
     last_ack_sent: SeqNum,
-    /// When TS.Recent was set, in units of 1,024 seconds, in the lower 15 bits; whether timestamps
+    /// When TS.Recent was set, in units of 18 minutes, in the lower 15 bits; whether timestamps
     /// are used at all, in the upper one.
     recent_at: u16,
 }
@@ -124,7 +124,7 @@ pub(crate) fn val(offset: u32, now: Instant) -> u32 {
 /// Time as coarse as 24 days need it, in 15 bits: it wraps after a year.
 #[inline]
 fn coarse(now: Instant) -> u16 {
-    (now.as_micros() / 1_000_000 / SECS_A_UNIT) as u16 & !ON
+    (now.as_micros() >> UNIT_BITS) as u16 & !ON
 }
 
 /// Timestamps are used: beside the 15 bits of a time.
@@ -133,10 +133,11 @@ const ON: u16 = 1 << 15;
 /// Bytes of the option with its padding.
 const OPTION_LEN: u16 = 12;
 
-const SECS_A_UNIT: u64 = 1_024;
+/// A unit is 2^30 microseconds, about 18 minutes.
+const UNIT_BITS: u32 = 30;
 
 /// How long TS.Recent is believed: 24 days (RFC 7323 5.5).
-const RECENT_MAX: u16 = (24 * 24 * 3_600 / SECS_A_UNIT) as u16;
+const RECENT_MAX: u16 = (Duration::from_secs(24 * 24 * 3_600).as_micros() >> UNIT_BITS) as u16;
 
 const _: () = assert!(size_of::<Ts>() <= 14);
 

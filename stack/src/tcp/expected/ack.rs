@@ -3,7 +3,7 @@
 
 use simoom_ring::{RxChecksum, RxPacket, TxRing};
 
-use super::acks::Said;
+use super::fits;
 use super::headers::Headers;
 use super::image::Next;
 use crate::net::Net;
@@ -44,13 +44,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(next) = self.image.read(cx.net, &pkt) else {
             return Some(pkt);
         };
-        let (ack, timestamps) = (next.ack(), next.timestamps());
-        let said = Said {
-            seq: next.seq(),
-            wnd: next.wnd(),
-            val: timestamps.val,
-        };
-        let is_short = next.payload_len == 0 && pkt.csum != RxChecksum::Unknown;
+        let (ack, said, payload_len) = (next.ack(), next.said(), next.payload_len);
+        let is_short = payload_len == 0 && pkt.csum != RxChecksum::Unknown;
         if is_short && self.acks.add(ack, said, pkt.frame.len()) {
             pkt.go_home();
             return None;
@@ -67,8 +62,8 @@ impl<'p, A: App> Tcp<'p, A> {
         if !next.follows(tcb, cx.now) {
             return Some(pkt);
         }
-        if next.payload_len > 0 {
-            return self.data_alike(cx, idx, pkt);
+        if payload_len > 0 {
+            return self.data_alike(cx, idx, pkt, payload_len);
         }
         if !is_short || ack == tcb.snd.una {
             return self.input_alike_at_length(cx, idx, pkt);
@@ -85,10 +80,11 @@ impl<'p, A: App> Tcp<'p, A> {
         self.unsettled = idx;
         self.has_moved = true;
         tcb.keep.heard(cx.now);
-        tcb.snd.window_told(said.seq, said.wnd);
-        tcb.ts.update(timestamps, said.seq, cx.now);
+        tcb.snd.window_told(next.seq(), next.wnd());
+        tcb.ts.update(next.timestamps(), next.seq(), cx.now);
         self.acks.begin((ack, tcb.snd.max), said, pkt.frame.len());
-        let is_watched = tcb.flags.has(TcbFlags::WANTS_TO_SEND) || !tcb.rcv.is_wide_open();
+        let may_say = tcb.rcv.may_open(cx.net.rmss());
+        let is_watched = may_say || tcb.flags.has(TcbFlags::WANTS_TO_SEND);
         // The frame goes home first: a window that goes out tells what there is, and so does
         // whether bytes may be generated.
         pkt.go_home();
@@ -97,7 +93,9 @@ impl<'p, A: App> Tcp<'p, A> {
             if self.tell_writable(cx, idx) {
                 self.look_again(idx);
             }
-            self.after_offer(cx, idx);
+            if may_say {
+                self.after_offer(cx, idx);
+            }
         }
         None
     }
@@ -136,7 +134,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let front = pkt.frame.bytes().first_chunk();
         if let Some(headers) = front.and_then(Headers::of_usual)
             && let Some(Live { tcb, .. }) = self.conns.live(idx)
-            && (headers.payload_len == 0 || headers.fits(tcb, cx.net.budget()))
+            && (headers.payload_len == 0 || fits(tcb, headers.payload_len, cx.net.budget()))
             && match headers.ack == tcb.snd.una {
                 true => headers.payload_len > 0,
                 false => self.flights.get(tcb.flight).is_some(),

@@ -13,7 +13,7 @@
 //! before the burst is over, and whatever else comes takes them first: taken together they leave
 //! what they would have left one by one.
 
-use crate::tcp::seqnum::{SeqNum, WireWnd};
+use crate::tcp::seqnum::SeqNum;
 
 /// What waits.
 pub(in crate::tcp) struct Acks {
@@ -24,9 +24,7 @@ pub(in crate::tcp) struct Acks {
     /// One past the last byte sent.
     max: SeqNum,
     /// What is the same in all of them.
-    seq: SeqNum,
-    wnd: WireWnd,
-    val: u32,
+    said: Said,
 }
 
 impl Acks {
@@ -35,9 +33,11 @@ impl Acks {
         cnt: 0,
         frames_len: 0,
         max: SeqNum(0),
-        seq: SeqNum(0),
-        wnd: WireWnd(0),
-        val: 0,
+        said: Said {
+            seq: [0; 4],
+            wnd: [0; 2],
+            val: [0; 4],
+        },
     };
 
     #[inline(always)]
@@ -55,7 +55,7 @@ impl Acks {
         }
         self.frames_len = frame_len as u64;
         self.max = max;
-        (self.seq, self.wnd, self.val) = (said.seq, said.wnd, said.val);
+        self.said = said;
     }
 
     /// Writes another one down, if it acknowledges more than the last and says nothing else, and if
@@ -68,9 +68,8 @@ impl Acks {
         };
         let to_ack = ack.0.wrapping_sub(last.0);
         let is_new = to_ack != 0 && to_ack <= self.max.0.wrapping_sub(last.0);
-        let is_same = said.seq == self.seq && said.wnd == self.wnd && said.val == self.val;
         match self.ends.get_mut(self.cnt) {
-            Some(end) if is_new && is_same => {
+            Some(end) if is_new && said == self.said => {
                 *end = ack;
                 self.cnt += 1;
                 self.frames_len += frame_len as u64;
@@ -88,13 +87,13 @@ impl Acks {
     }
 }
 
-/// What a segment says beside what it acknowledges.
-#[derive(Clone, Copy)]
+/// What a segment says beside what it acknowledges, as it lies in the frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Said {
-    pub(super) seq: SeqNum,
-    pub(super) wnd: WireWnd,
+    pub(super) seq: [u8; 4],
+    pub(super) wnd: [u8; 2],
     /// Its TSval.
-    pub(super) val: u32,
+    pub(super) val: [u8; 4],
 }
 
 /// As many as come in one burst.

@@ -9,9 +9,10 @@
 
 use simoom_ring::{Frame, RxPacket, TxRing};
 
-use super::{Headers, is_quiet};
+use super::headers::LEN_MAX;
+use super::image::Next;
+use super::{Headers, fits, is_quiet};
 use crate::tcp::app::App;
-use crate::tcp::budget::Budget;
 use crate::tcp::cc::Congestion;
 use crate::tcp::conns::conn;
 use crate::tcp::deadline::Deadline;
@@ -24,7 +25,6 @@ use crate::tcp::slots::Live;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::tcp::{Cx, Tcp};
-use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
 impl<'p, A: App> Tcp<'p, A> {
@@ -41,8 +41,16 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return;
         };
-        let quick_acks = self.settings.quick_acks;
-        let is_ack_urgent = tcb.data_came(headers, quick_acks, cx.net.budget(), cx.now);
+        let is_ack_urgent = tcb.data_came(Text {
+            // No more than a frame holds.
+            len: headers.payload_len as u32,
+            gso_size: 0,
+            is_pushed: headers.ctl.has(Ctl::PSH),
+            timestamps: headers.timestamps,
+            quick_acks: self.settings.quick_acks,
+            budget: cx.net.budget(),
+            now: cx.now,
+        });
         if may_send {
             self.tell_writable(cx, idx);
         }
@@ -61,8 +69,9 @@ impl<'p, A: App> Tcp<'p, A> {
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
         pkt: RxPacket<'p>,
+        payload_len: usize,
     ) -> Option<RxPacket<'p>> {
-        let Some(headers) = pkt.frame.bytes().first_chunk().and_then(Headers::of_usual) else {
+        let Some(next) = Next::again(&pkt, payload_len) else {
             return Some(pkt);
         };
         let id = self.conns.id(idx);
@@ -73,31 +82,40 @@ impl<'p, A: App> Tcp<'p, A> {
         else {
             return Some(pkt);
         };
-        let (budget, has_room) = (cx.net.budget(), headers.ack != tcb.snd.una);
+        let (ack, seq, timestamps) = (next.ack(), next.seq(), next.timestamps());
+        let (budget, has_room) = (cx.net.budget(), ack != tcb.snd.una);
         let flight = match has_room {
             true => self.flights.get_mut(tcb.flight),
             false => None,
         };
         let is_good_ack = !has_room || flight.is_some() && !tcb.flags.has(TcbFlags::WANTS_TO_SEND);
-        if !is_good_ack || !headers.fits(tcb, budget) || !headers.is_summed_right(&pkt) {
+        if !is_good_ack || !fits(tcb, payload_len, budget) || !next.is_summed_right(&pkt) {
             return Some(pkt);
         }
+        let (wnd, is_pushed) = (next.wnd(), next.is_pushed());
         let mut frame = pkt.frame;
         cx.net.counters.short_cut_taken(frame.len());
         self.unsettled = idx;
         tcb.keep.heard(cx.now);
         if let Some(flight) = flight {
-            let ack = (headers.ack, headers.timestamps);
+            let ack = (ack, Some(timestamps));
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        tcb.snd.window_told(headers.seq, headers.wnd);
-        if let Some(theirs) = headers.timestamps {
-            tcb.ts.update(theirs, headers.seq, cx.now);
-        }
-        let is_ack_urgent = tcb.data_came(&headers, self.settings.quick_acks, budget, cx.now);
-        frame.trim(headers.len + headers.payload_len);
-        frame.pull(headers.len);
+        tcb.snd.window_told(seq, wnd);
+        tcb.ts.update(timestamps, seq, cx.now);
+        let is_ack_urgent = tcb.data_came(Text {
+            // No more than a frame holds.
+            len: payload_len as u32,
+            gso_size: 0,
+            is_pushed,
+            timestamps: Some(timestamps),
+            quick_acks: self.settings.quick_acks,
+            budget,
+            now: cx.now,
+        });
+        frame.trim(LEN_MAX + payload_len);
+        frame.pull(LEN_MAX);
         let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
         let taken = cx.app.received(&mut conn, state, frame.bytes());
         if taken >= frame.len() {
@@ -203,24 +221,9 @@ impl<'p, A: App> Tcp<'p, A> {
 impl<'p, C: Congestion> Tcb<'p, C> {
     /// RCV.NXT moves. True when that must be acknowledged at once.
     #[inline(always)]
-    fn data_came(
-        &mut self,
-        headers: &Headers,
-        quick_acks: u8,
-        budget: Budget<'p>,
-        now: Instant,
-    ) -> bool {
-        // No more than a frame holds.
-        let len = headers.payload_len as u32;
-        self.measure(Text {
-            len,
-            gso_size: 0,
-            is_pushed: headers.ctl.has(Ctl::PSH),
-            timestamps: headers.timestamps,
-            quick_acks,
-            budget,
-            now,
-        });
+    fn data_came(&mut self, text: Text<'p>) -> bool {
+        let (len, now) = (text.len, text.now);
+        self.measure(text);
         let nxt = self.rcv.nxt;
         self.rcv.nxt += len;
         self.totals.nxt_moved(nxt, self.rcv.nxt, self.irs);

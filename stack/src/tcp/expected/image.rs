@@ -11,15 +11,16 @@
 //! segment of it is known by eight words, and what is looked at is what moves: lengths, sequence
 //! and acknowledgment number, and the time.
 
-use simoom_ring::RxPacket;
+use simoom_ring::{RxChecksum, RxPacket};
 
+use super::acks::Said;
 use super::headers::{ETHERNET_LEN, Headers, LEN_MAX};
 use crate::ip;
 use crate::net::Net;
 use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::{SeqNum, WireWnd};
 use crate::wire::checksum::{carry_add, is_valid_sum};
-use crate::wire::tcp::Timestamps;
+use crate::wire::tcp::{Ctl, Timestamps};
 
 /// The last expected segment.
 pub(in crate::tcp) struct Image {
@@ -114,32 +115,55 @@ pub(super) struct Next<'a> {
     pub(super) payload_len: usize,
 }
 
-impl Next<'_> {
+impl<'a> Next<'a> {
+    /// That of a frame of which the image was read already.
+    #[inline]
+    pub(super) fn again(pkt: &'a RxPacket<'_>, payload_len: usize) -> Option<Self> {
+        let front = pkt.frame.bytes().first_chunk()?;
+        Some(Self { front, payload_len })
+    }
+
     /// SEG.SEQ.
     #[inline(always)]
     pub(super) fn seq(&self) -> SeqNum {
-        SeqNum(self.word::<{ ip::HEADERS_LEN + 4 }>())
+        SeqNum(u32::from_be_bytes(self.at::<SEQ_AT, 4>()))
     }
 
     /// SEG.ACK.
     #[inline(always)]
     pub(super) fn ack(&self) -> SeqNum {
-        SeqNum(self.word::<{ ip::HEADERS_LEN + 8 }>())
+        SeqNum(u32::from_be_bytes(self.at::<ACK_AT, 4>()))
     }
 
     /// SEG.WND.
     #[inline(always)]
     pub(super) fn wnd(&self) -> WireWnd {
-        let [w0, w1, ..] = self.word::<{ ip::HEADERS_LEN + 14 }>().to_be_bytes();
-        WireWnd(u16::from_be_bytes([w0, w1]))
+        WireWnd(u16::from_be_bytes(self.at::<WND_AT, 2>()))
+    }
+
+    /// Whether it is pushed.
+    #[inline(always)]
+    pub(super) fn is_pushed(&self) -> bool {
+        let [ctl] = self.at::<CTL_AT, 1>();
+        Ctl::from_wire(ctl).has(Ctl::PSH)
     }
 
     /// Its timestamps.
     #[inline(always)]
     pub(super) fn timestamps(&self) -> Timestamps {
         Timestamps {
-            val: self.word::<{ LEN_MAX - 8 }>(),
-            ecr: self.word::<{ LEN_MAX - 4 }>(),
+            val: u32::from_be_bytes(self.at::<VAL_AT, 4>()),
+            ecr: u32::from_be_bytes(self.at::<{ VAL_AT + 4 }, 4>()),
+        }
+    }
+
+    /// What it says beside what it acknowledges.
+    #[inline(always)]
+    pub(super) fn said(&self) -> Said {
+        Said {
+            seq: self.at::<SEQ_AT, 4>(),
+            wnd: self.at::<WND_AT, 2>(),
+            val: self.at::<VAL_AT, 4>(),
         }
     }
 
@@ -149,13 +173,27 @@ impl Next<'_> {
         Headers::of_usual(self.front)
     }
 
+    /// Whether the checksum of the segment in `pkt`, which this is of, is right, or known to be.
     #[inline(always)]
-    fn word<const AT: usize>(&self) -> u32 {
-        let word = self.front.get(AT..).and_then(|rest| rest.first_chunk());
-        // The constants above are within.
-        u32::from_be_bytes(*word.unwrap_or(&[0; 4]))
+    pub(super) fn is_summed_right(&self, pkt: &RxPacket<'_>) -> bool {
+        pkt.csum != RxChecksum::Unknown
+            || (self.headers()).is_some_and(|headers| headers.is_summed_right(pkt))
+    }
+
+    #[inline(always)]
+    fn at<const AT: usize, const LEN: usize>(&self) -> [u8; LEN] {
+        let bytes = self.front.get(AT..).and_then(|rest| rest.first_chunk());
+        // The constants below are within.
+        *bytes.unwrap_or(&[0; LEN])
     }
 }
+
+/// Where things lie.
+const SEQ_AT: usize = ip::HEADERS_LEN + 4;
+const ACK_AT: usize = ip::HEADERS_LEN + 8;
+const CTL_AT: usize = ip::HEADERS_LEN + 13;
+const WND_AT: usize = ip::HEADERS_LEN + 14;
+const VAL_AT: usize = LEN_MAX - 8;
 
 /// What of the second and the fifth word is the datagram's header.
 const IN_W1: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0xff, 0xff]);

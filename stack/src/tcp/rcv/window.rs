@@ -37,12 +37,6 @@ impl<'p> Rcv<'p> {
         }
     }
 
-    /// Whether all that the window may be is promised, whatever the frames: nearly always.
-    #[inline]
-    pub(crate) fn is_wide_open(&self) -> bool {
-        self.is_all_read() && self.wnd() >= self.limit()
-    }
-
     /// The window that could be advertised now: no more than the frames that exist can hold, never
     /// less than was promised, and not by little more where little is open (RFC 9293 3.8.6.2.2).
     #[inline]
