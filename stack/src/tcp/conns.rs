@@ -149,13 +149,9 @@ impl<'p, A: App> Tcp<'p, A> {
         has_room && tcb.flags.has(TcbFlags::WANTS_TO_SEND) && self.tell_room(cx, idx)
     }
 
+    #[inline(never)]
     fn tell_room<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) -> bool {
-        let id = self.conns.id(idx);
-        let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        else {
+        let Some((id, tcb, state)) = self.conns.accepted(idx) else {
             return false;
         };
         let may_tell =
@@ -176,12 +172,7 @@ impl<'p, A: App> Tcp<'p, A> {
         idx: u32,
         cause: Cause,
     ) {
-        let id = self.conns.id(idx);
-        if let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        {
+        if let Some((id, tcb, state)) = self.conns.accepted(idx) {
             let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
             cx.app.soft_error(&mut conn, state, cause);
             self.settle(cx, idx);
@@ -190,12 +181,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// Offers what was received for as long as the application takes it.
     pub(super) fn offer<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
-        let id = self.conns.id(idx);
-        let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        else {
+        let Some((id, tcb, state)) = self.conns.accepted(idx) else {
             return;
         };
         // Each round takes bytes, or joins two frames of a finite queue.
@@ -267,7 +253,7 @@ impl<'p, A: App> Tcp<'p, A> {
                 return self.enter_time_wait(cx, idx);
             }
             State::FinWait2 | State::TimeWait if tcb.rexmt_at == Deadline::NEVER => {
-                tcb.rexmt_at = Deadline::at(cx.now + FIN_WAIT_2_MAX);
+                tcb.rexmt_at = Deadline::after(cx.now, FIN_WAIT_2_MAX);
             }
             _ => {}
         }
@@ -308,12 +294,7 @@ impl<'p, A: App> Tcp<'p, A> {
             self.offer(cx, idx);
         }
         if timed_out.is_woken {
-            let id = self.conns.id(idx);
-            if let Some(Live {
-                tcb,
-                state: Some(state),
-            }) = self.conns.live(idx)
-            {
+            if let Some((id, tcb, state)) = self.conns.accepted(idx) {
                 let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
                 cx.app.woken(&mut conn, state);
             }

@@ -18,9 +18,20 @@ impl Deadline {
         if at == Instant::NEVER {
             return Self::NEVER;
         }
-        let ms = at.as_micros().saturating_add(999) / 1_000;
+        Self::of_ms(at.as_micros().saturating_add(999) / 1_000)
+    }
+
+    #[inline]
+    fn of_ms(ms: u64) -> Self {
         // The clock wraps; the one value that is taken goes off a millisecond late.
         Self((ms as u32).max(1))
+    }
+
+    /// A while from now, no longer than a clock reaches.
+    #[inline]
+    pub(crate) fn after(now: Instant, delay: Duration) -> Self {
+        let us = now.as_micros().wrapping_add(delay.as_micros());
+        Self::of_ms(us.wrapping_add(999) / 1_000)
     }
 
     /// As [`at`](Self::at), for a time that is not ours to choose: one that lies further ahead than

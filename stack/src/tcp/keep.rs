@@ -71,7 +71,7 @@ impl Keep {
     #[inline]
     pub(crate) fn heard(&mut self, now: Instant) {
         if self.probes_max > 0 {
-            self.at = Deadline::at(now + Duration::from_secs(self.idle_secs.into()));
+            self.at = Deadline::after(now, Duration::from_secs(self.idle_secs.into()));
             self.probes = 0;
         }
     }
@@ -86,7 +86,7 @@ impl Keep {
             return Some(Verdict::GiveUp);
         }
         self.probes += 1;
-        self.at = Deadline::at(now + Duration::from_secs(self.interval_secs.into()));
+        self.at = Deadline::after(now, Duration::from_secs(self.interval_secs.into()));
         Some(Verdict::Probe)
     }
 }

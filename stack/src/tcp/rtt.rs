@@ -82,6 +82,10 @@ impl Rtt {
     /// How long to wait for an acknowledgment now.
     #[inline]
     pub(crate) fn rto(&self) -> Duration {
+        if self.backoff() == 0 {
+            // Nearly always.
+            return Duration::from_micros(self.base_us());
+        }
         let rto = self.base_us() << self.backoff().min(BACKOFF_MAX);
         Duration::from_micros(rto.min(RTO_MAX.as_micros()))
     }
@@ -90,15 +94,17 @@ impl Rtt {
     /// memory.
     #[inline]
     fn base_us(&self) -> u64 {
-        let rto = match (self.srtt_us, self.backoff_and_late & SYN_LATE != 0) {
-            (0, false) => RTO_INITIAL,
-            (0, true) => RTO_AFTER_SYN,
-            (srtt_us, _) => {
-                let rto_us = srtt_us + (4 * self.rttvar_us).max(GRANULARITY_US);
-                return u64::from(rto_us).clamp(RTO_MIN.as_micros(), RTO_MAX.as_micros());
-            }
-        };
-        rto.as_micros()
+        let Self {
+            srtt_us, rttvar_us, ..
+        } = *self;
+        match (srtt_us, self.backoff_and_late & SYN_LATE != 0) {
+            (0, false) => RTO_INITIAL.as_micros(),
+            (0, true) => RTO_AFTER_SYN.as_micros(),
+            // Both are bounded by the longest timeout.
+            _ => (srtt_us + (4 * rttvar_us).max(GRANULARITY_US))
+                .clamp(RTO_MIN_US, RTO_MAX_US)
+                .into(),
+        }
     }
 
     /// How long so many timeouts in a row have taken, the last of them at least in part.
@@ -129,6 +135,9 @@ const SYN_LATE: u8 = 1 << 7;
 const BACKOFF_KEPT: u8 = !SYN_LATE;
 
 const _: () = assert!(size_of::<Rtt>() <= 9);
+
+const RTO_MIN_US: u32 = RTO_MIN.as_micros() as u32;
+const RTO_MAX_US: u32 = RTO_MAX.as_micros() as u32;
 
 /// The clock's G: one tick of the timer wheel.
 const GRANULARITY_US: u32 = 1_000;

@@ -35,6 +35,13 @@ pub(super) struct Live<'p, A: App> {
     pub(super) state: Option<A::Conn>,
 }
 
+/// Such a connection.
+type Accepted<'a, 'p, A> = (
+    ConnId,
+    &'a mut Tcb<'p, <A as App>::Congestion>,
+    &'a mut <A as App>::Conn,
+);
+
 /// All connections.
 pub(crate) struct Conns<'p, A: App> {
     slots: ManagedSlice<'p, ConnSlot<'p, A>>,
@@ -157,6 +164,15 @@ impl<'p, A: App> Conns<'p, A> {
     #[inline]
     pub(super) fn live(&mut self, idx: u32) -> Option<&mut Live<'p, A>> {
         self.slots.get_mut(idx as usize)?.live.as_mut()
+    }
+
+    /// A connection that the application has accepted: its name, and what both keep of it.
+    #[inline]
+    pub(super) fn accepted(&mut self, idx: u32) -> Option<Accepted<'_, 'p, A>> {
+        let slot = self.slots.get_mut(idx as usize)?;
+        let generation = slot.generation;
+        let Live { tcb, state } = slot.live.as_mut()?;
+        Some((ConnId { idx, generation }, tcb, state.as_mut()?))
     }
 
     #[inline]

@@ -175,11 +175,17 @@ impl<'p, C: Congestion> Tcb<'p, C> {
     }
 
     /// How long to wait for an acknowledgment now: no longer than the user does.
+    #[inline(always)]
     fn rto(&self) -> Duration {
         let rto = self.rtt.rto();
-        if self.user_timeout_ms == 0 {
-            return rto;
+        match self.user_timeout_ms {
+            0 => rto,
+            _ => self.rto_of_user(rto),
         }
+    }
+
+    #[cold]
+    fn rto_of_user(&self, rto: Duration) -> Duration {
         let left = self.user_timeout().saturating_sub(self.silence());
         rto.min(left.max(Duration::from_millis(1)))
     }
@@ -220,7 +226,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
                 self.rexmt_at = Deadline::NEVER;
             }
         } else if moved || self.rexmt_at == Deadline::NEVER {
-            self.rexmt_at = Deadline::at(now + self.rto());
+            self.rexmt_at = Deadline::after(now, self.rto());
         }
     }
 
@@ -277,7 +283,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
             && self.rexmt_at == Deadline::NEVER
             && self.state.can_send()
         {
-            self.rexmt_at = Deadline::at(now + SEND_RETRY);
+            self.rexmt_at = Deadline::after(now, SEND_RETRY);
         }
     }
 

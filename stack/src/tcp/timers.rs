@@ -90,7 +90,7 @@ fn flight_timers<'p, C: Congestion>(
         flight.probe.at = Deadline::NEVER;
         flight.probe.is_due = true;
         counters.tcp_probes += 1;
-        tcb.rexmt_at = Deadline::at(now + tcb.rtt.rto());
+        tcb.rexmt_at = Deadline::after(now, tcb.rtt.rto());
     }
     if flight.reorder_at <= now {
         Recovery {

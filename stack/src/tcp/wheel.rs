@@ -87,7 +87,7 @@ impl<'p> Wheel<'p> {
     }
 
     /// As [`set`](Self::set), at a tick of which the lower half is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_tick(&mut self, idx: u32, at: u32) {
         // Nearly always it is set already, and fires no later.
         if let Some(node) = self.nodes.get(idx as usize)

@@ -213,7 +213,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if tcb.flags.has(TcbFlags::ACK_DUE) {
             return self.settle(cx, idx);
         }
-        tcb.rexmt_at = Deadline::at(cx.now + FIN_WAIT_2_MAX);
+        tcb.rexmt_at = Deadline::after(cx.now, FIN_WAIT_2_MAX);
         tcb.invariants();
         if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
             self.wheel.set_tick(idx, tick);

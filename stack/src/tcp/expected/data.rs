@@ -21,7 +21,6 @@ use crate::tcp::idx::NONE;
 use crate::tcp::input::Text;
 use crate::tcp::output::Sent;
 use crate::tcp::run;
-use crate::tcp::slots::Live;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::tcp::{Cx, Tcp};
@@ -74,12 +73,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(next) = Next::again(&pkt, payload_len) else {
             return Some(pkt);
         };
-        let id = self.conns.id(idx);
-        let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        else {
+        let Some((id, tcb, state)) = self.conns.accepted(idx) else {
             return Some(pkt);
         };
         let (ack, seq, timestamps) = (next.ack(), next.seq(), next.timestamps());
@@ -147,12 +141,7 @@ impl<'p, A: App> Tcp<'p, A> {
         headers: &Headers,
         mut frame: Frame<'p>,
     ) {
-        let id = self.conns.id(idx);
-        let Some(Live {
-            tcb,
-            state: Some(state),
-        }) = self.conns.live(idx)
-        else {
+        let Some((id, tcb, state)) = self.conns.accepted(idx) else {
             return;
         };
         frame.trim(headers.len + headers.payload_len);

@@ -411,7 +411,7 @@ impl Flight {
 
     /// Sets the time of the probe (RFC 8985 7.2), which is stale, once all that may be sent has
     /// been. `until` is when the retransmission timer fires: never later than that.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_probe(&mut self, timing: ProbeTiming) {
         let ProbeTiming {
             can,
@@ -427,7 +427,7 @@ impl Flight {
             && self.reorder_at == Instant::NEVER;
         self.probe.at = if can {
             let is_alone = self.ranges.len() <= smss;
-            Deadline::at(now + Probe::timeout(srtt, is_alone)).min(until)
+            Deadline::after(now, Probe::timeout(srtt, is_alone)).min(until)
         } else {
             Deadline::NEVER
         };

@@ -383,12 +383,14 @@ impl Ranges {
             lost_len,
             again_len,
         } = self;
-        let is_empty = una == max;
+        let has_ends = match una == max {
+            true => *first == NONE && *last == NONE && *nodes_cnt == 0,
+            false => *first != NONE && *last != NONE && *nodes_cnt != 0,
+        };
         assert!(
-            (*first == NONE) == is_empty && (*nodes_cnt == 0) == is_empty,
-            "no range, nothing in flight"
+            has_ends,
+            "no range, nothing in flight; and no first, no last"
         );
-        assert!((*last == NONE) == is_empty, "no first, no last");
         if self.is_plain() {
             return;
         }

@@ -180,7 +180,7 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         }
         if self.delack_at == Deadline::NEVER {
             // What runs already ends no later.
-            self.delack_at = Deadline::at(now + DELAYED_ACK);
+            self.delack_at = Deadline::after(now, DELAYED_ACK);
         }
         false
     }
