@@ -44,13 +44,15 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(next) = self.image.read(cx.net, &pkt) else {
             return Some(pkt);
         };
-        let (ack, said, payload_len) = (next.ack(), next.said(), next.payload_len);
+        let payload_len = next.payload_len;
         let is_short = payload_len == 0 && pkt.csum != RxChecksum::Unknown;
-        if is_short && self.acks.add(ack, said, pkt.frame.len()) {
-            pkt.go_home();
-            return None;
+        if !self.acks.is_empty() {
+            if is_short && self.acks.add(next.ack(), next.said(), pkt.frame.len()) {
+                pkt.go_home();
+                return None;
+            }
+            self.take_all_acks(cx.net, cx.now);
         }
-        self.take_acks(cx.net, cx.now);
         let idx = self.image.idx();
         if self.unsettled != idx && self.unsettled != NONE {
             // What is to be sent takes frames: it counts whether there is room.
@@ -65,6 +67,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if payload_len > 0 {
             return self.data_alike(cx, idx, pkt, payload_len);
         }
+        let ack = next.ack();
         if !is_short || ack == tcb.snd.una {
             return self.input_alike_at_length(cx, idx, pkt);
         }
@@ -82,7 +85,8 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.keep.heard(cx.now);
         tcb.snd.window_told(next.seq(), next.wnd());
         tcb.ts.update(next.timestamps(), next.seq(), cx.now);
-        self.acks.begin((ack, tcb.snd.max), said, pkt.frame.len());
+        self.acks
+            .begin((ack, tcb.snd.max), next.said(), pkt.frame.len());
         let may_say = tcb.rcv.may_open(cx.net.rmss());
         let is_watched = may_say || tcb.flags.has(TcbFlags::WANTS_TO_SEND);
         // The frame goes home first: a window that goes out tells what there is, and so does

@@ -11,7 +11,7 @@ use simoom_ring::TxRing;
 
 use super::is_quiet;
 use crate::tcp::app::App;
-use crate::tcp::flags::SndFlags;
+use crate::tcp::flags::{SndFlags, TcbFlags};
 use crate::tcp::output::Tables;
 use crate::tcp::run;
 use crate::tcp::{Cx, Tcp};
@@ -47,6 +47,8 @@ impl<'p, A: App> Tcp<'p, A> {
         let is_sent = match is_answer {
             _ if !is_plain => false,
             true => run::send_answer(tcb, &mut tables, cx.net, cx.tx, cx.now),
+            // Nothing is in flight, either: no more than an acknowledgment can be due.
+            _ if tcb.snd.queue.is_empty() => !tcb.flags.has(TcbFlags::ACK_DUE),
             false => run::send_row(tcb, &mut tables, cx.net, cx.tx, cx.now),
         };
         if !is_sent {
