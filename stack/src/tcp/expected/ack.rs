@@ -44,8 +44,7 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(next) = self.image.read(cx.net, &pkt) else {
             return Some(pkt);
         };
-        let payload_len = next.payload_len;
-        let is_short = payload_len == 0 && pkt.csum != RxChecksum::Unknown;
+        let is_short = next.text.is_empty() && pkt.csum != RxChecksum::Unknown;
         if !self.acks.is_empty() {
             if is_short && self.acks.add(next.ack(), next.said(), pkt.frame.len()) {
                 pkt.go_home();
@@ -64,8 +63,10 @@ impl<'p, A: App> Tcp<'p, A> {
         if !next.follows(tcb, cx.now) {
             return Some(pkt);
         }
-        if payload_len > 0 {
-            return self.data_alike(cx, idx, pkt, payload_len);
+        if !next.text.is_empty() {
+            let len = next.text.len();
+            let shown = self.data_alike(cx, idx, &next, &pkt);
+            return self.data_shown(cx, idx, (pkt, len), shown);
         }
         let ack = next.ack();
         if !is_short || ack == tcb.snd.una {

@@ -59,23 +59,18 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    /// The same from the beginning, for data of a segment that looks like the last one and follows
-    /// it as far as acknowledgment and time go. Gives it back, with nothing changed, unless it can
+    /// The same from the beginning, for the data of `pkt`, which looks like the last segment and
+    /// follows it as far as acknowledgment and time go. `None`, with nothing changed, unless it can
     /// be taken.
-    #[inline(never)]
-    pub(super) fn data_alike<T: TxRing<'p>>(
+    #[inline(always)]
+    pub(super) fn data_alike<T>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
         idx: u32,
-        pkt: RxPacket<'p>,
-        payload_len: usize,
-    ) -> Option<RxPacket<'p>> {
-        let Some(next) = Next::again(&pkt, payload_len) else {
-            return Some(pkt);
-        };
-        let Some((id, tcb, state)) = self.conns.accepted(idx) else {
-            return Some(pkt);
-        };
+        next: &Next<'_>,
+        pkt: &RxPacket<'p>,
+    ) -> Option<Shown> {
+        let (id, tcb, state) = self.conns.accepted(idx)?;
         let (ack, seq, timestamps) = (next.ack(), next.seq(), next.timestamps());
         let (budget, has_room) = (cx.net.budget(), ack != tcb.snd.una);
         let flight = match has_room {
@@ -83,12 +78,10 @@ impl<'p, A: App> Tcp<'p, A> {
             false => None,
         };
         let is_good_ack = !has_room || flight.is_some() && !tcb.flags.has(TcbFlags::WANTS_TO_SEND);
-        if !is_good_ack || !fits(tcb, payload_len, budget) || !next.is_summed_right(&pkt) {
-            return Some(pkt);
+        if !is_good_ack || !fits(tcb, next.text.len(), budget) || !next.is_summed_right(pkt) {
+            return None;
         }
-        let (wnd, is_pushed) = (next.wnd(), next.is_pushed());
-        let mut frame = pkt.frame;
-        cx.net.counters.short_cut_taken(frame.len());
+        cx.net.counters.short_cut_taken(pkt.frame.len());
         self.unsettled = idx;
         tcb.keep.heard(cx.now);
         if let Some(flight) = flight {
@@ -96,37 +89,57 @@ impl<'p, A: App> Tcp<'p, A> {
             tcb.acked_plainly(&mut self.bodies, flight, ack, cx.now);
             self.has_moved = true;
         }
-        tcb.snd.window_told(seq, wnd);
+        tcb.snd.window_told(seq, next.wnd());
         tcb.ts.update(timestamps, seq, cx.now);
         let is_ack_urgent = tcb.data_came(Text {
             // No more than a frame holds.
-            len: payload_len as u32,
+            len: next.text.len() as u32,
             gso_size: 0,
-            is_pushed,
+            is_pushed: next.is_pushed(),
             timestamps: Some(timestamps),
             quick_acks: self.settings.quick_acks,
             budget,
             now: cx.now,
         });
-        frame.trim(LEN_MAX + payload_len);
-        frame.pull(LEN_MAX);
         let mut conn = conn(tcb, &mut self.bodies, &self.flights, cx.net, cx.now, id);
-        let taken = cx.app.received(&mut conn, state, frame.bytes());
-        if taken >= frame.len() {
-            drop(frame);
+        let taken = cx.app.received(&mut conn, state, next.text);
+        if !is_quiet(tcb) {
+            self.image.forget_of(idx);
+        }
+        Some(Shown {
+            taken,
+            is_ack_urgent,
             // Where an acknowledgment is due, it says the window anyway.
-            let may_say = !tcb.flags.has(TcbFlags::ACK_DUE) && tcb.rcv.may_open(budget.rmss);
-            if !is_quiet(tcb) {
-                self.image.forget_of(idx);
-            }
-            if may_say {
+            may_say: !tcb.flags.has(TcbFlags::ACK_DUE) && tcb.rcv.may_open(budget.rmss),
+        })
+    }
+
+    /// What follows when the application has seen the data of `pkt`, `len` bytes; gives it back if
+    /// it has not.
+    #[inline(always)]
+    pub(super) fn data_shown<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        (pkt, len): (RxPacket<'p>, usize),
+        shown: Option<Shown>,
+    ) -> Option<RxPacket<'p>> {
+        let Some(shown) = shown else {
+            return Some(pkt);
+        };
+        if shown.taken >= len {
+            pkt.go_home();
+            if shown.may_say {
                 self.after_offer(cx, idx);
             }
         } else {
             self.image.forget_of(idx);
-            self.keep_rest(cx, idx, frame, taken);
+            let mut frame = pkt.frame;
+            frame.trim(LEN_MAX + len);
+            frame.pull(LEN_MAX);
+            self.keep_rest(cx, idx, frame, shown.taken);
         }
-        if is_ack_urgent {
+        if shown.is_ack_urgent {
             self.settle_last(cx);
         }
         None
@@ -205,6 +218,16 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         true
     }
+}
+
+/// What has become of data.
+pub(super) struct Shown {
+    /// Bytes that the application has taken.
+    taken: usize,
+    /// That it has may open the window by as much as is worth saying.
+    may_say: bool,
+    /// It must be acknowledged at once.
+    is_ack_urgent: bool,
 }
 
 impl<'p, C: Congestion> Tcb<'p, C> {

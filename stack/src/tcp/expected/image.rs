@@ -101,28 +101,20 @@ impl Image {
         };
         let [l0, l1, ..] = *w2;
         let len = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([l0, l1]).into());
-        let payload_len = len.checked_sub(LEN_MAX)?;
+        let text = bytes.get(LEN_MAX..len)?;
         let ends = u64::from_ne_bytes(*w1) & IN_W1 | u64::from_ne_bytes(*w4) & IN_W4;
         let middle = carry_add(u64::from_ne_bytes(*w2), u64::from_ne_bytes(*w3));
-        let is_good = len <= bytes.len() && is_valid_sum(carry_add(middle, ends));
-        is_good.then_some(Next { front, payload_len })
+        is_valid_sum(carry_add(middle, ends)).then_some(Next { front, text })
     }
 }
 
 /// What moves in a segment that looks like the last one.
 pub(super) struct Next<'a> {
     front: &'a [u8; LEN_MAX],
-    pub(super) payload_len: usize,
+    pub(super) text: &'a [u8],
 }
 
-impl<'a> Next<'a> {
-    /// That of a frame of which the image was read already.
-    #[inline]
-    pub(super) fn again(pkt: &'a RxPacket<'_>, payload_len: usize) -> Option<Self> {
-        let front = pkt.frame.bytes().first_chunk()?;
-        Some(Self { front, payload_len })
-    }
-
+impl Next<'_> {
     /// SEG.SEQ.
     #[inline(always)]
     pub(super) fn seq(&self) -> SeqNum {
