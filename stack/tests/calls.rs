@@ -276,3 +276,22 @@ fn what_waits_to_be_accepted_ends_with_its_listener() {
     let seen = world.recv(SERVER, server, 99);
     assert_eq!(seen.as_deref(), Ok(&b"still here"[..]));
 }
+
+#[test]
+fn what_a_call_says_may_be_any_error() {
+    let errors: [Box<dyn std::error::Error>; 8] = [
+        CallError::Gone(Some(Closed::TimedOut)).into(),
+        simoom::tcp::ListenError::InUse.into(),
+        simoom::tcp::ConnectError::NoPort.into(),
+        simoom::tcp::SendError::Full.into(),
+        simoom::udp::BindError::InUse.into(),
+        simoom::udp::SendError::NoRoute.into(),
+        simoom_ring::NoRoom.into(),
+        simoom_ring::BadTail { tail: 9 }.into(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.starts_with(char::is_lowercase), "{text}");
+        assert!(!text.ends_with('.') && !text.contains('\n'), "{text}");
+    }
+}

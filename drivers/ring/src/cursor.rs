@@ -53,6 +53,8 @@ impl core::fmt::Display for BadTail {
     }
 }
 
+impl core::error::Error for BadTail {}
+
 /// Our own copy of a ring's three indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {

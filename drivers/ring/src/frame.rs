@@ -26,6 +26,8 @@ impl core::fmt::Display for NoRoom {
     }
 }
 
+impl core::error::Error for NoRoom {}
+
 /// A frame with one owner.
 ///
 /// It cannot be used after it has changed hands:

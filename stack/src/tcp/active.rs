@@ -38,6 +38,8 @@ impl core::fmt::Display for ConnectError {
     }
 }
 
+impl core::error::Error for ConnectError {}
+
 impl<'p, A: App> Tcp<'p, A> {
     /// Active OPEN. The SYN goes out at the next poll.
     pub(crate) fn connect(

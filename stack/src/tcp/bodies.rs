@@ -62,6 +62,8 @@ impl core::fmt::Display for SendError {
     }
 }
 
+impl core::error::Error for SendError {}
+
 /// The table of all queued pieces.
 pub(crate) struct Bodies<'p> {
     nodes: ManagedSlice<'p, BodyNode<'p>>,

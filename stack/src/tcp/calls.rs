@@ -104,5 +104,7 @@ impl core::fmt::Display for CallError {
     }
 }
 
+impl core::error::Error for CallError {}
+
 /// Endings that are remembered.
 pub const ENDED_MAX: usize = 32;

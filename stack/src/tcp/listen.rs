@@ -37,6 +37,8 @@ impl core::fmt::Display for ListenError {
     }
 }
 
+impl core::error::Error for ListenError {}
+
 /// Names a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub(crate) u8);

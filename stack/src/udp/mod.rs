@@ -75,6 +75,8 @@ impl fmt::Display for BindError {
     }
 }
 
+impl core::error::Error for BindError {}
+
 /// Why a datagram was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -96,6 +98,8 @@ impl fmt::Display for SendError {
         })
     }
 }
+
+impl core::error::Error for SendError {}
 
 /// The way out, for an application that answers datagrams.
 pub struct UdpOut<'a, 'p, T> {
