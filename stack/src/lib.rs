@@ -20,6 +20,15 @@
 //! What comes in is fuzzed: in `stack`, `cargo +nightly fuzz run frames` (programs on a live stack)
 //! or `options` (the parsers); `tests/fuzz` says what must hold, and `cargo test` replays the
 //! minimised corpus.
+//!
+//! # A whole program
+//!
+//! What an embedder brings: a driver, memory, a seed, the time, and a loop. It is
+//! `examples/own_driver.rs`.
+//!
+//! ```
+#![doc = include_str!("../examples/own_driver.rs")]
+//! ```
 
 #![no_std]
 #![forbid(unsafe_code)]
