@@ -8,6 +8,53 @@
 //! [`Cubic`] is the default, [`Reno`] the baseline, [`Westwood`] for paths that lose packets by
 //! chance. An application names one of them as [`App::Congestion`](crate::tcp::App::Congestion), or
 //! its own, or [`Chosen`]: then the stack's settings say which.
+//!
+//! One of one's own, that grows by a segment a round trip and gives a quarter back:
+//!
+//! ```
+//! use simoom::tcp::cc::{Acked, Algorithm, CWND_MAX, Congestion, Signal, initial_window};
+//! use simoom::Instant;
+//!
+//! struct Gentle {
+//!     cwnd: u32,
+//! }
+//!
+//! impl Congestion for Gentle {
+//!     fn new(smss: u16, _asked: Algorithm) -> Self {
+//!         Self { cwnd: initial_window(smss) }
+//!     }
+//!
+//!     fn acked(&mut self, smss: u16, acked: &Acked) {
+//!         if acked.is_cwnd_limited {
+//!             let grown = u32::from(smss).saturating_mul(acked.len) / self.cwnd;
+//!             self.cwnd = (self.cwnd + grown).min(CWND_MAX);
+//!         }
+//!     }
+//!
+//!     fn signalled(&mut self, smss: u16, signal: Signal, flight_size: u32, _now: Instant) {
+//!         let least = 2 * u32::from(smss);
+//!         self.cwnd = match signal {
+//!             Signal::Agreed => initial_window(smss),
+//!             Signal::Idle => self.cwnd.min(initial_window(smss)),
+//!             Signal::Timeout | Signal::SynTimeouts => smss.into(),
+//!             Signal::Loss(_) | Signal::Ecn => (flight_size / 4 * 3).max(least),
+//!             _ => self.cwnd,
+//!         };
+//!     }
+//!
+//!     fn cwnd(&self) -> u32 {
+//!         self.cwnd
+//!     }
+//!
+//!     fn ssthresh(&self) -> u32 {
+//!         self.cwnd
+//!     }
+//! }
+//!
+//! let mut gentle = Gentle::new(1_000, Algorithm::default());
+//! gentle.signalled(1_000, Signal::LOSS, 10_000, Instant::ZERO);
+//! assert_eq!(gentle.cwnd(), 7_500);
+//! ```
 
 mod chosen;
 mod cubic;
