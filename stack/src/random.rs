@@ -1,24 +1,29 @@
-//! Chance from a seed: SplitMix64 (Steele, Lea, Flood 2014), eight bytes of state.
+//! Chance from a seed: SipHash-2-4 (Aumasson and Bernstein, 2012) of a counter, sixteen bytes of
+//! state.
 //!
-//! For jitter, transaction ids and identification fields: what must differ between machines, not
-//! what must be secret. Secrets (RFC 6528 sequence numbers) come from a keyed function instead.
+//! Who sees some of its numbers, as ports (RFC 6056 3.3.1), transaction ids or how many challenge
+//! ACKs there were, learns nothing of the others: not of the ports that come next, and not of the
+//! keys that were drawn before (RFC 6528 3).
+
+use siphasher::sip::SipHasher24;
 
 /// A small generator. Equal seeds give equal numbers.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    seed: u64,
+    drawn: u64,
+}
 
 impl Random {
     /// A generator whose every number follows from `seed`.
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { seed, drawn: 0 }
     }
 
-    /// The next 64 bits. Every value comes once in a period of 2^64.
+    /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.drawn = self.drawn.wrapping_add(1);
+        SipHasher24::new_with_keys(self.seed, 0).hash(&self.drawn.to_le_bytes())
     }
 
     /// The next 32 bits.
