@@ -64,7 +64,8 @@ impl Old {
         match (self.ts_recent, ts_val) {
             (Some(recent), Some(val)) if val != recent => (val.wrapping_sub(recent) as i32) > 0,
             (None, Some(_)) => true,
-            _ => seq.after(self.rcv_nxt),
+            // RCV.NXT is behind the last number that was used: that of their FIN.
+            _ => !seq.before(self.rcv_nxt),
         }
     }
 }
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_new_incarnation_is_known_by_timestamp_or_sequence_number() {
-        let (before, after) = (OLD.rcv_nxt, OLD.rcv_nxt + 1);
+        let (before, after) = (OLD.rcv_nxt - 1, OLD.rcv_nxt);
         // Old timestamp, new timestamp, then the verdicts on an older and a newer sequence number.
         for (recent, val, verdicts) in [
             (None, None, [false, true]),
