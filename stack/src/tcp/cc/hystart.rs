@@ -18,11 +18,14 @@ use crate::time::Duration;
 pub(super) struct HyStart {
     /// The round ends when this is acknowledged.
     window_end: SeqNum,
-    /// In slow start the least RTT of the last round; in CSS that of the round which began it: what
-    /// this round is compared with, in either. `u32::MAX` while unknown.
+    /// What this round is compared with; `u32::MAX` while unknown. In slow start, and in what is
+    /// left of the round that has begun CSS, the least RTT of the round before; in the further
+    /// rounds of CSS, that of the one which began it.
     ///
-    /// RFC 9406 keeps two. One is enough: a round in CSS that falls below the baseline is below the
-    /// round before it, too, so going back to slow start decides the same with either.
+    /// RFC 9406 keeps both. One is enough: in the round that begins CSS each new least RTT leads
+    /// back to slow start, and by the next acknowledgment into CSS again, while it is as much above
+    /// the round before. And a later round that falls below the baseline is below the round before
+    /// it, too, so going back to slow start decides the same with either.
     reference_us: u32,
     /// The least RTT of this round; `u32::MAX` while unknown.
     round_us: u32,
@@ -118,11 +121,12 @@ impl HyStart {
     #[inline]
     fn next_round(&mut self, nxt: SeqNum) {
         self.window_end = nxt;
+        if self.stage == Stage::SlowStart || self.css_rounds == 0 {
+            self.reference_us = self.round_us;
+        }
         if self.stage == Stage::Css {
             // The round in which CSS began counts, however little was left of it.
             self.css_rounds = self.css_rounds.saturating_add(1);
-        } else {
-            self.reference_us = self.round_us;
         }
         self.round_us = u32::MAX;
         self.samples = 0;
@@ -134,7 +138,7 @@ impl HyStart {
         if self.samples < N_RTT_SAMPLE || self.reference_us == u32::MAX {
             return;
         }
-        if self.stage == Stage::Css {
+        if self.stage == Stage::Css && self.css_rounds > 0 {
             if self.round_us < self.reference_us {
                 self.stage = Stage::SlowStart;
             }
@@ -142,11 +146,11 @@ impl HyStart {
         }
         let rise_us =
             (self.reference_us / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH_US, MAX_RTT_THRESH_US);
-        if self.round_us >= self.reference_us.saturating_add(rise_us) {
-            self.stage = Stage::Css;
-            self.css_rounds = 0;
-            self.reference_us = self.round_us;
-        }
+        self.css_rounds = 0;
+        self.stage = match self.round_us >= self.reference_us.saturating_add(rise_us) {
+            true => Stage::Css,
+            false => Stage::SlowStart,
+        };
     }
 }
 

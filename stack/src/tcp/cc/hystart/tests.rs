@@ -127,6 +127,31 @@ fn a_round_trip_that_falls_again_leads_back_to_slow_start() {
     assert_eq!(grown.last(), Some(&Growth::Quarter));
 }
 
+/// RFC 9406 4.2: while the round in which CSS began is as much above the one before, what it
+/// measures less than at first changes nothing.
+#[test]
+fn jitter_in_the_round_that_begins_css_does_not_end_it() {
+    let begun = |least_us: u64| {
+        let mut rounds = Rounds::new();
+        rounds.steady(16, 40_000);
+        rounds.steady(16, 40_000);
+        let grown = rounds.round(16, |n| Some(if n < 12 { 48_000 } else { least_us }));
+        (rounds, grown)
+    };
+    // An eighth is what it takes.
+    let (mut rounds, grown) = begun(45_000);
+    assert!(all(&grown[8..], Growth::Quarter), "{grown:?}");
+    // The baseline is the least of that round.
+    assert!(all(&rounds.steady(16, 45_000), Growth::Quarter));
+    assert_eq!(rounds.steady(16, 44_999).last(), Some(&Growth::Full));
+    let (mut rounds, grown) = begun(44_999);
+    assert!(all(&grown[12..], Growth::Full), "{grown:?}");
+    assert!(
+        all(&rounds.steady(16, 49_000), Growth::Full),
+        "not above 44,999"
+    );
+}
+
 #[test]
 fn rounds_with_few_measurements_decide_nothing() {
     let mut rounds = Rounds::new();
