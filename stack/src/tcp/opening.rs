@@ -226,22 +226,11 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let (tuple, next) = (entry.tuple, entry.irs + 1);
         if seg.ctl.has(Ctl::SYN) && seg.ack.is_none() && !seg.ctl.has(Ctl::RST) {
-            if seg.seq == entry.irs {
-                // The SYN again: ours was lost, or is late.
-                if let Some(entry) = self.syns.get_mut(idx) {
-                    entry.comes_again(&seg, options, cx.now);
-                }
-                cx.net.syn_came_again();
-                return self.send_syn_ack(cx, idx);
-            }
-            // Fourth: a new SYN takes the place of the old one.
-            let listener = entry.listener;
-            self.forget_syn(idx);
-            return self.syn_arrives(cx, hash, tuple, &seg, options, listener, None);
+            return self.syn_arrives_half_open(cx, idx, hash, &seg, options);
         }
         // First: within the window that the SYN-ACK promised.
         let offset = seg.seq - next;
-        if offset < 0 || offset.unsigned_abs() > RCV_WND_MAX {
+        if offset < 0 || offset.unsigned_abs() > entry.wnd.0 {
             cx.net.counters.drop(DropReason::TcpOutOfWindow);
             if !seg.ctl.has(Ctl::RST) {
                 self.acknowledge_half_open(cx, idx);
@@ -264,6 +253,9 @@ impl<'p, A: App> Tcp<'p, A> {
                 self.forget_syn(idx);
                 return cx.net.counters.drop(DropReason::TcpNoConnection);
             }
+            if offset.unsigned_abs() == entry.wnd.0 {
+                return cx.net.counters.drop(DropReason::TcpOutOfWindow);
+            }
             cx.net.counters.drop(DropReason::TcpChallengedRst);
             return self.challenge_half_open(cx, idx);
         }
@@ -283,14 +275,53 @@ impl<'p, A: App> Tcp<'p, A> {
         }
     }
 
-    /// A challenge ACK of a half-open connection (RFC 5961 3.2).
-    fn challenge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
-        if !self.challenges.allows(cx.now) {
-            cx.net.counters.tcp_challenge_acks_suppressed += 1;
+    /// The same of a SYN.
+    fn syn_arrives_half_open<T: TxRing<'p>>(
+        &mut self,
+        cx: &mut Cx<'_, 'p, T, A>,
+        idx: u32,
+        hash: u64,
+        seg: &Segment,
+        options: &Options,
+    ) {
+        let Some(entry) = self.syns.get_mut(idx) else {
             return;
+        };
+        if seg.seq == entry.irs {
+            // The SYN again: ours was lost, or is late.
+            entry.comes_again(seg, options, cx.now);
+            cx.net.syn_came_again();
+            return self.send_syn_ack(cx, idx);
         }
-        cx.net.counters.tcp_challenge_acks += 1;
-        self.acknowledge_half_open(cx, idx);
+        let (tuple, listener) = (entry.tuple, entry.listener);
+        let offset = seg.seq - (entry.irs + 1);
+        if offset < 0 || offset.unsigned_abs() >= entry.wnd.0 {
+            // First, with RFC 5961 4.2: who has forgotten his first SYN says so by an RST. A guess
+            // of somebody else ends nothing.
+            cx.net.counters.drop(DropReason::TcpChallengedSyn);
+            return self.challenge_half_open(cx, idx);
+        }
+        // Fourth: back to LISTEN, where the new SYN takes the place of the old one.
+        self.forget_syn(idx);
+        self.syn_arrives(cx, hash, tuple, seg, options, listener, None);
+    }
+
+    /// A challenge ACK of a half-open connection (RFC 5961 3.2 and 4.2).
+    fn challenge_half_open<T: TxRing<'p>>(&mut self, cx: &mut Cx<'_, 'p, T, A>, idx: u32) {
+        if self.may_challenge(cx) {
+            self.acknowledge_half_open(cx, idx);
+        }
+    }
+
+    /// Whether a challenge ACK may go out now (RFC 5961 7); then it is counted as gone.
+    fn may_challenge<T>(&mut self, cx: &mut Cx<'_, 'p, T, A>) -> bool {
+        let may = self.challenges.allows(cx.now);
+        let counters = &mut cx.net.counters;
+        match may {
+            true => counters.tcp_challenge_acks += 1,
+            false => counters.tcp_challenge_acks_suppressed += 1,
+        }
+        may
     }
 
     /// The answer to a segment that is not acceptable (RFC 9293 3.10.7.4, first).
@@ -389,7 +420,7 @@ impl<'p, A: App> Tcp<'p, A> {
         cx.net.counters.drop(DropReason::TcpOutOfWindow);
         // An ACK of nothing is not answered by another: two sides that are both here, and differ
         // about the numbers, would go on for as long as they wait.
-        if seg.is_empty() {
+        if seg.is_empty() || (is_syn && !self.may_challenge(cx)) {
             return;
         }
         let timestamps = old.ts_recent.map(|ecr| Timestamps {

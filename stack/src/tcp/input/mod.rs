@@ -136,8 +136,10 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
             Stop::Drop(reason) => self.counters.drop(reason),
             Stop::Ack(reason) => {
                 self.counters.drop(reason);
-                // What has no text may answer an answer of ours: that must not go on for ever.
-                if !self.seg.is_empty() || self.may_challenge() {
+                // What has no text may answer an answer of ours: that must not go on for ever. And
+                // anybody can send a SYN (RFC 5961 7).
+                let has_text = !self.seg.is_empty() && !self.seg.ctl.has(Ctl::SYN);
+                if has_text || self.may_challenge() {
                     self.tcb.flags.set(TcbFlags::ACK_DUE);
                 }
             }
@@ -350,10 +352,16 @@ impl<'p, C: Congestion> Arrival<'_, 'p, C> {
         if self.tcb.state() == State::TimeWait {
             return Err(Stop::Drop(DropReason::TcpOutOfWindow));
         }
-        if self.seg.seq == self.tcb.rcv.nxt {
+        let (seq, rcv) = (self.seg.seq, &self.tcb.rcv);
+        if seq == rcv.nxt {
             return Err(Stop::Reset);
         }
-        Err(Stop::Challenge(DropReason::TcpChallengedRst))
+        // What is acceptable may begin before the window, or at its edge; an RST may not.
+        let is_inside = seq.after(rcv.nxt) && seq.before(rcv.nxt + rcv.wnd());
+        Err(match is_inside {
+            true => Stop::Challenge(DropReason::TcpChallengedRst),
+            false => Stop::Drop(DropReason::TcpOutOfWindow),
+        })
     }
 
     // RFC 9293 3.10.7.4, fourth: check the SYN bit (with RFC 5961 4.2).

@@ -160,11 +160,14 @@ fn a_reset_must_have_the_next_number() {
     let mut peer = Peer::established(60_000);
     peer.arrive("R 5:5(0)");
     peer.expect(". 1:1(0) ack 1 win 65535");
-    peer.arrive("R 70000:70000(0)");
-    peer.silent();
+    // At the edge of the window, behind it, and before it with text that reaches into it.
+    for reset in ["R 65536:65536(0)", "R 70000:70000(0)", "R 0:2(2)"] {
+        peer.arrive(reset);
+        peer.silent();
+    }
     peer.told(&[]);
     assert_eq!(peer.dropped(DropReason::TcpChallengedRst), 1);
-    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 1);
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 3);
     peer.arrive("R 1:1(0)");
     peer.told(&["closed: reset by the far side"]);
     peer.silent();
@@ -204,6 +207,23 @@ fn a_new_connection_may_take_the_place_of_an_old_one() {
     peer.app.lines.clear();
     peer.arrive(". 1:1(0) ack 1 win 1000");
     peer.told(&["accepted"]);
+}
+
+/// RFC 5961 7: they cost whoever guesses them as little elsewhere.
+#[test]
+fn syns_in_time_wait_are_answered_a_thousand_times_a_second_at_most() {
+    let mut peer = Peer::established(60_000);
+    peer.act(|conn| conn.close());
+    peer.arrive("F. 1:1(0) ack 2 win 60000");
+    peer.sent();
+    for _ in 0..2_000 {
+        peer.arrive("S 0:0(0) win 1000");
+    }
+    let answers = peer.sent().len() as u64;
+    assert!((500..1_500).contains(&answers), "{answers}");
+    let counters = peer.counters();
+    assert_eq!(counters.tcp_challenge_acks, answers);
+    assert_eq!(counters.tcp_challenge_acks_suppressed, 2_000 - answers);
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn a_syn_on_a_connection_is_challenged() {
     peer.told(&[]);
 }
 
-/// Two sides that each take the other's acknowledgment for old would answer each other for ever;
-/// text that was received already is answered each time.
+/// Two sides that each take the other's acknowledgment for old would answer each other for ever,
+/// and anybody can send a SYN; text that was received already is answered each time.
 #[test]
 fn an_exchange_of_acknowledgments_ends() {
     let mut peer = Peer::established(60_000);
@@ -72,6 +72,7 @@ fn an_exchange_of_acknowledgments_ends() {
         peer.sent().len()
     };
     assert!((500..1_500).contains(&answers(". 0:0(0) ack 1 win 60000")));
+    assert!((500..1_500).contains(&answers("S 70000:70000(0) win 60000")));
     assert_eq!(answers(". 0:1(1) ack 1 win 60000"), 2_000);
     assert!(peer.counters().tcp_challenge_acks_suppressed >= 500);
 }

@@ -78,6 +78,38 @@ fn a_new_syn_takes_the_place_of_a_half_open_one() {
     peer.told(&["accepted"]);
 }
 
+/// RFC 9293 3.10.7.4, first, and RFC 5961 4.2: what anybody may guess of a handshake under way does
+/// not end it; who has begun another says so.
+#[test]
+fn a_syn_out_of_the_window_of_a_half_open_one_is_challenged() {
+    let mut peer = Peer::new(Sizes::SMALL);
+    for is_forged in [true, false] {
+        peer.arrive("S 0:0(0) win 1000");
+        peer.take_iss();
+        peer.expect("S. 0:0(0) ack 1 win 65535 <mss 1460>");
+        peer.arrive("S 65537:65537(0) win 1000");
+        peer.expect(". 1:1(0) ack 1 win 65535");
+        if is_forged {
+            peer.arrive(". 1:1(0) ack 1 win 1000");
+            peer.told(&["accepted"]);
+            peer.port += 1;
+        } else {
+            peer.arrive("R 1:1(0)");
+            peer.silent();
+            assert_eq!(peer.stack.levels().syns, 0);
+            peer.arrive("S 65537:65537(0) win 1000");
+            assert_eq!(peer.sent().len(), 1);
+            assert_eq!(peer.stack.levels().syns, 1);
+        }
+    }
+    assert_eq!(peer.dropped(DropReason::TcpChallengedSyn), 2);
+    assert_eq!(peer.counters().tcp_challenge_acks, 2);
+    for _ in 0..2_000 {
+        peer.arrive("S 0:0(0) win 1000");
+    }
+    assert!((500..1_500).contains(&peer.sent().len()), "throttled");
+}
+
 #[test]
 fn a_reset_ends_a_half_open_connection() {
     let mut peer = Peer::new(Sizes::SMALL);
@@ -118,9 +150,11 @@ fn a_half_open_connection_acknowledges_what_is_out_of_its_window() {
         peer.arrive(&std::format!(". {seq}:{seq}(0) ack 1 win 1000"));
         peer.expect(". 1:1(0) ack 1 win 65535");
     }
-    peer.arrive("R 70000:70000(0)");
-    peer.silent();
-    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 3);
+    for seq in [65_536, 70_000] {
+        peer.arrive(&std::format!("R {seq}:{seq}(0)"));
+        peer.silent();
+    }
+    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 4);
     assert_eq!(peer.counters().tcp_retransmits, 0);
     peer.told(&[]);
     peer.arrive(". 1:1(0) ack 1 win 1000");
@@ -377,9 +411,9 @@ fn a_third_segment_that_is_refused_gives_no_more_time_than_the_syn_queue() {
     peer.arrive("S 0:0(0) win 1000 <mss 1000>");
     peer.take_iss();
     peer.sent();
-    // It acknowledges our SYN, but lies beyond the window that there is.
-    peer.arrive(". 60001:60001(0) ack 1 win 1000");
-    assert_eq!(peer.dropped(DropReason::TcpOutOfWindow), 1);
+    // It acknowledges our SYN, but is one itself.
+    peer.arrive("S. 1:1(0) ack 1 win 1000");
+    assert_eq!(peer.dropped(DropReason::TcpChallengedSyn), 1);
     assert_eq!(peer.stack.levels().conns, 1);
     peer.sent();
     peer.pass(40_000);
