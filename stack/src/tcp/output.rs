@@ -122,8 +122,9 @@ fn next_in_flight(snd: &Snd, flight: &Flight, nodes: &Nodes<'_>, quota: u32) -> 
     if flight.probe.is_due {
         // RFC 8985 7.3: new data, whatever cwnd says, or the end of what was sent.
         let tail = flight.tail(smss + u32::from(snd.has_fin()));
-        let new = snd.next(smss, None);
-        return new.or_else(|| snd.again(tail, snd.max.bytes_since(tail)));
+        return snd
+            .next_of_probe()
+            .or_else(|| snd.again(tail, snd.max.bytes_since(tail)));
     }
     if let Frto::Asking { until } = flight.frto {
         // RFC 5682 2.1, step 2b: two new segments first, nothing that is lost before they tell.

@@ -232,6 +232,24 @@ impl Snd {
         })
     }
 
+    /// What a tail loss probe has to send that is new, whatever the network takes (RFC 8985 7.3):
+    /// what Nagle's algorithm holds back as well, for nothing that it could wait for comes.
+    #[cold]
+    pub(crate) fn next_of_probe(&self) -> Option<NextData> {
+        self.next(self.smss.into(), None).or_else(|| {
+            let sent = self.nxt.bytes_since(self.una);
+            let unsent = self.queue.len().checked_sub(sent.into())?;
+            let len = u32::try_from(unsent).ok()?;
+            let most = self.wnd.0.saturating_sub(sent).min(self.smss.into());
+            (len > 0 && len <= most).then_some(NextData {
+                seq: self.nxt,
+                len,
+                fin: false,
+                psh: true,
+            })
+        })
+    }
+
     /// A segment of what has been sent before: from `seq` on, `len` bytes of sequence space at
     /// most.
     pub(crate) fn again(&self, seq: SeqNum, len: u32) -> Option<NextData> {
