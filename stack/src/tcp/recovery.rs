@@ -370,6 +370,8 @@ impl<C: Congestion> Recovery<'_, '_, C> {
     pub(crate) fn timed_out(&mut self) {
         let reo_wnd_us = self.reo_wnd_us();
         let tcb = &mut *self.tcb;
+        // A round-trip time is bounded by the longest timeout, so this fits.
+        let srtt_us = tcb.rtt.srtt().as_micros() as u32;
         let was_in_loss = tcb.snd.phase == Phase::Loss;
         // RFC 5681 3.1: the window is halved once for one loss, however often it times out.
         if tcb.retransmits == 1 {
@@ -388,7 +390,7 @@ impl<C: Congestion> Recovery<'_, '_, C> {
                 flight.begin_recovery(tcb.snd.flight_size(), self.now);
             }
             if tcb.is_sack_permitted() {
-                flight.timed_out(nodes, reo_wnd_us, self.now);
+                flight.timed_out(nodes, (reo_wnd_us, srtt_us), self.now);
             } else {
                 flight.all_lost(nodes);
             }

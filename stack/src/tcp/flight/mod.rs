@@ -317,8 +317,14 @@ impl Flight {
     }
 
     /// The retransmission timer has fired: the first segment is lost, and what was sent as long
-    /// ago (RFC 8985 6.3); of a far side without SACK, everything.
-    pub(crate) fn timed_out(&mut self, nodes: &mut Nodes<'_>, reo_wnd_us: u32, now: Instant) {
+    /// ago (RFC 8985 6.3); of a far side without SACK, everything. Of a flight of which nothing has
+    /// arrived, what it takes to arrive is known by other flights alone (`srtt_us`).
+    pub(crate) fn timed_out(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        (reo_wnd_us, srtt_us): (u32, u32),
+        now: Instant,
+    ) {
         self.forget_timers();
         self.dup_len = 0;
         let (una, _) = self.ranges.ends();
@@ -329,12 +335,13 @@ impl Flight {
             .iter(nodes)
             .next()
             .is_some_and(|first| first.flags.has(Flags::SACKED));
-        let (rack, now_us) = (&self.rack, wrapped(now));
+        let least_us = self.rack.rtt_or(srtt_us).saturating_add(reo_wnd_us);
+        let now_us = wrapped(now);
         self.ranges.change_all(nodes, |range| {
             if has_reneged && range.flags.has(Flags::SACKED) {
                 range.flags = range.flags.without(Flags::SACKED).with(Flags::AGAIN);
             }
-            let is_old = rack.age_left_us(range, reo_wnd_us, now_us) == 0;
+            let is_old = elapsed_us(now_us, range.sent_at_us) >= least_us;
             if !range.flags.has(Flags::SACKED) && (range.start == una || is_old) {
                 range.flags = range.flags.with(Flags::LOST);
             }

@@ -209,9 +209,17 @@ impl Rack {
         is_sent_before.then(|| self.age_left_us(range, reo_wnd_us, now_us))
     }
 
+    /// RACK.rtt, if anything has arrived.
+    pub(super) fn rtt_or(&self, unknown_us: u32) -> u32 {
+        match self.rtt_us {
+            0 => unknown_us,
+            rtt_us => rtt_us,
+        }
+    }
+
     /// How much is missing to an age of RACK.rtt + reo_wnd.
     #[inline]
-    pub(super) fn age_left_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> u32 {
+    fn age_left_us(&self, range: &Range, reo_wnd_us: u32, now_us: u32) -> u32 {
         let age_us = elapsed_us(now_us, range.sent_at_us);
         self.rtt_us
             .saturating_add(reo_wnd_us)

@@ -502,6 +502,24 @@ fn a_timeout_sends_again_only_what_is_missing() {
 }
 
 /// RFC 8985 6.3: what was sent a moment before the timeout is not lost yet.
+/// RFC 8985 3.5: also where nothing of the flight has arrived yet.
+#[test]
+fn a_timeout_of_a_whole_flight_leaves_alone_what_was_sent_just_now() {
+    let mut peer = with_sack(4, 64);
+    peer.act(|conn| conn.set_nodelay(true));
+    peer.send(0, 1_000);
+    peer.pass(20);
+    ack(&mut peer, 1);
+    peer.send(1_000, 1_000);
+    until(&mut peer, |counters| counters.tcp_probes > 0);
+    peer.pass(195);
+    peer.send(2_000, 2_000);
+    peer.sent();
+    until_timeout(&mut peer);
+    peer.expect(". 1001:2001(1000) ack 1 win 65535");
+    assert_eq!(peer.act(|conn| conn.status().lost_len), 0);
+}
+
 #[test]
 fn a_timeout_leaves_alone_what_was_sent_just_now() {
     let mut peer = with_sack(4, 64);
