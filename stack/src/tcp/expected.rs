@@ -374,6 +374,7 @@ impl<'p, A: App> Tcp<'p, A> {
 /// What would have to be looked at.
 const UNUSUAL: TcbFlags = TcbFlags::ABORT_DUE
     .with(TcbFlags::PROBE_OPEN)
+    .with(TcbFlags::PROBE_UNMEASURED)
     .with(TcbFlags::KEEP_ALIVE_DUE);
 const SND_UNUSUAL: SndFlags = SndFlags::HAS_FIN
     .with(SndFlags::REXMT_DUE)

@@ -63,6 +63,8 @@ flags! {
         PROBE_OPEN = 5,
         /// A keep-alive is to go out now.
         KEEP_ALIVE_DUE = 6,
+        /// All is acknowledged, and no round trip was measured since the last probe.
+        PROBE_UNMEASURED = 7,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::tcp::bodies::{Bodies, Slice};
 use crate::tcp::cc::Congestion;
 use crate::tcp::deadline::Deadline;
 use crate::tcp::flags::{SndFlags, TcbFlags};
-use crate::tcp::flight::{Flight, Flights, Frto, Nodes};
+use crate::tcp::flight::{Flight, Flights, Frto, Nodes, Unsettled};
 use crate::tcp::gaps::Gaps;
 use crate::tcp::load::Load;
 use crate::tcp::run;
@@ -247,13 +247,12 @@ fn mark_sent<C: Congestion>(
     if let Some((flight, nodes)) = flights.get_mut(tcb.flight) {
         flight.sent(nodes, (seq, end), now, tcb.rtt.srtt());
     } else if tcb.snd.una == tcb.snd.max && !is_last_fin {
-        let is_probe_open = tcb.flags.has(TcbFlags::PROBE_OPEN);
-        tcb.flags.clear(TcbFlags::PROBE_OPEN);
+        let left = tcb.take_probe_left();
         match flights.begin(seq, end, now) {
             Some(flight) => {
                 tcb.flight = flight;
-                if is_probe_open {
-                    flights.reopen_probe(flight, seq);
+                if left != Unsettled::default() {
+                    flights.reopen_probe(flight, seq, left);
                 }
             }
             None => net.counters.tcp_flights_full += 1,

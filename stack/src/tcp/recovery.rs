@@ -137,6 +137,9 @@ impl<C: Congestion> Recovery<'_, '_, C> {
             shown = flight.was_for_nothing([news.eifel, news.dsack]);
             let was_hasty = shown != ForNothing::NotOurs;
             flight.rack.adapt(&mut tcb.reordering, una, max, was_hasty);
+            if news.rtt.is_some() {
+                flight.probe.measured();
+            }
             answer = flight.probe.heard(Heard {
                 ack: una,
                 dsack_end: news.dsack.map(|(_, right)| right),

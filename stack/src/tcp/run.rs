@@ -133,7 +133,10 @@ fn is_plain<C: Congestion>(tcb: &Tcb<'_, C>, tables: &Tables<'_, '_>) -> bool {
         && !tables.gaps.has_sack(tcb.rcv.gap);
     can && match tables.flights.get(tcb.flight) {
         Some((flight, _)) => flight.is_all_in_pipe() && !flight.probe.is_due,
-        None => tcb.snd.una == tcb.snd.max && !tcb.flags.has(TcbFlags::PROBE_OPEN),
+        None => {
+            let left = TcbFlags::PROBE_OPEN.with(TcbFlags::PROBE_UNMEASURED);
+            tcb.snd.una == tcb.snd.max && !tcb.flags.has(left)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::fast_open::opening::Opening;
 use crate::tcp::flags::TcbFlags;
-use crate::tcp::flight::{Flight, Flights, ProbeTiming, Reordering};
+use crate::tcp::flight::{Flight, Flights, ProbeTiming, Reordering, Unsettled};
 use crate::tcp::idx::NONE;
 use crate::tcp::keep::Keep;
 use crate::tcp::rcv::Rcv;
@@ -230,12 +230,25 @@ impl<'p, C: Congestion> Tcb<'p, C> {
         }
     }
 
+    /// What the last flight has left unknown of its last probe: once.
+    pub(crate) fn take_probe_left(&mut self) -> Unsettled {
+        let (open, unmeasured) = (TcbFlags::PROBE_OPEN, TcbFlags::PROBE_UNMEASURED);
+        let left = Unsettled {
+            is_open: self.flags.has(open),
+            is_unmeasured: self.flags.has(unmeasured),
+        };
+        self.flags.clear(open.with(unmeasured));
+        left
+    }
+
     /// Gives the flight back when nothing is in flight any more.
     #[inline(always)]
     pub(crate) fn end_flight(&mut self, flights: &mut Flights<'_>) {
         if self.snd.una == self.snd.max && self.flight != NONE {
+            let left = flights.probe_left(self.flight);
+            self.flags.put(TcbFlags::PROBE_OPEN, left.is_open);
             self.flags
-                .put(TcbFlags::PROBE_OPEN, flights.is_probe_open(self.flight));
+                .put(TcbFlags::PROBE_UNMEASURED, left.is_unmeasured);
             flights.end(&mut self.flight);
         }
     }

@@ -48,7 +48,7 @@ use self::sack::Blocks;
 pub(crate) use self::meter::Meter;
 pub use self::nodes::SentNode;
 pub(crate) use self::nodes::{Flags, Nodes};
-pub(crate) use self::probe::{Answer, Heard, Probe};
+pub(crate) use self::probe::{Answer, Heard, Probe, Unsettled};
 pub(crate) use self::prr::{Progress, Prr};
 pub(crate) use self::rack::{Rack, Reordering};
 pub(crate) use self::ranges::{Range, Ranges};
@@ -161,6 +161,7 @@ impl Flight {
             self.probe.is_due = false;
             self.probe.end = Some(end.max(max));
             self.probe.is_again = seq.before(max);
+            self.probe.is_unmeasured = true;
         } else {
             self.probe.is_stale = true;
         }
@@ -372,13 +373,12 @@ impl Flight {
         self.undo = Some(Undo::new(una));
         self.recovery_at = now;
         self.is_rescued = false;
-        self.probe.at = Deadline::NEVER;
-        self.probe.is_due = false;
+        self.probe.reset();
     }
 
     fn forget_timers(&mut self) {
         self.reorder_at = Instant::NEVER;
-        self.probe = Probe::NONE;
+        self.probe.reset();
         self.meter.stop();
     }
 
@@ -429,7 +429,8 @@ impl Flight {
         } = timing;
         self.probe.is_stale = false;
         let can = can
-            && self.probe.end.is_none()
+            && !self.probe.is_asked()
+            && srtt != Duration::ZERO
             && self.ranges.sacked_len() == 0
             && self.reorder_at == Instant::NEVER;
         self.probe.at = if can {

@@ -19,6 +19,18 @@ pub(crate) struct Probe {
     pub(super) end: Option<SeqNum>,
     /// TLP.is_retrans: it was data that had been sent before.
     pub(super) is_again: bool,
+    /// No round trip was measured since the last one went out: what is sent again and again would
+    /// hide that round trips have become longer (RFC 8985 7.3).
+    pub(super) is_unmeasured: bool,
+}
+
+/// What is kept of the last probe when its flight ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsettled {
+    /// Whether it was needed is not known yet.
+    pub(crate) is_open: bool,
+    /// No round trip was measured since.
+    pub(crate) is_unmeasured: bool,
 }
 
 /// What an acknowledgment says of a probe.
@@ -49,12 +61,36 @@ impl Probe {
         is_stale: false,
         end: None,
         is_again: false,
+        is_unmeasured: false,
     };
 
-    /// An earlier flight ended before the answer had come.
-    pub(super) fn reopen(&mut self, end: SeqNum) {
-        self.end = Some(end);
-        self.is_again = true;
+    /// An earlier flight ended at `end`, before all was known of its probe.
+    pub(super) fn reopen(&mut self, end: SeqNum, left: Unsettled) {
+        self.end = left.is_open.then_some(end);
+        self.is_again = left.is_open;
+        self.is_unmeasured = left.is_unmeasured;
+    }
+
+    /// A recovery begins (RFC 8985 7.1): whatever a probe has repaired is paid for by it.
+    pub(super) fn reset(&mut self) {
+        let is_unmeasured = self.is_unmeasured;
+        *self = Self {
+            is_unmeasured,
+            ..Self::NONE
+        };
+    }
+
+    /// A round trip was measured.
+    pub(crate) fn measured(&mut self) {
+        self.is_unmeasured = false;
+    }
+
+    /// What is to be kept when the flight ends.
+    pub(super) fn unsettled(&self) -> Unsettled {
+        Unsettled {
+            is_open: self.end.is_some(),
+            is_unmeasured: self.is_unmeasured,
+        }
     }
 
     /// Whether something was sent or heard since the time was set.
@@ -63,18 +99,15 @@ impl Probe {
         self.is_stale
     }
 
-    /// Whether an answer is waited for.
+    /// Whether an answer is waited for, or a measurement: until then no other goes out.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        self.end.is_some()
+        self.end.is_some() || self.is_unmeasured
     }
 
     /// How long to wait (RFC 8985 7.2, TLP_calc_PTO): two round trips, and the far side's delayed
     /// acknowledgment where one segment is all that it has to answer.
     pub(super) fn timeout(srtt: Duration, is_alone: bool) -> Duration {
-        if srtt == Duration::ZERO {
-            return PROBE_UNKNOWN;
-        }
         let two = srtt.saturating_mul(2).max(PROBE_MIN);
         if is_alone {
             two + PROBE_DELAYED_ACK
@@ -106,6 +139,3 @@ impl Probe {
         }
     }
 }
-
-/// While no round trip is known (RFC 8985 7.2).
-const PROBE_UNKNOWN: Duration = Duration::from_secs(1);

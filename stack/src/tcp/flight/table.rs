@@ -2,7 +2,7 @@
 
 use managed::ManagedSlice;
 
-use super::{Flight, Nodes, SentNode};
+use super::{Flight, Nodes, SentNode, Unsettled};
 use crate::tcp::deadline::Deadline;
 use crate::tcp::idx::NONE;
 use crate::tcp::seqnum::SeqNum;
@@ -67,19 +67,19 @@ impl<'p> Flights<'p> {
         Some(idx)
     }
 
-    /// The last probe sent again what ends at `end`; whether that was needed is not known yet.
+    /// The last flight ended at `end` with something unknown of its last probe.
     #[cold]
-    pub(crate) fn reopen_probe(&mut self, idx: u32, end: SeqNum) {
+    pub(crate) fn reopen_probe(&mut self, idx: u32, end: SeqNum, left: Unsettled) {
         if let Some((flight, _)) = self.get_mut(idx) {
-            flight.probe.reopen(end);
+            flight.probe.reopen(end, left);
         }
     }
 
-    /// Whether it is not known yet if the last probe was needed.
+    /// What is not known yet of the last probe.
     #[inline]
-    pub(crate) fn is_probe_open(&self, idx: u32) -> bool {
+    pub(crate) fn probe_left(&self, idx: u32) -> Unsettled {
         self.get(idx)
-            .is_some_and(|(flight, _)| flight.probe.is_asked())
+            .map_or(Unsettled::default(), |(flight, _)| flight.probe.unsettled())
     }
 
     /// Nothing is in flight any more, or nobody cares: the entry and its nodes go home.

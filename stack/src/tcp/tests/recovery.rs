@@ -460,6 +460,73 @@ fn a_probe_that_was_not_needed_is_known_without_a_report() {
     assert_eq!(peer.act(|conn| conn.status().cwnd), cwnd);
 }
 
+/// RFC 8985 7.3: what is sent again tells no round trip. If each flight ended with a probe, it
+/// would never be known that round trips have become longer.
+#[test]
+fn no_second_probe_goes_out_before_a_round_trip_is_measured() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 1_000);
+    peer.pass(200);
+    assert_eq!(peer.counters().tcp_probes, 1);
+    // Both copies have arrived: the probe is done with, and nothing is measured.
+    ack(&mut peer, 1);
+    sack(&mut peer, 1, &[(0, 1)]);
+    peer.send(1_000, 1_000);
+    peer.pass(200);
+    let counters = peer.counters();
+    assert_eq!((counters.tcp_probes, counters.tcp_timeouts), (1, 1));
+    ack(&mut peer, 2);
+    peer.send(2_000, 1_000);
+    peer.pass(20);
+    ack(&mut peer, 3);
+    peer.send(3_000, 1_000);
+    peer.pass(200);
+    let counters = peer.counters();
+    assert_eq!((counters.tcp_probes, counters.tcp_timeouts), (2, 1));
+}
+
+/// The same from the beginning: nothing was measured of a SYN-ACK that was sent twice.
+#[test]
+fn no_probe_goes_out_before_anything_is_measured() {
+    let settings = Settings {
+        timestamps: false,
+        ..Settings::default()
+    };
+    let mut peer = Peer::with(Sizes::SMALL, settings);
+    peer.arrive("S 0:0(0) win 60000 <mss 1000,nop,nop,sackOK>");
+    peer.take_iss();
+    peer.pass(1_000);
+    assert_eq!(peer.sent().len(), 2);
+    ack(&mut peer, 0);
+    peer.send(0, 2_000);
+    peer.pass(3_000);
+    let counters = peer.counters();
+    assert_eq!((counters.tcp_probes, counters.tcp_timeouts), (0, 1));
+}
+
+/// RFC 8985 7.1: a recovery pays for what the probe that has led to it has repaired.
+#[test]
+fn a_recovery_forgets_the_probe_that_it_began_with() {
+    let mut peer = with_sack(4, 64);
+    peer.send(0, 4_000);
+    peer.pass(20);
+    ack(&mut peer, 1);
+    until(&mut peer, |counters| counters.tcp_probes > 0);
+    peer.pass(20);
+    sack(&mut peer, 1, &[(3, 4)]);
+    assert_eq!(peer.counters().tcp_recoveries, 1);
+    peer.pass(20);
+    ack(&mut peer, 2);
+    peer.pass(20);
+    ack(&mut peer, 4);
+    let cwnd = peer.act(|conn| conn.status().cwnd);
+    peer.send(4_000, 1_000);
+    peer.pass(20);
+    ack(&mut peer, 5);
+    assert_eq!(peer.act(|conn| conn.status().cwnd), cwnd);
+    assert_eq!(peer.counters().tcp_timeouts, 0);
+}
+
 /// New data is the better probe.
 #[test]
 fn a_probe_sends_new_data_beyond_cwnd() {
