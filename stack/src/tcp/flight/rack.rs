@@ -309,6 +309,26 @@ mod tests {
     }
 
     #[test]
+    fn the_least_round_trip_is_believed_for_five_minutes() {
+        let mut rack = Rack::new(SeqNum(0));
+        let mut reordering = Reordering::NONE;
+        let mut least_us = |now_us: u32, rtt_us: u32| {
+            let range = Range {
+                start: SeqNum(0),
+                end: SeqNum(1_000),
+                sent_at_us: now_us.wrapping_sub(rtt_us),
+                flags: Flags::NONE,
+            };
+            rack.delivered_once(&range, now_us, &mut reordering);
+            rack.min_rtt_us
+        };
+        assert_eq!(least_us(NOW_US, 20_000), 20_000);
+        let last_us = NOW_US.wrapping_add(MIN_RTT_AGE_US);
+        assert_eq!(least_us(last_us, 50_000), 20_000);
+        assert_eq!(least_us(last_us.wrapping_add(1), 50_000), 50_000);
+    }
+
+    #[test]
     fn the_last_round_trip_counts_until_the_next_is_over() {
         let mut rack = Rack::new(SeqNum(0));
         for rtt_us in [20_000, 21_000, 22_000, 28_000] {

@@ -590,3 +590,26 @@ fn the_reordering_window_widens_to_its_most_and_falls_back() {
     assert!(reordering.is_seen());
     assert_eq!(rack.reo_wnd_us(reordering, true, 1_000_000), 1_000);
 }
+
+/// RFC 6937 4: a recovery sends, once there is something to send, what it could have sent before.
+#[test]
+fn a_recovery_makes_up_for_what_was_not_there_to_send() {
+    let mut prr = Prr::new(20_000);
+    let mut acked = |sent_len: u32| {
+        prr.acked(Progress {
+            delivered: 1_000,
+            pipe: 15_000,
+            ssthresh: 10_000,
+            smss: 1_000,
+            is_safe: true,
+        });
+        let quota = prr.quota();
+        prr.sent(sent_len);
+        quota
+    };
+    assert_eq!(acked(1_000), 1_000, "the first segment at once");
+    let quotas: Vec<u32> = (0..7).map(|_| acked(0)).collect();
+    assert_eq!(quotas, [0, 500, 1_000, 1_500, 2_000, 2_500, 3_000]);
+    assert_eq!(acked(3_000), 3_500);
+    assert_eq!(acked(0), 1_000);
+}

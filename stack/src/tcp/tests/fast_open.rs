@@ -491,6 +491,22 @@ fn too_many_at_once_are_opened_in_the_ordinary_way() {
 }
 
 #[test]
+fn a_fast_open_counts_as_pending_until_its_syn_ack_is_acknowledged() {
+    let (mut peer, options) = known(Sizes::SMALL);
+    // The backlog is 2, and places there are 4.
+    for n in 0..4 {
+        peer.port += 1;
+        peer.app.taken = 0;
+        peer.arrive(&format!("S 0:100(100) win 5000 {options}"));
+        peer.take_iss();
+        peer.sent();
+        assert_eq!(peer.counters().tcp_fast_opens, n + 1);
+        peer.arrive(". 101:101(0) ack 1 win 5000");
+    }
+    assert_eq!(peer.counters().tcp_fast_opens_full, 0);
+}
+
+#[test]
 fn without_a_place_the_syn_queue_takes_it() {
     let (mut peer, options) = known(Sizes {
         conns: 1,

@@ -297,6 +297,24 @@ fn active_opens_have_ports_that_nobody_guesses() {
     assert!((1_200..1_800).contains(&ascending), "{ascending}");
 }
 
+/// RFC 6056 3.1: who knows it could be connected to in its place.
+#[test]
+fn a_port_that_is_listened_on_is_no_port_to_open_from() {
+    let remote = Endpoint::new(v4(PEER_IP), 80);
+    let drawn = |taken: Option<u16>| {
+        let mut peer = Peer::new(Sizes::SMALL);
+        if let Some(port) = taken {
+            peer.stack.listen(port, 1).unwrap();
+        }
+        let id = peer.stack.connect(peer.now, remote, ()).unwrap();
+        let port = |conn: &mut crate::tcp::Conn<'_, '_, _>| conn.tuple().local.port;
+        peer.stack.with_conn(peer.now, id, |conn, _| port(conn))
+    };
+    let port = drawn(None).unwrap();
+    assert_eq!(drawn(None), Some(port), "of one seed");
+    assert_eq!(drawn(Some(port)), Some(port + 1));
+}
+
 /// A peer that has restarted has forgotten that timestamps were agreed on: its SYN is challenged
 /// all the same (RFC 5961 4.2), else it could not come back.
 #[test]
