@@ -37,7 +37,7 @@ impl<C: Congestion> Tcb<'_, C> {
     }
 
     /// The same, of acknowledgments one behind the other.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn acked_in_a_row(
         &mut self,
         bodies: &mut Bodies<'_>,

@@ -80,7 +80,7 @@ impl Rtt {
     }
 
     /// How long to wait for an acknowledgment now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rto(&self) -> Duration {
         if self.backoff() == 0 {
             // Nearly always.

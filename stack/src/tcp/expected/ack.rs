@@ -124,7 +124,10 @@ impl<'p, A: App> Tcp<'p, A> {
         if let Some(Live { tcb, .. }) = self.conns.live(self.unsettled)
             && let Some(flight) = self.flights.get_mut(tcb.flight)
         {
-            tcb.acked_in_a_row(&mut self.bodies, flight, acks, now);
+            match *acks {
+                [ack] => tcb.acked_plainly(&mut self.bodies, flight, (ack, None), now),
+                _ => tcb.acked_in_a_row(&mut self.bodies, flight, acks, now),
+            }
         }
     }
 
