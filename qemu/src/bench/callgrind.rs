@@ -192,9 +192,9 @@ fn layer_of_file(file: &str) -> Option<Layer> {
     let has = |parts: &[&str]| parts.iter().any(|part| file.contains(part));
     if has(&["/rival/ours/rings.rs", "/rival/smol/rings.rs"]) {
         Some(Layer::Ring)
-    } else if has(&["/benches/rival/"]) {
+    } else if has(&["/benches/rival/", "/benches/paths/"]) {
         Some(Layer::App)
-    } else if has(&["/drivers/ring/src/"]) {
+    } else if has(&["/drivers/ring/src/", "/drivers/sim/src/"]) {
         Some(Layer::Ring)
     } else if file.contains("/stack/src/") {
         layer_of_ours(file)
@@ -257,5 +257,7 @@ fn layer_of_function(function: &str) -> Option<Layer> {
     }
 }
 
+// A bench of the stack's has this file, too, by its path.
 #[cfg(test)]
+#[path = "callgrind/tests.rs"]
 mod tests;

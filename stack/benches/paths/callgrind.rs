@@ -1,5 +1,6 @@
 //! Instructions of this very program, as callgrind counts them.
 
+use std::path::Path;
 use std::process::Command;
 
 /// Instructions that this program with `args` takes in the functions whose names match `toggle`;
@@ -8,10 +9,29 @@ use std::process::Command;
 /// # Panics
 /// When the program fails.
 pub(crate) fn instructions(toggle: &str, args: &[&str]) -> Option<f64> {
+    count(toggle, args, Path::new("/dev/null"))
+}
+
+/// The same, as callgrind writes it: by source file and line.
+///
+/// # Panics
+/// When the program fails, or its profile cannot be read.
+#[allow(dead_code)]
+pub(crate) fn profile(toggle: &str, args: &[&str]) -> Option<String> {
+    let name = format!("simoom-{}.callgrind", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    count(toggle, args, &file)?;
+    let profile = std::fs::read_to_string(&file).expect("a profile");
+    std::fs::remove_file(&file).expect("a file of ours");
+    Some(profile)
+}
+
+fn count(toggle: &str, args: &[&str], file: &Path) -> Option<f64> {
     let program = std::env::current_exe().expect("this very program");
     let output = Command::new("valgrind")
         .env("GLIBC_TUNABLES", NO_REP_MOVSB)
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(format!("--toggle-collect={toggle}"))
         .arg(program)
         .args(args)
