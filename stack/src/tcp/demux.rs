@@ -68,7 +68,7 @@ impl<'p> Demux<'p> {
     pub(crate) fn hash(&self, tuple: Tuple) -> u64 {
         let [k0, k1, k2, k3] = self.key;
         let (local, remote) = tuple.addrs();
-        let ports = u64::from(tuple.remote_port()) << 16 | u64::from(tuple.local_port());
+        let ports = u64::from(tuple.ports());
         let first = fold(u64::from(remote.to_bits()) ^ k0, ports ^ k1);
         let second = fold(first ^ u64::from(local.to_bits()) ^ k2, k3);
         second ^ first.rotate_left(32)

@@ -90,7 +90,7 @@ mod tests {
                 let [l0, l1, l2, l3, r0, r1, r2, r3, p0, p1, q0, q1] = bytes;
                 let local = [l0, l1, l2, l3];
                 let remote = [r0, r1, r2, r3];
-                let tuple = Tuple::of_wire(local, [p0, p1], remote, [q0, q1]);
+                let tuple = Tuple::of_wire(local, remote, [q0, q1, p0, p1]);
                 assert_eq!(tuple.bytes(), bytes);
                 let (k0, k1) = (0x0123_4567_89ab_cdef * n as u64, !0 - u64::from(byte));
                 let key = Key([k0, k1]);

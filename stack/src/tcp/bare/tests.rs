@@ -49,7 +49,7 @@ fn sent(does_sum: bool, repr: &Repr, do_know: bool) -> (Sent, u64, u64) {
     let mut net = net(pool(4));
     net.caps.checksums.tx = does_sum;
     net.ident = 0xfffe;
-    let tuple = Tuple::of_wire(OUR_IP, [0, 80], PEER_IP, [0x9c, 0x40]);
+    let tuple = Tuple::of_wire(OUR_IP, PEER_IP, [0x9c, 0x40, 0, 80]);
     let envelope = Envelope {
         tuple,
         tos: 0x28,
@@ -83,7 +83,7 @@ fn what_has_no_frame_or_place_is_counted() {
     let pool = pool(1);
     let mut net = net(pool);
     let sent_before = net.counters.tx_packets;
-    let tuple = Tuple::of_wire(OUR_IP, [0, 80], PEER_IP, [0x9c, 0x40]);
+    let tuple = Tuple::of_wire(OUR_IP, PEER_IP, [0x9c, 0x40, 0, 80]);
     let now = Instant::from_micros(1_000_000);
     for repr in reprs() {
         let taken = pool.alloc(0).expect("the only frame");

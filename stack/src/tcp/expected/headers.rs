@@ -52,7 +52,7 @@ impl Headers {
             return None;
         };
         let (words, _) = segment.as_chunks::<4>();
-        let [[p0, p1, o0, o1], seq, ack, [offset, ctl, w0, w1], _] = words else {
+        let [ports, seq, ack, [offset, ctl, w0, w1], _] = words else {
             return None;
         };
         let ctl = Ctl::from_wire(*ctl);
@@ -77,7 +77,7 @@ impl Headers {
             return None;
         }
         Some(Self {
-            tuple: Tuple::of_wire(*dst, [*o0, *o1], *src, [*p0, *p1]),
+            tuple: Tuple::of_wire(*dst, *src, *ports),
             seq: SeqNum(u32::from_be_bytes(*seq)),
             ack: SeqNum(u32::from_be_bytes(*ack)),
             ctl,
@@ -137,12 +137,12 @@ impl Headers {
         let (segment, option) = rest.split_first_chunk::<{ tcp::HEADER_LEN }>()?;
         let [_, tos, l0, l1, .., s0, s1, s2, s3, d0, d1, d2, d3] = *ip;
         let (words, _) = segment.as_chunks::<4>();
-        let [[p0, p1, o0, o1], seq, ack, [_, ctl, w0, w1], _] = words else {
+        let [ports, seq, ack, [_, ctl, w0, w1], _] = words else {
             return None;
         };
         let len = ETHERNET_LEN.wrapping_add(u16::from_be_bytes([l0, l1]).into());
         Some(Self {
-            tuple: Tuple::of_wire([d0, d1, d2, d3], [*o0, *o1], [s0, s1, s2, s3], [*p0, *p1]),
+            tuple: Tuple::of_wire([d0, d1, d2, d3], [s0, s1, s2, s3], *ports),
             seq: SeqNum(u32::from_be_bytes(*seq)),
             ack: SeqNum(u32::from_be_bytes(*ack)),
             ctl: Ctl::from_wire(*ctl),
