@@ -76,13 +76,16 @@ impl Headers {
         budget: Budget<'p>,
         now: Instant,
     ) -> bool {
+        if !is_quiet(tcb) {
+            return false;
+        }
         let Tcb { snd, rcv, .. } = tcb;
         let is_next = self.seq == rcv.nxt
             && snd.wnd.0 != 0
             && self.wnd.0 != 0
             && !self.ack.before(snd.una)
             && !self.ack.after(snd.max);
-        if !is_quiet(tcb) || !is_next {
+        if !is_next {
             return false;
         }
         let is_recent = match self.timestamps {
@@ -161,7 +164,7 @@ impl<'p, A: App> Tcp<'p, A> {
 
     /// A segment came in that is whole and good. Gives it back, with nothing changed, unless it is
     /// the plainest of those that a connection begins or ends with.
-    #[inline]
+    #[inline(never)]
     fn turn<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
@@ -176,9 +179,14 @@ impl<'p, A: App> Tcp<'p, A> {
                     return Some(pkt);
                 }
                 cx.net.counters.short_cut_taken(pkt.frame.len());
+                let conn = self.promote(cx, idx, hash)?;
+                // What follows in the burst looks like it. Who accepts later cannot take it yet.
+                if !A::ACCEPTS_LATER {
+                    self.remember(cx, (conn, headers), &pkt);
+                }
                 // The frame goes home first: a window that goes out tells what there is.
                 pkt.go_home();
-                self.completes(cx, (idx, hash), headers);
+                self.completes(cx, conn, headers);
             }
             Some(Found::Conn(idx)) if self.settings.short_cuts => {
                 let Some(Live {

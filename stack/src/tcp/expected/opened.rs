@@ -47,12 +47,9 @@ impl<'p, A: App> Tcp<'p, A> {
     pub(super) fn completes<T: TxRing<'p>>(
         &mut self,
         cx: &mut Cx<'_, 'p, T, A>,
-        (idx, hash): (u32, u64),
+        conn: u32,
         headers: &Headers,
     ) {
-        let Some(conn) = self.promote(cx, idx, hash) else {
-            return;
-        };
         let Some(tcb) = self.conns.tcb(conn) else {
             return;
         };
@@ -71,6 +68,7 @@ impl<'p, A: App> Tcp<'p, A> {
             self.tell_writable(cx, conn);
             // Frames may have come home since the SYN-ACK.
             self.after_offer(cx, conn);
+            self.look_again(conn);
         }
     }
 }
