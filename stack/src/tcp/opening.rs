@@ -94,7 +94,7 @@ impl<'p, A: App> Tcp<'p, A> {
         // The ISS of a new incarnation lies behind the old one, as a cookie cannot.
         let may_be_cookie = self.settings.syn_cookies && iss.is_none();
         let entry = self.entry_of_syn(cx, tuple, seg, options, listener, iss);
-        match self.queue_syn(&entry, hash) {
+        match self.queue_syn(entry.clone(), hash) {
             Some(idx) => self.send_syn_ack(cx, idx),
             None if may_be_cookie => self.send_cookie(cx, entry),
             None => cx.net.counters.drop(DropReason::TcpSynQueueFull),
@@ -137,12 +137,13 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Puts an entry into the SYN queue of its listener, unless that or the table is full.
-    fn queue_syn(&mut self, entry: &SynEntry, hash: u64) -> Option<u32> {
+    #[inline]
+    pub(super) fn queue_syn(&mut self, entry: SynEntry, hash: u64) -> Option<u32> {
         let place = self.listeners.get_mut(entry.listener)?;
         if place.syn_cnt >= place.backlog {
             return None;
         }
-        let idx = self.syns.insert(entry.clone())?;
+        let idx = self.syns.insert(entry)?;
         if !self.demux.insert(hash, Found::Syn(idx)) {
             self.syns.remove(idx);
             return None;

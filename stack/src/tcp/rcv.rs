@@ -154,8 +154,11 @@ impl<'p> Rcv<'p> {
     }
 
     /// Sends all of them home.
+    #[inline]
     pub(crate) fn forget_unread(&mut self, pool: &'p FramePool<'p>) {
-        self.with_unread(pool, FrameQueue::clear);
+        if !self.is_all_read() {
+            self.with_unread(pool, FrameQueue::clear);
+        }
     }
 
     #[inline]

@@ -15,7 +15,6 @@ use crate::config::RTO_INITIAL;
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::tcp::app::App;
-use crate::tcp::demux::Found;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::listen::SynEntry;
 use crate::tcp::opening::first_window;
@@ -75,8 +74,7 @@ impl<'p, A: App> Tcp<'p, A> {
         };
         let has_room = (self.listeners.get_mut(listener))
             .is_some_and(|place| place.syn_cnt < place.backlog)
-            && self.syns.has_free()
-            && self.demux.has_room();
+            && self.syns.has_free();
         if !has_all || !has_room || cx.tx.space() == 0 || cx.net.pool.free_cnt() == 0 {
             return false;
         }
@@ -84,7 +82,8 @@ impl<'p, A: App> Tcp<'p, A> {
             return false;
         };
         let secret = self.isn_key.of(tuple);
-        let mut entry = SynEntry {
+        let rexmt_at = now + RTO_INITIAL;
+        let entry = SynEntry {
             tuple,
             iss: secret.iss(now),
             irs: headers.seq,
@@ -98,17 +97,15 @@ impl<'p, A: App> Tcp<'p, A> {
             ts: Ts::on(secret.ts_offset(), offer.ts_val, headers.seq + 1, now),
             listener,
             sent_at: now,
-            rexmt_at: now + RTO_INITIAL,
+            rexmt_at,
             ..SynEntry::default()
         };
-        send_syn_ack(&mut entry, cx.net, cx.tx, now, mac);
-        let (rexmt_at, timers) = (entry.rexmt_at, self.conns.len() as u32);
-        if let Some(idx) = self.syns.insert(entry) {
-            self.demux.insert(hash, Found::Syn(idx));
-            self.wheel.set(timers + idx, rexmt_at);
-            if let Some(place) = self.listeners.get_mut(listener) {
-                place.syn_cnt += 1;
-            }
+        let Some(idx) = self.queue_syn(entry, hash) else {
+            return false;
+        };
+        self.wheel.set(self.conns.len() as u32 + idx, rexmt_at);
+        if let Some(entry) = self.syns.get_mut(idx) {
+            send_syn_ack(entry, cx.net, cx.tx, now, mac);
         }
         true
     }

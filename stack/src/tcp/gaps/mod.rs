@@ -85,8 +85,15 @@ impl<'p> Gaps<'p> {
         self.get_mut(*at)
     }
 
-    /// Gives a connection's entry back, and all that is in it.
+    /// Gives a connection's entry back, and all that is in it, if it has one.
+    #[inline]
     pub(crate) fn release(&mut self, at: &mut GapIdx) {
+        if at.is_some() {
+            self.release_entry(at);
+        }
+    }
+
+    fn release_entry(&mut self, at: &mut GapIdx) {
         let (gone, next_free) = (*at, self.free_first);
         self.sizes.set(&mut self.entries, gone, 0);
         if let Some(entry) = self.get_mut(gone) {
