@@ -224,10 +224,13 @@ impl<'p> Net<'p> {
     #[inline]
     pub(crate) fn next_neighbor(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Option<Addr> {
         let (ours, mask) = self.v4;
-        let (src, to) = (src.to_bits(), dst.to_bits());
-        // On the network, the last address may be for all, and a network of two has none.
-        let is_host = (to ^ ours) & mask == 0 && to | mask != u32::MAX && to != ours;
-        (src == ours && is_host && ours != 0).then(|| Addr::v4(dst))
+        if src.to_bits() != ours || ours == 0 || !self.is_host(dst) {
+            return None;
+        }
+        match (dst.to_bits() ^ ours) & mask {
+            0 => Some(Addr::v4(dst)),
+            _ => self.gateway,
+        }
     }
 
     /// The station that a datagram from `src` to another host goes to first, if its answer is not

@@ -15,7 +15,7 @@ mod answer;
 mod row;
 mod template;
 
-use simoom_ring::{Frame, MacAddr, TxRing};
+use simoom_ring::{Frame, TxRing};
 
 use super::bodies::{Bodies, Content, Place};
 use super::cc::Congestion;
@@ -27,9 +27,8 @@ use super::seqnum::SeqNum;
 use super::snd::{NextData, Phase, Snd};
 use super::state::State;
 use super::tcb::Tcb;
-use crate::arp::Lookup;
 use crate::counters::DropReason;
-use crate::net::{Net, NextHop};
+use crate::net::Net;
 use crate::time::Instant;
 use crate::wire::tcp::Ctl;
 
@@ -432,28 +431,5 @@ impl<C> Tcb<'_, C> {
         self.flags
             .clear(TcbFlags::ACK_DUE.with(TcbFlags::KEEP_ALIVE_DUE));
         self.delack_at = Deadline::NEVER;
-    }
-}
-
-/// Where the segments go: to a station on the link that is known.
-struct Way {
-    mac: MacAddr,
-}
-
-impl Way {
-    #[inline]
-    fn find<C>(tcb: &mut Tcb<'_, C>, net: &Net<'_>) -> Option<Self> {
-        let (local, remote) = tcb.tuple.addrs();
-        let addr = match net.next_neighbor(local, remote) {
-            Some(addr) => addr,
-            None => match net.next_hop(local.into(), remote.into())? {
-                NextHop::Neighbor(addr) => addr,
-                NextHop::Broadcast => return None,
-            },
-        };
-        match net.neighbors.lookup(addr, &mut tcb.neighbor_hint) {
-            Lookup::Found(mac) => Some(Self { mac }),
-            _ => None,
-        }
     }
 }

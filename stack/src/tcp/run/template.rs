@@ -2,7 +2,6 @@
 
 use simoom_ring::{CsumOffload, Frame, TxOffload, TxPacket, TxRing};
 
-use super::Way;
 use crate::counters::DropReason;
 use crate::ip;
 use crate::net::Net;
@@ -104,11 +103,11 @@ impl Template {
 
     #[inline(never)]
     fn make<'p, C: Congestion>(&mut self, tcb: &mut Tcb<'p, C>, net: &Net<'p>) -> Option<()> {
-        let way = Way::find(tcb, net)?;
         let (local, remote) = tcb.tuple.addrs();
+        let mac = net.station_of(local, remote, &mut tcb.neighbor_hint)?;
         let (from, to) = (local.octets(), remote.octets());
         let mut bytes = FIXED;
-        *part(&mut bytes, 0) = way.mac.0;
+        *part(&mut bytes, 0) = mac.0;
         *part(&mut bytes, 6) = net.mac.0;
         *part(&mut bytes, IP_TOS) = [tcb.tos];
         *part(&mut bytes, IP_TTL) = [net.ttl.get()];
