@@ -22,7 +22,7 @@ use crate::tcp::budget::Budget;
 use crate::wire::checksum::Sum;
 
 use self::attach::part_of;
-pub(crate) use self::attach::{Answer, Content, Place, Slice};
+pub(crate) use self::attach::{Content, Place, Slice};
 
 /// The memory of one queued piece.
 #[derive(Debug, Default)]

@@ -10,7 +10,8 @@ use crate::wire::checksum::Sum;
 pub(crate) struct Load {
     /// Its sum, where the port does not sum.
     pub(super) sum: Sum,
-    is_ours: bool,
+    /// Whether the port does not.
+    pub(super) is_ours: bool,
     /// Pieces that the port takes, the head included.
     pub(super) fragments_max: usize,
 }

@@ -186,18 +186,10 @@ impl Room {
     /// Where full segments come next, and the last that there is not among them: as many as are in
     /// `content`, which begins at `seq`.
     #[inline(always)]
-    fn row(&self, smss: u16, seq: SeqNum, (content, sums): Content) -> Option<Row> {
-        let smss = usize::from(smss);
+    fn row(&self, smss: u16, seq: SeqNum, content: Content) -> Option<Row> {
         let usable = u64::from(self.quota.min(self.window)).min(self.unsent.saturating_sub(1));
         let usable = usize::try_from(usable).unwrap_or(usize::MAX);
-        let cnt = usable.min(content.len()).checked_div(smss)?;
-        let bytes = content.get(..cnt * smss).filter(|_| cnt > 0)?;
-        Some(Row {
-            bytes,
-            cnt,
-            sums,
-            seq,
-        })
+        Row::within(content, usable, smss.into(), seq)
     }
 
     /// So many bytes have gone.

@@ -11,6 +11,7 @@ use super::template::{IP_CSUM, IP_IDENT, LEN_MAX, LEN_MIN, SEQ, Said, TCP_CSUM, 
 use crate::content::Sums;
 use crate::counters::DropReason;
 use crate::net::Net;
+use crate::tcp::bodies::Content;
 use crate::tcp::load::Load;
 use crate::tcp::seqnum::SeqNum;
 use crate::wire::tcp::Ctl;
@@ -24,6 +25,27 @@ pub(super) struct Row {
     pub(super) sums: Option<&'static Sums>,
     /// Where it begins in the stream.
     pub(super) seq: SeqNum,
+}
+
+impl Row {
+    /// As many segments of `smss` bytes as are in the first `usable` bytes of `content`, which
+    /// begins at `seq`, if there are any.
+    #[inline(always)]
+    pub(super) fn within(
+        (content, sums): Content,
+        usable: usize,
+        smss: usize,
+        seq: SeqNum,
+    ) -> Option<Self> {
+        let cnt = usable.min(content.len()).checked_div(smss)?;
+        let bytes = content.get(..cnt * smss).filter(|_| cnt > 0)?;
+        Some(Self {
+            bytes,
+            cnt,
+            sums,
+            seq,
+        })
+    }
 }
 
 impl Template {
