@@ -68,11 +68,23 @@ impl Clock {
 /// # Errors
 /// The kernel has no such call.
 pub fn seed() -> std::io::Result<u64> {
-    let mut bytes = [0; 8];
+    chance().map(u64::from_ne_bytes)
+}
+
+/// As [`seed`], as many as a key of connections takes (RFC 6528 3).
+///
+/// # Errors
+/// The kernel has no such call.
+pub fn key() -> std::io::Result<u128> {
+    chance().map(u128::from_ne_bytes)
+}
+
+fn chance<const LEN: usize>() -> std::io::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
     let len = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     // Up to 256 bytes are given at once (getrandom(2)).
-    assert!(len == bytes.len(), "getrandom gives eight bytes whole");
-    Ok(u64::from_ne_bytes(bytes))
+    assert!(len == bytes.len(), "getrandom gives a few bytes whole");
+    Ok(bytes)
 }
 
 /// Has a panic take back what ports have changed on the machine, before the process aborts.

@@ -14,7 +14,7 @@ use simoom_netmap::hosts::{OpenError, Started, Syscalls, Wake};
 use simoom_netmap::{Host, NetmapPort};
 use simoom_ring::{BodyMemory, Caps, FramePool, MacAddr, Port, Queue};
 
-use super::{Clock, Leaked, seed};
+use super::{Clock, Leaked, key};
 use crate::net::{Conflict, Probe, Served, Sizes, host_cidr};
 
 /// Where our address comes from.
@@ -209,7 +209,7 @@ fn stack_on<A: App>(
         mac,
         storage,
         tcp,
-        seed: seed()?,
+        seed: key()?,
         now: clock.now(),
     }))
 }

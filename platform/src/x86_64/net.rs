@@ -126,7 +126,7 @@ impl<A: App + 'static> Net<A> {
         if !offloads.has(Offloads::SG) {
             caps.fragments_max = 1;
         }
-        let mut seed = [0; 8];
+        let mut seed = [0; 16];
         machine.entropy.fill(&mut seed);
         let mut stack = Stack::new(Setup {
             pool,
@@ -137,7 +137,7 @@ impl<A: App + 'static> Net<A> {
                 congestion: machine.command_line.congestion,
                 ..Settings::default()
             },
-            seed: u64::from_le_bytes(seed),
+            seed: u128::from_le_bytes(seed),
             now,
         });
         match machine.command_line.ip {

@@ -81,7 +81,7 @@ impl<'p> OurHost<'p> {
                 congestion,
                 ..Settings::default()
             },
-            seed,
+            seed: seed.into(),
             now: Instant::from_micros(wire.now_us()),
         });
         let cidr = Cidr::new(addr(n), ADDR_BITS).context("a network")?;

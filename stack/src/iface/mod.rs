@@ -59,8 +59,9 @@ pub struct Setup<'p, A: App> {
     pub storage: Storage<'p, A>,
     /// What TCP offers and does.
     pub tcp: Settings,
-    /// 64 bits of good entropy: ports, sequence numbers and hashes must not be guessed.
-    pub seed: u64,
+    /// 128 bits of good entropy (RFC 6528 3): ports, sequence numbers and hashes must not be
+    /// guessed.
+    pub seed: u128,
     /// Now.
     pub now: Instant,
 }
@@ -99,7 +100,7 @@ impl<'p, A: App> Stack<'p, A> {
             seed,
             now,
         } = setup;
-        let mut random = Random::new(seed);
+        let mut random = Random::of(seed);
         let dhcp = Dhcp::new(random.next_u64());
         let net = Net::new(pool, caps, mac);
         Self {

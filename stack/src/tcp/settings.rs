@@ -44,7 +44,7 @@ pub struct Settings {
     ///
     /// SYN cookies are not among them: one is good with the stack that has given it, for only that
     /// one knows whether it has come back already.
-    pub station_seed: Option<u64>,
+    pub station_seed: Option<u128>,
 }
 
 impl Settings {
@@ -52,7 +52,7 @@ impl Settings {
     /// others, its own.
     pub(crate) fn in_common(&self, own: [[u64; 2]; 2]) -> [[u64; 2]; 2] {
         self.station_seed.map_or(own, |seed| {
-            let mut random = Random::new(seed);
+            let mut random = Random::of(seed);
             own.map(|_| [random.next_u64(), random.next_u64()])
         })
     }

@@ -78,7 +78,7 @@ pub(crate) fn stack<A: App>(
         mac,
         storage,
         tcp,
-        seed,
+        seed: seed.into(),
         now,
     });
     let cidr = Cidr::new(addr, 24).expect("24 bits");

@@ -54,7 +54,7 @@ impl World {
                     mac: end.port.mac(),
                     storage: storage(),
                     tcp: Settings::default(),
-                    seed: u64::from(n) + 1,
+                    seed: u128::from(n) + 1,
                     now,
                 });
                 let cidr = Cidr::new(Ipv4Addr::new(10, 0, 0, n + 1), 24);

@@ -271,7 +271,7 @@ impl Peer {
             mac: OUR_MAC,
             storage: storage(sizes),
             tcp: settings,
-            seed,
+            seed: seed.into(),
             now,
         });
         stack.configure(our_cidr(), Some(v4(PEER_IP)));

@@ -16,7 +16,7 @@ use simoom_fileserver::warnings;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
 use simoom_platform::command_line::Offloads;
 use simoom_platform::linux::{
-    Addressing, Board, Clock, Cores, Desks, Mesh, Net, Rungs, Signals, content, say, seed,
+    Addressing, Board, Clock, Cores, Desks, Mesh, Net, Rungs, Signals, content, key, say, seed,
 };
 use simoom_platform::net::serve;
 use simoom_ring::Port;
@@ -58,7 +58,7 @@ pub(crate) fn run<H: Open + 'static>(
         options,
         tcp: Settings {
             congestion: args.cc,
-            station_seed: (cores_cnt > 1).then(seed).transpose()?,
+            station_seed: (cores_cnt > 1).then(key).transpose()?,
             ..Settings::default()
         },
         sums: content::sums(&started.port, bytes),

@@ -79,7 +79,7 @@ impl Host {
             mac: simoom_ring::MacAddr([2, 0, 0, 0, 0, mac]),
             storage,
             tcp: Settings::default(),
-            seed: frames as u64,
+            seed: frames as u128,
             now: Instant::ZERO,
         });
         stack.share(Cidr::new(addr, 24).expect("24 bits"), None);
