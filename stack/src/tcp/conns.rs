@@ -257,10 +257,7 @@ impl<'p, A: App> Tcp<'p, A> {
             }
             _ => {}
         }
-        let deadline = tcb.next_deadline(flight_at);
-        if let Some(tick) = deadline.tick() {
-            self.wheel.set_tick(idx, tick);
-        }
+        self.wheel.set(idx, tcb.next_deadline(flight_at));
         if sent == Sent::Blocked {
             self.conns.push_ready(idx);
         }

@@ -7,6 +7,7 @@
 use managed::ManagedSlice;
 
 use crate::config::{LISTENERS_MAX, RTO_INITIAL, RTO_MAX};
+use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::{self, Ecn};
 use crate::tcp::fast_open::pending::Pending;
 use crate::tcp::seqnum::{SeqNum, WndScale, WndSize};
@@ -146,7 +147,7 @@ pub struct SynEntry {
     pub(crate) listener: u8,
     /// When the last SYN-ACK went out: the first round-trip time, unless it was sent twice.
     pub(crate) sent_at: Instant,
-    pub(crate) rexmt_at: Instant,
+    pub(crate) rexmt_at: Deadline,
     pub(super) next_free: u32,
 }
 
@@ -168,7 +169,7 @@ impl Default for SynEntry {
             retransmits: 0,
             listener: u8::MAX,
             sent_at: Instant::NEVER,
-            rexmt_at: Instant::NEVER,
+            rexmt_at: Deadline::NEVER,
             next_free: NONE,
         }
     }

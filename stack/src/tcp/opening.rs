@@ -6,6 +6,7 @@ use simoom_ring::{RxPacket, TxRing};
 use super::app::App;
 use super::bare::{self, Envelope};
 use super::conns::send_reset;
+use super::deadline::Deadline;
 use super::demux::Found;
 use super::ecn::{self, Ecn, EcnUse};
 use super::flags::TcbFlags;
@@ -137,7 +138,7 @@ impl<'p, A: App> Tcp<'p, A> {
     }
 
     /// Puts an entry into the SYN queue of its listener, unless that or the table is full.
-    #[inline]
+    #[inline(always)]
     pub(super) fn queue_syn(&mut self, entry: SynEntry, hash: u64) -> Option<u32> {
         let place = self.listeners.get_mut(entry.listener)?;
         if place.syn_cnt >= place.backlog {
@@ -158,7 +159,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         entry.sent_at = cx.now;
-        entry.rexmt_at = cx.now + entry.rto();
+        entry.rexmt_at = Deadline::after(cx.now, entry.rto());
         self.wheel.set(timer, entry.rexmt_at);
         entry.wnd = entry.wnd.max(first_window(cx.net));
         let mut repr = entry.syn_ack(cx.now);
@@ -181,7 +182,7 @@ impl<'p, A: App> Tcp<'p, A> {
         if entry.is_free() {
             return;
         }
-        if entry.rexmt_at > cx.now {
+        if !entry.rexmt_at.has_come(cx.now) {
             return self.wheel.set(timer, entry.rexmt_at);
         }
         if entry.retransmits >= SYN_ACK_RETRANSMITS_MAX {

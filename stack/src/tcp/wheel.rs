@@ -14,6 +14,7 @@
 
 use managed::ManagedSlice;
 
+use crate::tcp::deadline::Deadline;
 use crate::time::{Duration, Instant};
 
 /// The memory of one timer.
@@ -65,30 +66,13 @@ impl<'p> Wheel<'p> {
         self.nodes.len()
     }
 
-    /// Makes the timer fire at `at` at the latest; it may fire earlier, for an older setting.
-    #[inline]
-    pub(crate) fn set(&mut self, idx: u32, at: Instant) {
-        self.set_at(idx, tick_after(at));
-    }
-
-    #[inline]
-    fn set_at(&mut self, idx: u32, tick: u64) {
-        let Some(node) = self.nodes.get(idx as usize) else {
+    /// Makes the timer fire at `at` at the latest, if that is a time; it may fire earlier, for an
+    /// older setting.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, idx: u32, at: Deadline) {
+        let Some(at) = at.tick() else {
             return;
         };
-        let tick = tick.clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
-        if node.previous != IDLE {
-            if self.tick_of(node.at) <= tick {
-                return;
-            }
-            self.stop(idx);
-        }
-        self.link(idx, tick);
-    }
-
-    /// As [`set`](Self::set), at a tick of which the lower half is known.
-    #[inline(always)]
-    pub(crate) fn set_tick(&mut self, idx: u32, at: u32) {
         // Nearly always it is set already, and fires no later.
         if let Some(node) = self.nodes.get(idx as usize)
             && node.previous != IDLE
@@ -96,12 +80,24 @@ impl<'p> Wheel<'p> {
         {
             return;
         }
-        self.set_at_tick(idx, at);
+        self.set_tick(idx, at);
     }
 
     #[inline(never)]
-    fn set_at_tick(&mut self, idx: u32, at: u32) {
-        self.set_at(idx, self.tick_of(at));
+    fn set_tick(&mut self, idx: u32, at: u32) {
+        let Some(node) = self.nodes.get(idx as usize) else {
+            return;
+        };
+        let tick = self
+            .tick_of(at)
+            .clamp(self.elapsed + 1, self.elapsed + SPAN - 1);
+        if node.previous != IDLE {
+            if self.tick_of(node.at) <= tick {
+                return;
+            }
+            self.stop(idx);
+        }
+        self.link(idx, tick);
     }
 
     /// Takes the timer off.
@@ -251,11 +247,6 @@ fn tick_before(at: Instant) -> u64 {
     at.as_micros() / TICK_US
 }
 
-/// The first tick at or after a point in time: a timer never fires early.
-fn tick_after(at: Instant) -> u64 {
-    at.as_micros().div_ceil(TICK_US)
-}
-
 const TICK_US: u64 = Duration::from_millis(1).as_micros();
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -292,7 +283,7 @@ mod tests {
                 1, 2, 63, 64, 65, 4_095, 4_096, 262_144, 1_000_000, 16_000_000,
             ] {
                 let mut wheel = wheel(1, at(start));
-                wheel.set(0, at(start + delay));
+                wheel.set(0, Deadline::at(at(start + delay)));
                 assert_eq!(wheel.fire(at(start + delay - 1)), None, "{start} {delay}");
                 assert!(wheel.next_at().unwrap() <= at(start + delay));
                 assert_eq!(wheel.fire(at(start + delay)), Some(0), "{start} {delay}");
@@ -305,8 +296,8 @@ mod tests {
     #[test]
     fn the_past_fires_at_the_next_tick_and_the_far_future_at_the_span() {
         let mut wheel = wheel(2, at(5_000));
-        wheel.set(0, at(10));
-        wheel.set(1, Instant::NEVER);
+        wheel.set(0, Deadline::at(at(10)));
+        wheel.set(1, Deadline::at(at(5_000 + 100 * SPAN)));
         assert_eq!(wheel.fire(at(5_001)), Some(0));
         assert_eq!(wheel.fire(at(5_000 + SPAN - 2)), None);
         assert_eq!(wheel.fire(at(5_000 + SPAN)), Some(1));
@@ -316,7 +307,7 @@ mod tests {
     fn following_next_at_reaches_every_timer() {
         let mut wheel = wheel(3, at(0));
         for (idx, delay) in [(0, 70), (1, 5_000), (2, 300_000)] {
-            wheel.set(idx, at(delay));
+            wheel.set(idx, Deadline::at(at(delay)));
         }
         let (mut fired, mut steps) = (Vec::new(), 0);
         while let Some(next) = wheel.next_at() {
@@ -344,7 +335,7 @@ mod tests {
             let delay = 1 + (random >> 40) % [5, 100, 5_000, 400_000][random as usize >> 20 & 3];
             match random >> 60 {
                 0..8 => {
-                    wheel.set(idx, at(now + delay));
+                    wheel.set(idx, Deadline::at(at(now + delay)));
                     let entry = model.entry(idx).or_insert(now + delay);
                     *entry = (*entry).min(now + delay);
                 }

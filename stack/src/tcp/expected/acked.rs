@@ -56,10 +56,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         let flight_at = tcb.set_timers(&mut self.flights, cx.now, self.has_moved);
         tcb.invariants();
-        let deadline = tcb.next_deadline(flight_at);
-        if let Some(tick) = deadline.tick() {
-            self.wheel.set_tick(idx, tick);
-        }
+        self.wheel.set(idx, tcb.next_deadline(flight_at));
         true
     }
 }

@@ -15,6 +15,7 @@ use crate::config::RTO_INITIAL;
 use crate::counters::DropReason;
 use crate::net::Net;
 use crate::tcp::app::App;
+use crate::tcp::deadline::Deadline;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::listen::SynEntry;
 use crate::tcp::opening::first_window;
@@ -82,7 +83,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return false;
         };
         let secret = self.isn_key.of(tuple);
-        let rexmt_at = now + RTO_INITIAL;
+        let rexmt_at = Deadline::after(now, RTO_INITIAL);
         let entry = SynEntry {
             tuple,
             iss: secret.iss(now),

@@ -181,9 +181,7 @@ impl<'p, A: App> Tcp<'p, A> {
         tcb.set_rexmt(cx.now, true);
         count_receiver(&mut cx.net.receivers, &mut tcb.rcv);
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
-            self.wheel.set_tick(idx, tick);
-        }
+        self.wheel.set(idx, tcb.next_deadline(Deadline::NEVER));
         true
     }
 
@@ -215,9 +213,7 @@ impl<'p, A: App> Tcp<'p, A> {
         }
         tcb.rexmt_at = Deadline::after(cx.now, FIN_WAIT_2_MAX);
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
-            self.wheel.set_tick(idx, tick);
-        }
+        self.wheel.set(idx, tcb.next_deadline(Deadline::NEVER));
     }
 
     /// Their FIN, when ours is acknowledged: the last acknowledgment goes out, and all that is left

@@ -213,9 +213,7 @@ impl<'p, A: App> Tcp<'p, A> {
             return false;
         }
         tcb.invariants();
-        if let Some(tick) = tcb.next_deadline(Deadline::NEVER).tick() {
-            self.wheel.set_tick(idx, tick);
-        }
+        self.wheel.set(idx, tcb.next_deadline(Deadline::NEVER));
         true
     }
 }
