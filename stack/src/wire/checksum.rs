@@ -61,12 +61,10 @@ impl Sum {
         }
     }
 
-    /// The same of two addresses of IPv4, as the header has them.
+    /// What is in it beside the addresses, for those that are summed where they lie.
     #[inline]
-    pub(crate) fn pseudo_header_v4(src: [u8; 4], dst: [u8; 4], proto: u8, len: u16) -> Self {
-        let addrs = u64::from(u32::from_ne_bytes(src)) + u64::from(u32::from_ne_bytes(dst));
-        // Neither a sum of two words of 32 bits nor the rest of it overflows 64.
-        Self::of_words(addrs + u64::from(u16::from(proto).to_be()) + u64::from(len.to_be()))
+    pub(crate) fn pseudo_header_rest(proto: u8, len: u16) -> Self {
+        Self::of_words(u64::from(u16::from(proto).to_be()) + u64::from(len.to_be()))
     }
 
     /// Appends `bytes`.

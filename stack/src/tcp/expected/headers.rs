@@ -159,20 +159,21 @@ impl Headers {
     /// be.
     #[inline]
     pub(super) fn is_summed_right(&self, pkt: &RxPacket<'_>) -> bool {
-        pkt.csum != RxChecksum::Unknown || self.sum(pkt.frame.bytes())
+        pkt.csum != RxChecksum::Unknown || is_summed(pkt.frame.bytes(), self.len + self.payload_len)
     }
+}
 
-    fn sum(&self, bytes: &[u8]) -> bool {
-        let end = self.len + self.payload_len;
-        let segment = bytes.get(ip::HEADERS_LEN..end).unwrap_or_default();
-        let (dst, src) = self.tuple.addrs();
-        // What a datagram holds fits.
-        let len = segment.len() as u16;
-        let (src, dst) = (src.octets(), dst.octets());
-        let mut sum = Sum::pseudo_header_v4(src, dst, ip::proto::TCP, len);
-        sum.add(segment);
-        sum.is_valid()
-    }
+/// Whether the checksum is right of the segment in the first `end` of these bytes of a frame,
+/// behind an IP header without options: the addresses of the pseudo-header (RFC 9293 3.1) lie in
+/// front of it, and are summed together with it.
+#[inline(never)]
+pub(super) fn is_summed(bytes: &[u8], end: usize) -> bool {
+    let addrs_and_segment = bytes.get(ADDRS_AT..end).unwrap_or_default();
+    // What a datagram holds fits.
+    let len = end.saturating_sub(ip::HEADERS_LEN) as u16;
+    let mut sum = Sum::pseudo_header_rest(PROTO, len);
+    sum.add(addrs_and_segment);
+    sum.is_valid()
 }
 
 /// The options of a TCP header of `words` words, no others than timestamps, and the length of all
@@ -198,6 +199,9 @@ fn len_with_options(offset: u8) -> Option<usize> {
 
 const PROTO: u8 = ip::proto::TCP;
 pub(super) const ETHERNET_LEN: usize = crate::wire::ethernet::HEADER_LEN;
+
+/// Where both addresses lie.
+const ADDRS_AT: usize = ip::HEADERS_LEN - 8;
 
 /// Bytes of the headers without options.
 const FRONT_LEN: usize = ip::HEADERS_LEN + tcp::HEADER_LEN;

@@ -155,17 +155,18 @@ fn an_incremental_update_equals_a_new_sum() {
 }
 
 #[test]
-fn the_pseudo_header_of_ipv4_is_that_of_both() {
+fn the_pseudo_header_is_the_addresses_and_the_rest() {
     for (src, dst) in [([10, 0, 0, 1], [192, 168, 255, 254]), ([255; 4], [255; 4])] {
         for len in [0, 20, 1_480, u16::MAX] {
-            let of_v4 = Sum::pseudo_header_v4(src, dst, 6, len);
+            let mut of_parts = Sum::pseudo_header_rest(6, len);
+            of_parts.add(&[src, dst].concat());
             let of_both = Sum::pseudo_header(
                 core::net::Ipv4Addr::from(src).into(),
                 core::net::Ipv4Addr::from(dst).into(),
                 6,
                 len,
             );
-            assert_eq!(of_v4.folded(), of_both.folded(), "{src:?} {dst:?} {len}");
+            assert_eq!(of_parts.folded(), of_both.folded(), "{src:?} {dst:?} {len}");
         }
     }
 }
