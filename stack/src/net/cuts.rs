@@ -104,11 +104,12 @@ impl Cuts {
 }
 
 impl Net<'_> {
-    /// Judges the watched flight, if it is of this connection and over, before more is sent.
+    /// Judges the watched flight, if it is of this connection and over now that all before `ack`
+    /// has arrived, before more is sent.
     #[inline]
-    pub(crate) fn judge_cuts(&mut self, tuple: Tuple, snd: &Snd) {
+    pub(crate) fn judge_cuts(&mut self, tuple: Tuple, snd: &Snd, ack: SeqNum) {
         if self.cuts.is_in_doubt {
-            self.judge_watched(tuple, snd);
+            self.judge_watched(tuple, snd.smss, ack);
         }
     }
 
@@ -162,13 +163,12 @@ impl Net<'_> {
     }
 
     #[cold]
-    fn judge_watched(&mut self, tuple: Tuple, snd: &Snd) {
-        let is_over =
-            |watched: &mut Watched| watched.tuple == tuple && !snd.una.before(watched.end);
+    fn judge_watched(&mut self, tuple: Tuple, smss: u16, ack: SeqNum) {
+        let is_over = |watched: &mut Watched| watched.tuple == tuple && !ack.before(watched.end);
         let Some(watched) = self.cuts.watched.take_if(is_over) else {
             return;
         };
-        if watched.smss != snd.smss {
+        if watched.smss != smss {
             // A narrow path has shown itself: that is why.
             return;
         }

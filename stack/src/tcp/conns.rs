@@ -237,7 +237,7 @@ impl<'p, A: App> Tcp<'p, A> {
             template: &mut self.template,
             short_cuts: self.settings.short_cuts,
         };
-        cx.net.judge_cuts(tcb.tuple, &tcb.snd);
+        cx.net.judge_cuts(tcb.tuple, &tcb.snd, tcb.snd.una);
         let max = tcb.snd.max;
         let sent = output::output(tcb, &mut tables, cx.net, cx.tx, cx.now);
         cx.net.watch_cuts(tcb.tuple, &tcb.snd, max, cx.now);

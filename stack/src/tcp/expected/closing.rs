@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Everything of ours is acknowledged with it, nothing of theirs is missing. When our FIN is, too,
-//! nothing will be sent any more: what is measured and learned of the path is of no use.
+//! nothing will be sent any more: what is measured and learned of the path is of no use. How the
+//! device cuts concerns others, too.
 
 use simoom_ring::TxRing;
 
@@ -107,6 +108,8 @@ impl<'p, A: App> Tcp<'p, A> {
             return;
         };
         tcb.keep.heard(cx.now);
+        // Whatever it closes, all that was sent has arrived: a watched flight, too.
+        cx.net.judge_cuts(tcb.tuple, &tcb.snd, headers.ack);
         if let Some(theirs) = headers.timestamps {
             tcb.ts.update(theirs, headers.seq, cx.now);
         }
@@ -167,8 +170,6 @@ impl<'p, A: App> Tcp<'p, A> {
         let Some(tcb) = self.conns.tcb(idx) else {
             return true;
         };
-        // What it acknowledges may be what is watched.
-        cx.net.judge_cuts(tcb.tuple, &tcb.snd);
         let is_last = tcb.is_last_fin()
             && tcb.snd.una == tcb.snd.max
             && !tcb.flags.has(UNUSUAL)

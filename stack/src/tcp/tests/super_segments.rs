@@ -400,3 +400,53 @@ fn a_device_that_has_proven_itself_stays_trusted_and_repeats_in_one() {
     assert_eq!(counters.tcp_retransmits, 1 + 2 + 3);
     assert_eq!(counters.segmentation_fallbacks, 0);
 }
+
+/// What acknowledges a FIN is the last word on the flight that it ends, whoever closes first: ten
+/// such flights of ten segments each are as good as any.
+#[test]
+fn flights_that_end_with_the_connection_are_judged() {
+    const THEIRS: [&str; 2] = ["F. 1:1(0) ack 1 win 60000", ". 2:2(0) ack 10002 win 60000"];
+    const OURS: [&str; 2] = [
+        ". 1:1(0) ack 10002 win 60000",
+        "F. 1:1(0) ack 10002 win 60000",
+    ];
+    const BOTH: [&str; 1] = ["F. 1:1(0) ack 10002 win 60000"];
+    for (before, after) in [
+        (&THEIRS[..1], &THEIRS[1..]),
+        (&[][..], &OURS[..]),
+        (&[], &BOTH),
+    ] {
+        let settings = Settings {
+            sack: true,
+            ..PLAIN
+        };
+        let mut peer = Peer::over(CAPS, Sizes::SMALL, settings);
+        for _ in 0..CUT_SEGMENTS_TRUSTED / 10 {
+            peer.port += 1;
+            peer.arrive("S 0:0(0) win 60000 <mss 1000,nop,nop,sackOK>");
+            peer.take_iss();
+            peer.arrive(". 1:1(0) ack 1 win 60000");
+            before.iter().for_each(|text| peer.arrive(text));
+            peer.sent();
+            peer.act(|conn| {
+                conn.send_body(&super::peer::stream()[..10_000]).unwrap();
+                conn.close();
+            });
+            assert!(peer.sent().iter().any(|sent| sent.offload.gso.is_some()));
+            let taken = peer.counters().tcp_short_cuts;
+            after.iter().for_each(|text| peer.arrive(text));
+            let taken = peer.counters().tcp_short_cuts - taken;
+            assert_eq!(taken, after.len() as u64, "{after:?}");
+            peer.sent();
+        }
+        // The device is trusted: what is lost goes again in one.
+        peer.port += 1;
+        peer.app.lines.clear();
+        peer.open(60_000);
+        peer.send(0, 3_000);
+        peer.pass(200);
+        peer.sent();
+        peer.arrive(". 1:1(0) ack 1001 win 60000");
+        peer.expect("P. 1001:3001(2000) ack 1 win 65535 cut 1000");
+    }
+}
