@@ -58,11 +58,12 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// The round-trip time that it measures, unless all was sent again (Karn).
+    /// The round-trip time that it measures, unless something was sent again (Karn): then what was
+    /// sent once beside it has waited for the answer to that, as it seems, all of an outage.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         let rtt = Duration::from_micros(self.rtt_us?.into());
         // Longer than any timeout: the clock of the ranges has wrapped.
-        (rtt <= RTO_MAX).then_some(rtt)
+        (rtt <= RTO_MAX && !self.is_again).then_some(rtt)
     }
 
     /// A range that was sent again has arrived, and the echo is older than that.

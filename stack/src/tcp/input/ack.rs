@@ -160,7 +160,7 @@ impl<C: Congestion> Arrival<'_, '_, C> {
                 tcb.cc.signalled(tcb.snd.smss, Signal::SynTimeouts, 0, now);
             }
         } else if rtt.is_none() && !news.is_ambiguous {
-            // All of it was sent again: an echo tells which is answered (RFC 6298 3).
+            // Something was sent again: an echo tells what is answered (RFC 6298 3).
             let echoed = |seg| tcb.ts.rtt(seg, now);
             rtt = self.options.timestamps.and_then(echoed);
         }

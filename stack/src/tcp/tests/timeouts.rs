@@ -28,6 +28,30 @@ fn what_was_sent_twice_is_not_measured() {
     }
 }
 
+/// RFC 6298 3 (Karn): what answers something that was sent again measures nothing of what was sent
+/// once beside it: all acknowledgments were lost, and the outage is no round trip.
+#[test]
+fn an_outage_is_not_measured() {
+    let mut peer = Peer::established(60_000);
+    peer.send(0, 3_000);
+    assert_eq!(peer.sent().len(), 3);
+    let before = peer.act(|conn| conn.status());
+    for millis in [200, 400, 800, 1_600] {
+        peer.pass(millis);
+        peer.expect(". 1:1001(1000) ack 1 win 65535");
+    }
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 3001 win 60000");
+    let after = peer.act(|conn| conn.status());
+    assert_eq!((after.srtt, after.rttvar), (before.srtt, before.rttvar));
+    assert_eq!(after.rto.as_millis(), 3_200);
+    // The first that is answered in time ends the backing off.
+    peer.send(3_000, 1_000);
+    peer.pass(20);
+    peer.arrive(". 1:1(0) ack 4001 win 60000");
+    assert_eq!(peer.act(|conn| conn.status()).rto.as_millis(), 200);
+}
+
 /// RFC 6298 5.3: an acknowledgment of new data gives the rest a whole timeout more.
 #[test]
 fn an_acknowledgment_restarts_the_timer() {

@@ -140,6 +140,21 @@ fn an_old_echo_that_a_retransmission_has_drawn_out_undoes_no_timeout() {
     peer.expect(". 1001:2001(1000) ack 1 win 65535 <nop,nop,TS val 271 ecr 370>");
 }
 
+/// What was sent once beside it was not answered, either; what is echoed was.
+#[test]
+fn an_echo_of_a_retransmission_measures_that_and_not_the_outage() {
+    let mut peer = established();
+    peer.send(0, 3_000);
+    assert_eq!(peer.sent().len(), 3);
+    peer.pass(600);
+    assert_eq!(peer.sent().len(), 2);
+    peer.pass(40);
+    peer.arrive(". 1:1(0) ack 3001 win 65535 <nop,nop,TS val 740 ecr 601>");
+    let status = peer.act(|conn| conn.status());
+    assert!(status.srtt.as_millis() <= 40, "{status:?}");
+    assert_eq!(status.rto.as_millis(), 200);
+}
+
 /// Sooner than a round trip after the retransmission it cannot answer that: unless the path has
 /// become shorter in the time of several timeouts.
 #[test]
