@@ -178,7 +178,10 @@ impl Template {
         if let Some(room) = frame.bytes_mut().get_mut(self.len..) {
             room.copy_from_slice(part.head);
         }
-        let mut packet = TxPacket::with_content(frame, part.body, self.offload);
+        let mut packet = match part.body {
+            [] => TxPacket::new(frame, self.offload),
+            body => TxPacket::with_content(frame, body, self.offload),
+        };
         if len > usize::from(said.smss) {
             let tcp_len = self.len - ip::HEADERS_LEN;
             super_segment::request(&mut packet, len, (said.smss, tcp_len), net);
