@@ -73,6 +73,8 @@ pub(crate) struct Guest {
     /// Our own end of the log for writing, by which QEMU opens it; the log ends without it.
     log: Option<PipeWriter>,
     symbols: Symbols,
+    /// Its console has come to its end.
+    is_over: bool,
     _guard: stop::Guard,
 }
 
@@ -127,6 +129,7 @@ impl Guest {
             threads,
             log: None,
             symbols: Symbols::new(elf),
+            is_over: false,
             _guard: guard,
         };
         Ok((guest, sender))
@@ -141,8 +144,13 @@ impl Guest {
     }
 
     /// The next thing said, or `None` at the deadline. Backtrace lines have their names already.
+    /// Behind the end there is nothing but the end, whoever still holds the log open.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<Event> {
         let received = match deadline {
+            _ if self.is_over => self
+                .events
+                .try_recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => self
                 .events
                 .recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -168,7 +176,7 @@ impl Guest {
             }
             Event::Log(ref line) => self.transcript.push(format!("log: {line}")),
             Event::Qemu(ref line) => self.transcript.push(format!("qemu: {line}")),
-            Event::End => {}
+            Event::End => self.is_over = true,
         }
         event
     }
