@@ -364,7 +364,7 @@ impl World {
             initrd: Some(site.path()),
             disk: None,
             append: String::new(),
-            net: Net::User { port, guest: None },
+            net: Net::User { port, admin: None },
             card_options: String::new(),
             entropy: Entropy::Rdrand,
             netns: None,

@@ -4,7 +4,7 @@
 mod disk;
 
 use crate::kernel::{self, FILESERVER, Kernel};
-use crate::machine::{Disk, Machine, Medium, Net, Qemu};
+use crate::machine::{Disk, Machine, Medium, Qemu};
 use crate::serve::MachineArgs;
 use crate::site::{self, Packed};
 use crate::text;
@@ -14,11 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The network of the printed line.
-const NET: Net = Net::User {
-    port: 8080,
-    guest: None,
-};
+/// The port of the printed line.
+const PORT: u16 = 8080;
 
 /// What `image` takes.
 #[derive(Args)]
@@ -40,6 +37,7 @@ pub(crate) struct ImageArgs {
 /// # Errors
 /// Whatever is wrong with SITE, the build, or the folder.
 pub(crate) fn run(args: ImageArgs) -> Result<ExitCode> {
+    args.machine.check_words()?;
     let site = site::open(args.site.as_deref())?.compressed_if(args.machine.compress)?;
     let kernel = kernel::build(FILESERVER, FILESERVER)?;
     if let Some(folder) = &args.output {
@@ -67,7 +65,8 @@ fn write_files(args: &ImageArgs, folder: &Path, kernel: &Kernel, site: &Packed) 
         text::bytes(site.tar_len),
         text::count(site.files_cnt)
     );
-    let mut launch = args.machine.launch(Qemu::find()?, kernel, site, NET)?;
+    let net = args.machine.user_net(PORT);
+    let mut launch = args.machine.launch(Qemu::find()?, kernel, site, net)?;
     launch.kernel = boot;
     launch.initrd = Some(tar);
     println!();
@@ -88,7 +87,8 @@ fn write_disk(args: &ImageArgs, path: &Path, kernel: &Kernel, site: &Packed) -> 
         text::bytes(fs::metadata(&path)?.len()),
         text::count(site.files_cnt)
     );
-    let mut launch = args.machine.launch(Qemu::find()?, kernel, site, NET)?;
+    let net = args.machine.user_net(PORT);
+    let mut launch = args.machine.launch(Qemu::find()?, kernel, site, net)?;
     launch.disk = Some(Disk {
         path,
         medium: Medium::Drive,

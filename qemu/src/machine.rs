@@ -4,11 +4,14 @@
 //! a console on the first UART (standard output), defmt on the second (a pipe),
 //! one network card without an option ROM, a device whose port ends QEMU with an exit code.
 
+mod forward;
+
+pub(crate) use forward::Listens;
+
 use crate::install;
 use crate::text::{MIB, shell_word};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -119,12 +122,12 @@ fn is_interface_name(name: &str) -> bool {
 /// What the network card is connected to.
 #[derive(Clone, Debug)]
 pub(crate) enum Net {
-    /// QEMU's own network; a port of 127.0.0.1 leads to port 80 of the guest.
+    /// QEMU's own network; ports of 127.0.0.1 lead to where the guest [`Listens`].
     User {
-        /// The port on the host.
+        /// The port on the host that leads to the site.
         port: u16,
-        /// The guest's address when it is not the one that QEMU's DHCP gives.
-        guest: Option<Ipv4Addr>,
+        /// The one that leads to the admin port.
+        admin: Option<u16>,
     },
     /// A TAP device with `vnet_hdr`.
     Tap {
@@ -342,11 +345,9 @@ impl Launch {
 
     fn netdev(&self) -> Option<String> {
         match &self.net {
-            Net::User { port, guest } => {
-                let guest = guest.map(|addr| addr.to_string()).unwrap_or_default();
-                Some(format!(
-                    "user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:{port}-{guest}:80"
-                ))
+            Net::User { port, admin } => {
+                let forwards = Listens::read(&self.append).forwards(*port, *admin);
+                Some(format!("user,id=net,ipv6=off{forwards}"))
             }
             Net::Tap { name } => Some(format!(
                 "tap,id=net,ifname={name},script=no,downscript=no,vnet_hdr=on"

@@ -4,13 +4,14 @@ use crate::accel::{self, AccelChoice};
 use crate::console::{self, Line};
 use crate::guest::{Event, Guest};
 use crate::kernel::{self, FILESERVER, Kernel};
-use crate::machine::{self, EXIT_SUCCESS, Entropy, Launch, Machine, Net, NetChoice, Qemu};
+use crate::machine::{self, EXIT_SUCCESS, Entropy, Launch, Listens, Machine, Net, NetChoice, Qemu};
 use crate::site::{self, Packed};
 use crate::text;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use simoom_platform::command_line::CommandLine;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,34 @@ pub(crate) struct MachineArgs {
     /// Guest memory; by default what the site needs
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
-    /// More words for the image's command line, such as ip=10.0.2.15::10.0.2.2:255.255.255.0
-    #[arg(long, value_name = "ARGS", default_value = "")]
+    /// More words for the image's command line, such as "listing=on idle=30"; README.md names them
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) append: String,
 }
 
 impl MachineArgs {
+    /// Says at once what the guest would say of its words.
+    ///
+    /// # Errors
+    /// A word that cannot mean anything to the platform; those of the server it knows itself.
+    pub(crate) fn check_words(&self) -> Result<()> {
+        match CommandLine::parse(self.append.as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(error) => bail!("--append {}: expected {}", error.argument, error.expected),
+        }
+    }
+
+    /// QEMU's own network, with `port` of 127.0.0.1 for the site, and for the admin port its own.
+    pub(crate) fn user_net(&self, port: u16) -> Net {
+        let admin = Listens::read(&self.append).admin;
+        Net::User { port, admin }
+    }
+
     /// The run that these arguments ask for.
     ///
     /// # Errors
@@ -91,16 +114,12 @@ impl MachineArgs {
 /// # Errors
 /// Whatever is wrong with SITE, the port, QEMU, the build or the boot.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
+    args.machine.check_words()?;
     let net = match &args.net {
-        NetChoice::User => {
-            check_port(args.port)?;
-            Net::User {
-                port: args.port,
-                guest: None,
-            }
-        }
+        NetChoice::User => args.machine.user_net(args.port),
         NetChoice::Tap(name) => Net::Tap { name: name.clone() },
     };
+    check_net(&net)?;
     let site = site::open(args.site.as_deref())?.compressed_if(args.machine.compress)?;
     // Before the build, so that what cannot work fails at once.
     machine::memory_mib(site.tar_len, args.machine.machine, args.machine.memory)?;
@@ -111,28 +130,44 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
         println!("{}", launch.shell_line());
     }
     let mut guest = Guest::start(&launch, &kernel)?;
-    follow(&mut guest, &args, &launch, &kernel, &site)
+    follow(&mut guest, &launch, &kernel, &site)
 }
 
-/// Says now, in a plain sentence, what QEMU would say later in its own.
-fn check_port(port: u16) -> Result<()> {
+/// Says now, in a plain sentence, what QEMU would say later in its own, or would not say at all.
+fn check_net(net: &Net) -> Result<()> {
+    match net {
+        Net::User { port, admin } => {
+            check_port(*port, "--port")?;
+            admin.map_or(Ok(()), |port| check_port(port, "admin="))
+        }
+        // As root QEMU would make one that leads nowhere.
+        Net::Tap { name }
+            if !Path::new("/sys/class/net")
+                .join(name)
+                .join("tun_flags")
+                .exists() =>
+        {
+            bail!(
+                "--net tap={name}: there is no such TAP device: `ip tuntap add {name} mode tap` \
+                 makes one; then give it an address and set it up"
+            )
+        }
+        Net::Tap { .. } | Net::Isolated | Net::Absent => Ok(()),
+    }
+}
+
+fn check_port(port: u16, by: &str) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("port {port} of 127.0.0.1 is in use: say another with --port")
+            bail!("port {port} of 127.0.0.1 is in use: say another with {by}")
         }
         Err(error) => Err(error).with_context(|| format!("port {port} of 127.0.0.1")),
     }
 }
 
 /// Shows what the guest says: before it listens everything, then the summary, then its log.
-fn follow(
-    guest: &mut Guest,
-    args: &ServeArgs,
-    launch: &Launch,
-    kernel: &Kernel,
-    site: &Packed,
-) -> Result<ExitCode> {
+fn follow(guest: &mut Guest, launch: &Launch, kernel: &Kernel, site: &Packed) -> Result<ExitCode> {
     let mut warn_at = Some(Instant::now() + STILL_WAITING);
     loop {
         match guest.next(warn_at) {
@@ -148,11 +183,8 @@ fn follow(
                 } => {
                     warn_at = None;
                     let boot = at.duration_since(guest.started);
-                    let url = match args.net {
-                        NetChoice::User => format!("http://127.0.0.1:{}/", args.port),
-                        NetChoice::Tap(_) => url,
-                    };
-                    print_summary(&url, boot, entry_ms, files_cnt, launch, kernel, site);
+                    let urls = urls(&launch.net, url);
+                    print_summary(&urls, boot, entry_ms, files_cnt, launch, kernel, site);
                 }
                 _ => println!("  {text}"),
             },
@@ -168,8 +200,20 @@ fn follow(
     }
 }
 
+/// Where a client of this machine finds the guest, which finds itself at `own`.
+fn urls(net: &Net, own: String) -> Vec<String> {
+    match net {
+        Net::User { port, admin } => {
+            let site = format!("http://127.0.0.1:{port}/");
+            let admin = admin.map(|port| format!("http://127.0.0.1:{port}/ looks inside"));
+            [site].into_iter().chain(admin).collect()
+        }
+        Net::Tap { .. } | Net::Isolated | Net::Absent => vec![own],
+    }
+}
+
 fn print_summary(
-    url: &str,
+    urls: &[String],
     boot: Duration,
     entry_ms: f64,
     files_cnt: u64,
@@ -178,7 +222,9 @@ fn print_summary(
     site: &Packed,
 ) {
     println!();
-    println!("  {url}");
+    for url in urls {
+        println!("  {url}");
+    }
     println!();
     println!(
         "  {} files, {}; image {}; up {} after QEMU's start, {entry_ms} ms after its own",

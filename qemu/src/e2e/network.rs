@@ -28,9 +28,6 @@ pub(super) fn static_ip(world: &mut World) -> Result<Outcome> {
     let site = sites::made(1000)?;
     let mut served = world.serve(&site, |launch| {
         launch.append = format!("ip={STATIC_ADDR}::10.0.2.2:255.255.255.0::eth0:off");
-        if let Net::User { guest, .. } = &mut launch.net {
-            *guest = Some(STATIC_ADDR);
-        }
     })?;
     if served
         .guest

@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Exit code after Ctrl-C.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -45,17 +45,27 @@ pub(super) fn errors(_: &mut World) -> Result<Outcome> {
     fs::write(path("cut.tar"), &cut[..4096])?;
     let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let busy_port = busy.local_addr()?.port().to_string();
-    let rows: [(&str, &[&str], &str); 10] = [
+    let rows: [(&str, &[&str], &str); 12] = [
         ("missing", &[], "no such file or folder"),
         ("empty", &[], "empty"),
         ("odd", &[], "not UTF-8"),
         ("outside", &[], "a link out of the folder"),
         ("pipe", &[], "cannot be served"),
-        ("text.tar", &[], "bad archive"),
+        ("text.tar", &[], "neither a folder nor a tar"),
         ("site.tar.gz", &[], "gunzip"),
         ("cut.tar", &[], "bad archive"),
         ("whole.tar", &["--port", &busy_port], "in use"),
         ("whole.tar", &["--memory", "8"], "too little"),
+        (
+            "whole.tar",
+            &["--append", "ip=10.0.2.300"],
+            "expected an IPv4",
+        ),
+        (
+            "whole.tar",
+            &["--net", "tap=simoom-none"],
+            "no such TAP device",
+        ),
     ];
     let port = free_port()?.to_string();
     for (name, args, reason) in rows {
@@ -94,10 +104,14 @@ fn no_qemu(site: &std::path::Path) -> Result<()> {
 /// `serve` of the demo site, asked, and ended with Ctrl-C.
 pub(super) fn serve(world: &mut World) -> Result<Outcome> {
     world.built()?;
-    let port = free_port()?;
+    refused(&free_port()?.to_string())?;
+    let (port, admin) = (free_port()?, free_port()?);
     let url = format!("http://127.0.0.1:{port}/");
+    // Its ports are found where it is told to have them.
+    let words = format!("port=8081 admin=:{admin}");
     let mut child = program()?
         .args(["serve", "--port", &port.to_string(), "--print-command"])
+        .args(["--append", &words])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
@@ -119,7 +133,10 @@ pub(super) fn serve(world: &mut World) -> Result<Outcome> {
     {
         bail!("--print-command printed none");
     }
-    let asked = ask_demo(port);
+    let asked = ask_demo(port).and_then(|()| {
+        let page = Client::connect(admin)?.get("/healthz")?;
+        page.expect(200).context("the admin port")
+    });
     kill_process(pid, Signal::INT)?;
     let status = child.wait()?;
     asked?;
@@ -131,6 +148,24 @@ pub(super) fn serve(world: &mut World) -> Result<Outcome> {
         bail!("QEMU outlived it");
     }
     Ok(Outcome::Passed)
+}
+
+/// A word that only the server knows to be wrong: its own sentence is the last one, at once.
+fn refused(port: &str) -> Result<()> {
+    let started = Instant::now();
+    let out = program()?
+        .args(["serve", "--port", port, "--append", "listing=yes"])
+        .output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    if out.status.success() || last != "error: the image says: listing=yes: expected on or off" {
+        bail!(
+            "a word refused: {}, {last:?}, after {:?}",
+            out.status,
+            started.elapsed()
+        );
+    }
+    Ok(())
 }
 
 fn ask_demo(port: u16) -> Result<()> {

@@ -1,7 +1,8 @@
 //! QEMU's command line, row by row.
 
 use super::{
-    Accel, Disk, Entropy, Launch, Machine, Medium, Net, NetChoice, Qemu, memory_mib, version,
+    Accel, Disk, Entropy, Launch, Listens, Machine, Medium, Net, NetChoice, Qemu, memory_mib,
+    version,
 };
 use crate::text::MIB;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ fn launch(machine: Machine, version: (u32, u32)) -> Launch {
         append: "ip=dhcp port=80".to_owned(),
         net: Net::User {
             port: 8080,
-            guest: None,
+            admin: None,
         },
         card_options: String::new(),
         entropy: Entropy::Rdrand,
@@ -93,8 +94,33 @@ fn the_network_is_what_was_asked_for() {
     assert!(tap.contains("tap,id=net,ifname=tap0,script=no,downscript=no,vnet_hdr=on"));
     assert!(with(Net::Isolated).contains("-netdev hubport,id=net,hubid=0"));
     assert!(!with(Net::Absent).contains("virtio-net"));
-    let guest = Some([10, 0, 2, 77].into());
-    assert!(with(Net::User { port: 1, guest }).contains("hostfwd=tcp:127.0.0.1:1-10.0.2.77:80"));
+}
+
+#[test]
+fn a_forwarded_port_leads_to_where_the_guest_listens() {
+    let with = |append: &str, admin| {
+        line(&Launch {
+            append: append.to_owned(),
+            net: Net::User { port: 1, admin },
+            ..launch(Machine::Q35, (7, 2))
+        })
+    };
+    let leads = |line: &str, to: &str| line.contains(&format!(",hostfwd=tcp:127.0.0.1:{to} "));
+    assert!(leads(&with("", None), "1-:80"));
+    assert!(leads(&with("ip=dhcp port=8081", None), "1-:8081"));
+    assert!(leads(
+        &with("ip=10.0.2.77::10.0.2.2", None),
+        "1-10.0.2.77:80"
+    ));
+    // What cannot be is the guest's to refuse.
+    assert!(leads(&with("ip=10.0.2.300 port=0", None), "1-:80"));
+    let both = "1-:80,hostfwd=tcp:127.0.0.1:9-:9";
+    for admin in ["admin=9", "admin=:9", "admin=10.0.2.15:9"] {
+        assert_eq!(Listens::read(admin).admin, Some(9), "{admin}");
+        assert!(leads(&with(admin, Some(9)), both), "{admin}");
+        assert!(leads(&with(admin, None), "1-:80"), "{admin}");
+    }
+    assert_eq!(Listens::read("admin=x").admin, None);
 }
 
 #[test]
