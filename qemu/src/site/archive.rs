@@ -65,7 +65,28 @@ fn check_kind(file: &mut File, path: &Path) -> Result<()> {
             );
         }
     }
+    if !is_header(&first) {
+        bail!("{}: neither a folder nor a tar archive", path.display());
+    }
     Ok(())
+}
+
+/// Whether an archive may begin with this: with a header whose magic or checksum is right (one that
+/// has broken is told apart later), or, without an entry, with the empty record of its end.
+fn is_header(record: &[u8; RECORD_LEN as usize]) -> bool {
+    /// Where the checksum itself is, which counts as spaces.
+    const CKSUM: std::ops::Range<usize> = 148..156;
+    let at = |idx| {
+        if CKSUM.contains(&idx) {
+            b' '
+        } else {
+            record[idx]
+        }
+    };
+    let sum: u32 = (0..record.len()).map(|idx| u32::from(at(idx))).sum();
+    let told = tar::Header::from_byte_slice(record).cksum();
+    let is_empty = record.iter().all(|byte| *byte == 0);
+    is_empty || record[257..].starts_with(b"ustar") || told.is_ok_and(|told| told == sum)
 }
 
 /// Reads every entry; returns how many files there are.
