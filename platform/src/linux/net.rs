@@ -52,7 +52,15 @@ impl Addressing {
         let cidr = host_cidr(addr, prefix_len).filter(|_| is_host && !addr.is_broadcast());
         let cidr =
             cidr.ok_or_else(|| std::format!("--ip {text}: not an address that a host can have"))?;
-        Ok(Self::Static { cidr, gateway })
+        // A router is a neighbor, unless there is no network around us.
+        let is_neighbor =
+            |router| router != addr && (prefix_len == 32 || cidr.contains(Addr::v4(router)));
+        match gateway {
+            Some(router) if !is_neighbor(router) => Err(std::format!(
+                "--gateway {router}: expected another address of the network of --ip {text}"
+            )),
+            _ => Ok(Self::Static { cidr, gateway }),
+        }
     }
 
     /// Our address, if it is known.

@@ -30,3 +30,19 @@ fn addresses_are_read_or_refused_in_a_line() {
     }
     assert!(Addressing::parse("dhcp", gateway).is_err());
 }
+
+#[test]
+fn a_gateway_is_a_neighbor() {
+    let is_taken = |text, gateway| Addressing::parse(text, Some(Ipv4Addr::from(gateway))).is_ok();
+    assert!(is_taken("10.0.0.2/24", [10, 0, 0, 1]));
+    assert!(is_taken("10.0.0.2/31", [10, 0, 0, 3]));
+    // A host that is alone in its network has its router outside.
+    assert!(is_taken("10.0.0.2/32", [172, 16, 0, 1]));
+    for (text, gateway) in [
+        ("10.0.0.2/24", [10, 0, 1, 1]),
+        ("10.0.0.2/24", [10, 0, 0, 2]),
+        ("10.0.0.2/32", [10, 0, 0, 2]),
+    ] {
+        assert!(!is_taken(text, gateway), "{text} {gateway:?}");
+    }
+}
