@@ -141,6 +141,13 @@ pub(super) fn configure(attached: &Attached, wanted: &Wanted) -> Result<Made, Op
     let _ = set_number(fd, libc::TUNSETVNETLE as c_ulong, 1);
     set_offloads(fd, offloads(wanted.without))
         .map_err(said("checksum and segmentation offload"))?;
+    let is_lonely = *is_new && wanted.far_addr.is_none() && wanted.takes.addr.is_some();
+    if is_lonely {
+        let dev = dev.name();
+        lines.push(format!(
+            "tap {dev}: Linux has no address on it: --gateway, or `ip addr add`, gives it one"
+        ));
+    }
     if *is_new && let Some((addr, prefix_len)) = wanted.far_addr {
         let set = dev.set_addr(addr, prefix_len);
         set.map_err(said("its address"))?;
