@@ -45,6 +45,9 @@ pub(crate) struct HostArgs {
     /// TCP port to listen on; 80 by default
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// Congestion control; cubic by default
+    #[arg(long, value_parser = ["cubic", "reno", "westwood"])]
+    cc: Option<String>,
     /// Processor cores to run on: one by default, several on a port of as many queues
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
@@ -94,6 +97,7 @@ impl HostArgs {
         add("ip", self.ip.clone());
         add("gateway", self.gateway.map(|addr| addr.to_string()));
         add("port", self.port.map(|port| port.to_string()));
+        add("cc", self.cc.clone());
         add("cores", self.cores.clone());
         add("busy-poll", self.busy_poll.map(|span| span.to_string()));
         for (name, is_set) in [("passthrough", self.passthrough), ("stats", self.stats)] {
