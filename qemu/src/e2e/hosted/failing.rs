@@ -6,14 +6,19 @@ use super::{AT, CIDR, DEVICE, SPEC, has_device, in_namespace, ip, program};
 use crate::site::Packed;
 use anyhow::{Result, bail};
 use simoom_netmap::hosts::netdev::NetDev;
-use std::process::Stdio;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 /// Arguments, and what the line must say.
-const ROWS: [(&[&str], &str); 11] = [
+const ROWS: [(&[&str], &str); 13] = [
     (&["--net", "dpdk:eth0"], "no such port: dpdk:eth0"),
     (&["--net", "tap:a name"], "no name of an interface"),
     (&["--net", SPEC, "--ip", "10.78.0.0/24"], "not an address"),
     (&["--net", SPEC, "--ip", "here"], "expected dhcp"),
+    (
+        &["--net", SPEC, "--ip", CIDR, "--gateway", "10.79.0.1"],
+        "--gateway 10.79.0.1: expected",
+    ),
     (&["--net", SPEC, "--cores", "0-64"], "64 at most"),
     (&["--net", SPEC, "--cores", "0,1000"], "no such core"),
     (
@@ -21,7 +26,14 @@ const ROWS: [(&[&str], &str); 11] = [
         "it has queues for 1",
     ),
     (&["--net", SPEC, "--passthrough"], "only netmap:"),
-    (&["nonsense=1", "--net", SPEC], "no such word"),
+    (
+        &["nonsense=1", "--net", SPEC],
+        "expected one of listing= hosts=",
+    ),
+    (
+        &["listing=on", "listing=maybe", "--net", SPEC],
+        "listing=maybe: expected on or off",
+    ),
     (&["--net", "tap:lo"], "it is not a TAP device"),
     (&["--net", "xdp:nosuch0"], "there is no such interface"),
 ];
@@ -34,6 +46,7 @@ pub(in super::super) fn errors(world: &mut World) -> Result<Outcome> {
             expect_refused(world, &site, args, said)?;
         }
         no_tar(world)?;
+        same_options()?;
         if has_device()? {
             bail!("a device is left behind");
         }
@@ -41,6 +54,31 @@ pub(in super::super) fn errors(world: &mut World) -> Result<Outcome> {
         found_device(world, &site)?;
         Ok(Outcome::Passed)
     })
+}
+
+/// `host` hands on whatever `simoom-httpd` takes.
+fn same_options() -> Result<()> {
+    let options = |mut program: Command| -> Result<BTreeSet<String>> {
+        let help = String::from_utf8(program.arg("--help").output()?.stdout)?;
+        let words = help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"));
+        Ok(words.map(str::to_owned).collect())
+    };
+    let mut host = Command::new("/proc/self/exe");
+    host.arg("host");
+    let (host, httpd) = (
+        options(host)?,
+        options(Command::new(crate::host::build()?))?,
+    );
+    let missing: Vec<_> = httpd
+        .difference(&host)
+        .filter(|word| *word != "--version")
+        .collect();
+    if httpd.is_empty() || !missing.is_empty() {
+        bail!("of {} options `host` lacks {missing:?}", httpd.len());
+    }
+    Ok(())
 }
 
 /// A file that is no tar.

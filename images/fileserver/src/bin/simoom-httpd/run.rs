@@ -10,7 +10,7 @@ use simoom::tcp::Settings;
 use simoom::{Addr, Endpoint};
 use simoom_fileserver::admin::SEATS_MAX;
 use simoom_fileserver::front::Front;
-use simoom_fileserver::options::{self, Options, Time};
+use simoom_fileserver::options::{KEYS, Options, Time};
 use simoom_fileserver::site::{self, Options as SiteOptions, Site};
 use simoom_fileserver::warnings;
 use simoom_netmap::hosts::{Open, Spec, Takes, Wanted, Without};
@@ -129,17 +129,20 @@ fn options(args: &Args) -> Result<Options, Box<dyn Error>> {
         .iter()
         .map(|text| text.split_once('='))
         .collect();
-    let is_known = |key: &str| key == "offload" || key != "port" && options::KEYS.contains(&key);
+    let is_known = |key: &str| key == "offload" || key != "port" && KEYS.contains(&key);
     for (text, pair) in args.options.iter().zip(&pairs) {
         if !pair.is_some_and(|(key, _)| is_known(key)) {
-            return Err(format!("{text}: no such word: see the README").into());
+            let known = KEYS.iter().filter(|key| **key != "port");
+            let known: Vec<_> = known.copied().chain(["offload"]).collect();
+            return Err(format!("{text}: expected one of {}", known.join("= ") + "=").into());
         }
     }
     let port = args.port.to_string();
     let read = Options::read(|key| match key {
         "port" => Some(&port),
         key => {
-            let mut pairs = pairs.iter().flatten();
+            // The last one counts, as on the image's command line.
+            let mut pairs = pairs.iter().flatten().rev();
             pairs
                 .find(|(known, _)| *known == key)
                 .map(|(_, value)| *value)
