@@ -42,22 +42,37 @@ use simoom_sim::MemoryRings;
 use simoom_sim::checksum::{self, Verdict};
 use world::Sizes;
 
-/// A request on a kept connection.
+/// A request.
 struct Row {
     name: &'static str,
     what: &'static str,
     requests: &'static [&'static str],
-    /// The answer is acknowledged by a segment of its own, not by the next request.
-    has_ack: bool,
+    way: Way,
+}
+
+/// What is about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The connection is kept, and the next request acknowledges the answer.
+    Kept,
+    /// A segment of its own acknowledges it.
+    Acked,
+    /// It has a connection of its own, which the server closes with the answer.
+    New,
 }
 
 /// What curl sends.
 macro_rules! curl {
     ($path:literal) => {
+        curl!($path, "")
+    };
+    ($path:literal, $more:literal) => {
         concat!(
             "GET ",
             $path,
-            " HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n"
+            " HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n",
+            $more,
+            "\r\n"
         )
     };
 }
@@ -81,24 +96,24 @@ macro_rules! browser {
     };
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     Row {
         name: "kept",
         what: "curl's request in, 1 KB out; the next request acknowledges it",
         requests: &[curl!("/a.html")],
-        has_ack: false,
+        way: Way::Kept,
     },
     Row {
         name: "kept-acked",
         what: "the same, acknowledged by a segment of its own",
         requests: &[curl!("/a.html")],
-        has_ack: true,
+        way: Way::Acked,
     },
     Row {
         name: "browser",
         what: "as the first, a browser's request",
         requests: &[browser!("/a.html")],
-        has_ack: false,
+        way: Way::Kept,
     },
     Row {
         name: "browser-many",
@@ -112,7 +127,13 @@ const ROWS: [Row; 4] = [
             browser!("/d.woff2"),
             browser!("/e/f/g/photograph.webp"),
         ],
-        has_ack: false,
+        way: Way::Kept,
+    },
+    Row {
+        name: "new",
+        what: "as the first, on a connection of its own, from SYN to TIME-WAIT",
+        requests: &[curl!("/a.html", "Connection: close\r\n")],
+        way: Way::New,
     },
 ];
 
@@ -149,6 +170,8 @@ struct Client {
     now: Instant,
     knows: said::Client,
     heard_len: usize,
+    /// Its port.
+    port: u16,
     is_counted: bool,
 }
 
@@ -180,28 +203,44 @@ impl Client {
             now,
             knows: said::Client::default(),
             heard_len: 0,
+            port: 40_000,
             is_counted: false,
         };
         client.arrive(&ENDS.who_has());
         client.turn();
-        client.say(Ctl::SYN, &[]);
-        client.turn();
-        client.say(Ctl::ACK, &[]);
+        client.open();
         client.turn();
         client
+    }
+
+    /// A handshake, but for the turn of its last step.
+    fn open(&mut self) {
+        self.say(Ctl::SYN, &[]);
+        self.turn();
+        self.say(Ctl::ACK, &[]);
     }
 
     /// A request, and its answer.
     fn ask(&mut self, row: &Row, n: usize) {
         let before = self.heard_len;
+        if row.way == Way::New {
+            self.port += 1;
+            self.open();
+        }
         self.say(Ctl::PSH, row.requests[n % row.requests.len()].as_bytes());
         self.turn();
         let answer_len = self.heard_len - before;
         assert!(answer_len > FILE_LEN && answer_len < FILE_LEN + 400);
-        if row.has_ack {
-            self.say(Ctl::ACK, &[]);
-            self.turn();
+        match row.way {
+            Way::Kept => {}
+            Way::Acked => self.say_last(Ctl::ACK),
+            Way::New => self.say_last(Ctl::FIN),
         }
+    }
+
+    fn say_last(&mut self, ctl: Ctl) {
+        self.say(ctl, &[]);
+        self.turn();
     }
 
     fn say(&mut self, ctl: Ctl, payload: &[u8]) {
@@ -212,7 +251,7 @@ impl Client {
             now_ms: (self.now.as_micros() / 1_000) as u32,
             payload,
         };
-        let mut frame = self.knows.say((&ENDS, 40_000), saying);
+        let mut frame = self.knows.say((&ENDS, self.port), saying);
         assert!(checksum::fill(&mut frame));
         self.arrive(&frame);
     }
