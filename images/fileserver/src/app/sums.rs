@@ -51,7 +51,7 @@ impl FileServer {
             Some(head_len)
         };
         let body = Body::summed(known.prepared().body, self.sums);
-        let sum = known.sum(self.server.head_end_sum());
+        let sum = known.sum(self.server.head_end_sum(known.prepared().closes));
         match conn.send_answer(write, body, sum) {
             Ok(()) => {}
             // No frame for a head now. The stack asks again.
@@ -59,13 +59,16 @@ impl FileServer {
             Err(_) => return None,
         }
         let answer = known.answer(head_len);
-        client.exchange.count_known();
+        client.exchange.count_prepared(answer.close);
         self.count(client, &answer);
         if self.log.is_on() {
             self.write_down_known(conn, idx, &answer);
         }
         client.offered_len = 0;
         self.begin_sending(conn, client);
+        if answer.close {
+            self.close(conn, client);
+        }
         Some(bytes.len())
     }
 

@@ -48,11 +48,14 @@ impl Exchange {
         self.state == State::Closed
     }
 
-    /// A request that is [known](super::Server::known) was answered.
+    /// A request was answered by what was prepared, and the connection `closes` with that or not.
     #[inline]
-    pub(crate) fn count_known(&mut self) {
+    pub(crate) fn count_prepared(&mut self, closes: bool) {
         // Fewer than there may be.
         self.answered_cnt += 1;
+        if closes {
+            self.state = State::Closed;
+        }
     }
 
     /// Answers given.

@@ -50,6 +50,7 @@ impl Place {
         prepared: Prepared {
             lines: [&[]; 2],
             body: &[],
+            closes: false,
         },
         lines_sum: Sum::new(),
         body_sum: None,
@@ -87,6 +88,8 @@ pub(crate) struct Prepared {
     /// Status line and fields, in two pieces.
     pub(super) lines: [&'static [u8]; 2],
     pub(crate) body: &'static [u8],
+    /// It is the last of its connection, as the request wishes.
+    pub(crate) closes: bool,
 }
 
 impl Prepared {
@@ -101,7 +104,7 @@ impl Prepared {
         if !second.is_empty() {
             room.copy_from_slice(second);
         }
-        let end_len = match date {
+        let mut end_len = match date {
             Some(lines) => {
                 *rest.first_chunk_mut()? = *lines;
                 lines.len()
@@ -111,6 +114,11 @@ impl Prepared {
                 HEAD_END.len()
             }
         };
+        if self.closes {
+            end_len -= HEAD_END.len();
+            *rest.get_mut(end_len..)?.first_chunk_mut()? = *CLOSE_END;
+            end_len += CLOSE_END.len();
+        }
         Some(first.len() + second.len() + end_len)
     }
 
@@ -123,7 +131,7 @@ impl Prepared {
             body: self.body,
             has_parts: false,
             lacks_parts: false,
-            close: false,
+            close: self.closes,
             status,
         }
     }
@@ -247,6 +255,9 @@ fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
 
 /// The end of a head without a Date.
 pub(super) const HEAD_END: &[u8; 2] = b"\r\n";
+
+/// The same, of the last answer of a connection (RFC 9112 9.6).
+pub(super) const CLOSE_END: &[u8; 21] = b"Connection: close\r\n\r\n";
 
 /// Spreads all bits of a number over its upper ones.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

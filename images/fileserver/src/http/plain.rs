@@ -198,12 +198,11 @@ impl Server {
     ) -> Answer {
         let answered_cnt = exchange.answered_cnt.saturating_add(1);
         if answered_cnt < self.limits.requests_max
-            && !plain.has_close
             && plain.range.is_none()
             && let Some((status, prepared)) = self.prepared(plain)
             && let Some(head_len) = prepared.write(self.date.as_ref(), out.head)
         {
-            exchange.answered_cnt = answered_cnt;
+            exchange.count_prepared(prepared.closes);
             if let Some((known, place)) = known
                 && let Some(head) = bytes.get(..plain.head_len)
             {
@@ -228,17 +227,19 @@ impl Server {
             None => false,
             Some(tags) => conditions::is_listed(tags, chosen.tag()),
         };
-        Some(match is_known {
-            false => {
-                let lines = [chosen.head.whole(), &[]];
-                let body = chosen.body;
-                (Status::Ok, Prepared { lines, body })
-            }
+        let (status, lines, body) = match is_known {
+            false => (Status::Ok, [chosen.head.whole(), &[]], chosen.body),
             true => {
                 let lines = [Status::NotModified.line(), chosen.head.since_validators()];
-                (Status::NotModified, Prepared { lines, body: &[] })
+                (Status::NotModified, lines, &[][..])
             }
-        })
+        };
+        let prepared = Prepared {
+            lines,
+            body,
+            closes: plain.has_close,
+        };
+        Some((status, prepared))
     }
 
     /// The file of a path, when no rule and no host comes before it.

@@ -2,6 +2,7 @@
 //! given, what becomes of the connection.
 
 use super::exchange::Answer;
+use super::known::CLOSE_END;
 use super::range::{Parts, Range};
 use super::server::Server;
 use super::target::Target;
@@ -229,7 +230,7 @@ impl Server {
         }
         // RFC 9112 9.3: an old client has to be told that its connection stays.
         match (reply.close, reply.is_http10) {
-            (true, _) => head.put(b"Connection: close\r\n\r\n"),
+            (true, _) => head.put(CLOSE_END),
             (false, true) => head.put(b"Connection: keep-alive\r\n\r\n"),
             (false, false) => head.put(b"\r\n"),
         }

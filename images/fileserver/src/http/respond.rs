@@ -55,7 +55,7 @@ impl Server {
         if let Some((_, place)) = self.known(known, exchange, bytes)
             && let Some(head_len) = place.prepared().write(self.date_lines(), head)
         {
-            exchange.count_known();
+            exchange.count_prepared(place.prepared().closes);
             return Step::Answer(place.answer(head_len));
         }
         let known = known.place_of(bytes).map(|place| (known, place));

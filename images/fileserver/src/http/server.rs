@@ -3,9 +3,9 @@
 use simoom::wire::checksum::Sum;
 
 use super::exchange::Exchange;
-use super::known::HEAD_END;
+use super::known::{CLOSE_END, HEAD_END};
 use super::limits::Limits;
-use crate::message::date::{DateLines, date_lines};
+use crate::message::date::{DATE_LINE_LEN, DateLines, date_lines};
 use crate::site::Site;
 
 /// A site, and how it is served.
@@ -14,8 +14,9 @@ pub struct Server {
     pub(super) site: Site,
     pub(super) limits: Limits,
     pub(super) date: Option<DateLines>,
-    /// The sum of what ends the heads that were prepared.
-    head_end_sum: Sum,
+    /// The sums of what ends the heads that were prepared: of a connection that stays, and of one
+    /// that closes.
+    head_end_sums: [Sum; 2],
 }
 
 impl Server {
@@ -26,7 +27,7 @@ impl Server {
             site,
             limits,
             date: None,
-            head_end_sum: Sum::of(HEAD_END),
+            head_end_sums: head_end_sums(None),
         }
     }
 
@@ -39,8 +40,7 @@ impl Server {
     /// Sets Date, seconds since 1970. To be called when a second has passed.
     pub fn set_time(&mut self, seconds: Option<i64>) {
         self.date = seconds.map(date_lines);
-        let end = self.date.as_ref().map_or(&HEAD_END[..], |lines| lines);
-        self.head_end_sum = Sum::of(end);
+        self.head_end_sums = head_end_sums(self.date.as_ref());
     }
 
     /// Whether a connection has had all the requests that it may have.
@@ -55,9 +55,16 @@ impl Server {
         self.date.as_ref()
     }
 
-    /// The sum of these.
+    /// The sum of these, and of what says that the connection `closes`, if it does.
     #[inline]
-    pub(crate) fn head_end_sum(&self) -> Sum {
-        self.head_end_sum
+    pub(crate) fn head_end_sum(&self, closes: bool) -> Sum {
+        let [stays, close] = self.head_end_sums;
+        if closes { close } else { stays }
     }
+}
+
+pub(super) fn head_end_sums(date: Option<&DateLines>) -> [Sum; 2] {
+    let line = date.and_then(|lines| lines.get(..DATE_LINE_LEN));
+    let line = Sum::of(line.unwrap_or_default());
+    [&HEAD_END[..], CLOSE_END].map(|end| line.followed_by(Sum::of(end)))
 }

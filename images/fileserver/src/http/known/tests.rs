@@ -1,10 +1,12 @@
 use super::*;
+use crate::http::server::head_end_sums;
 use std::vec;
 use std::vec::Vec;
 
 const PREPARED: Prepared = Prepared {
     lines: [b"HTTP/1.1 200 OK\r\n", b"ETag: \"1\"\r\n"],
     body: b"body",
+    closes: false,
 };
 
 fn known() -> Known {
@@ -114,10 +116,18 @@ fn a_head_is_written_whole_or_not_at_all() {
     let whole = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\n";
     let with_date = std::format!("{whole}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     let without = std::format!("{whole}\r\n");
-    for (date, text) in [(Some(&date), &with_date), (None, &without)] {
+    let last = with_date.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let cases = [
+        (Some(&date), false, with_date),
+        (None, false, without),
+        (Some(&date), true, last),
+        (None, true, std::format!("{whole}Connection: close\r\n\r\n")),
+    ];
+    for (date, closes, text) in cases {
+        let prepared = Prepared { closes, ..PREPARED };
         for room_len in 0..text.len() + 3 {
             let mut room = vec![0; room_len];
-            let written = PREPARED.write(date, &mut room);
+            let written = prepared.write(date, &mut room);
             assert_eq!(written, (room_len >= text.len()).then_some(text.len()));
             if let Some(len) = written {
                 assert_eq!(&room[..len], text.as_bytes());
@@ -138,6 +148,7 @@ fn the_sum_of_an_answer_is_that_of_its_bytes() {
         let prepared = Prepared {
             lines: [line, b"ETag: \"1\"\r\n"],
             body,
+            closes: body.len() == 501,
         };
         let (mut known, head) = (known(), request("/", ""));
         let place = known.place_of(&head).unwrap();
@@ -146,7 +157,9 @@ fn the_sum_of_an_answer_is_that_of_its_bytes() {
         assert_eq!(has_none, None);
         known.set_sums(Some(sums));
         known.keep(place, &head, Status::Ok, prepared);
-        for (date, end) in [(Some(&date), Sum::of(&date)), (None, Sum::of(HEAD_END))] {
+        for date in [Some(&date), None] {
+            let [stays, closes] = head_end_sums(date);
+            let end = if prepared.closes { closes } else { stays };
             let mut room = vec![0; 512];
             let place = known.find(place, &head).unwrap();
             let head_len = place.prepared().write(date, &mut room).unwrap();
